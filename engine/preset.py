@@ -1,0 +1,210 @@
+"""Presets: every number a model needs, frozen, read from configs/presets/*.toml. A new preset means a new engine."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from engine.errors import BadPreset, EngineError
+from engine.params import Params
+
+_HERE = Path(__file__).resolve().parent
+FOLDERS = (_HERE / "presets", _HERE.parent / "configs" / "presets")  # in a wheel; in a checkout
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSpec:
+    """Frames in the first chunk of a stream and in every later one. Wan: 1 + 4n, then 4n."""
+
+    first: int
+    later: int
+
+
+@dataclass(frozen=True, slots=True)
+class CodecSpec:
+    """The video codec. `channels` of latent, one latent per `spatial` x `spatial` pixels and `temporal` frames.
+
+    scale: the codec's own latents are multiplied by it before the denoiser sees them; how strong noise is, is relative.
+    widths, blocks: channels per level, outermost first, and residual blocks per level.
+    """
+
+    kind: str
+    weights: str
+    channels: int
+    widths: tuple[int, ...]
+    blocks: int
+    spatial: int = 8
+    temporal: int = 4
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DitSpec:
+    """The causal diffusion transformer, in the Wan 2.1 layout."""
+
+    weights: str
+    channels: int
+    dim: int
+    ffn: int
+    heads: int
+    layers: int
+    text_dim: int
+    text_len: int
+    freq_dim: int = 256
+    patch: int = 2
+    eps: float = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class TextSpec:
+    """The text encoder. `length` tokens of `dim` come out, whatever the prompt's length."""
+
+    kind: str
+    weights: str
+    dim: int
+    length: int
+    layers: int
+    heads: int
+    ffn: int
+    vocab: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSpec:
+    """The key/value window, in latent frames: `slots` in all, the first `sinks` pinned.
+
+    refresh:       a pinned frame less similar than this to the newest one is replaced by it; -1 never.
+    sink_distance: how many latent frames a pinned frame may seem to lie behind the newest one, at most.
+    """
+
+    slots: int
+    sinks: int
+    sink_distance: int
+    refresh: float = -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSpec:
+    """Flow matching: `timesteps` noisiest first, of which `steps` = k takes the first k.
+
+    lead: the model is told a timestep this much below the noise mixed into a chunk (reference: 0.8 is called 700).
+    """
+
+    timesteps: tuple[int, ...]
+    shift: float = 8.0
+    lead: int = 100
+    full_motion: float = 0.2
+    memory: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One runnable model: size, models, window, schedule, and where its live controls start."""
+
+    name: str
+    title: str
+    width: int
+    height: int
+    fps: float
+    chunk: ChunkSpec
+    codec: CodecSpec
+    dit: DitSpec
+    text: TextSpec
+    window: WindowSpec
+    schedule: ScheduleSpec
+    controls: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def params(self) -> Params:
+        """The live controls as this preset starts them, at revision 0."""
+        return replace(Params().set_all(self.controls), revision=0)
+
+    @property
+    def unit(self) -> int:
+        """Width and height are multiples of this: one token's side in pixels."""
+        return self.codec.spatial * self.dit.patch
+
+    def resized(self, width: int, height: int) -> Preset:
+        """The same preset at another size. Raises BadPreset, naming the nearest size that works."""
+        unit = self.unit
+        if width < unit or height < unit or width % unit or height % unit:
+            near = [max(unit, round(side / unit) * unit) for side in (width, height)]
+            raise BadPreset(
+                f"{width}x{height} does not fit: {self.name} needs multiples of {unit}", f"use {near[0]}x{near[1]}"
+            )
+        return replace(self, width=width, height=height)
+
+
+def preset_names() -> list[str]:
+    """Every preset that can be loaded by name."""
+    return sorted({path.stem for folder in FOLDERS for path in folder.glob("*.toml")})
+
+
+def load_preset(name: str) -> Preset:
+    """Read the preset called `name`, or the file `name` if it ends in .toml.
+
+    Raises BadPreset for an unknown name, a file that is not TOML, and a key that is missing, unknown or of a wrong type.
+    """
+    table = _read(_find(name))
+    if parent := table.pop("extends", None):
+        base = _read(_find(str(parent)))
+        if "extends" in base:
+            raise BadPreset(f"{name} extends {parent}, which extends another", "presets extend one level deep")
+        table = _merge(base, table)
+    preset: Preset = _build(Preset, table, name)
+    try:
+        preset.params  # noqa: B018  a preset whose controls are out of range is found here, not on stage
+        return preset.resized(preset.width, preset.height)
+    except EngineError as error:
+        raise BadPreset(f"preset {name}: {error}", error.hint) from error
+
+
+def _find(name: str) -> Path:
+    paths = [Path(name)] if name.endswith(".toml") else [folder / f"{name}.toml" for folder in FOLDERS]
+    for path in paths:
+        if path.is_file() and (name.endswith(".toml") or path.stem in preset_names()):
+            return path
+    raise BadPreset(f"there is no preset {name!r:.80}", f"known: {', '.join(preset_names())}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return {"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadPreset(f"{path.name} cannot be read: {error}", "compare it with configs/presets/tiny.toml") from error
+
+
+def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    nested = {k: _merge(base[k], v) for k, v in change.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
+    return {**base, **change, **nested}
+
+
+def _build(kind: type[Any], table: Mapping[str, Any], where: str) -> Any:
+    """Make a dataclass of `kind` from a TOML table, checking every key and type."""
+    hints = get_type_hints(kind)
+    if unknown := sorted(set(table) - set(hints)):
+        raise BadPreset(f"{where}: unknown key {unknown[0]!r}", f"known: {', '.join(hints)}")
+    values = {key: _value(hints[key], value, f"{where}.{key}") for key, value in table.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        missing = [f.name for f in fields(kind) if f.name not in values]
+        raise BadPreset(f"{where}: a key is missing", f"one of: {', '.join(missing)}") from error
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint) and isinstance(value, dict):
+        return _build(hint, value, where)  # type: ignore[arg-type]
+    if get_origin(hint) is tuple and isinstance(value, list):
+        return tuple(_value(get_args(hint)[0], item, where) for item in value)
+    if get_origin(hint) is Mapping and isinstance(value, dict):
+        return MappingProxyType(dict(value))
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise BadPreset(f"{where} cannot be {value!r}", f"it is {hint}")
+    return value

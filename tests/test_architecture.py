@@ -1,0 +1,75 @@
+"""The shape of the house, kept true by a test: who may import whom, and how large a room may grow."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("engine", "bridge")
+FILES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
+
+# package or module -> the first-party names it may import; longest match wins
+MAY_IMPORT = {
+    "engine": {"engine"},
+    "engine.stream": {
+        "engine.stream",
+        "engine.errors",
+        "engine.preset",
+        "engine.prompt",
+        "engine.chunk",
+        "engine.models.interfaces",
+    },
+    "engine.models": {"engine.models", "engine.errors", "engine.preset", "engine.weights"},
+    "engine.errors": set(),
+    "engine.prompt": {"engine.errors"},
+    "engine.params": {"engine.errors", "engine.prompt"},
+    "engine.preset": {"engine.errors", "engine.params"},
+    "bridge": {"bridge", "engine.frame", "engine.params", "engine.preset", "engine.errors", "engine.prompt"},
+    "bridge.worker": {"bridge", "engine"},
+    "bridge.offline": {"bridge", "engine"},
+}
+MAX_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+
+def module_name(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def inside(name, package):
+    return name == package or name.startswith(package + ".")
+
+
+def first_party_imports(tree):
+    for node in ast.walk(tree):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute, so that grep finds them"
+            names = [node.module]
+        yield from (n for n in names if n.split(".")[0] in PACKAGES)
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_imports_point_inward(path):
+    name = module_name(path)
+    rule = max((r for r in MAY_IMPORT if inside(name, r)), key=len)
+    for target in first_party_imports(ast.parse(path.read_text())):
+        assert any(inside(target, allowed) for allowed in MAY_IMPORT[rule]), f"{name} must not import {target}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_rooms_stay_small(path):
+    text = path.read_text()
+    assert text.count("\n") <= MAX_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno - node.lineno < MAX_FUNCTION_LINES, f"{node.name} does too much"
+
+
+@pytest.mark.parametrize("module", ["engine.frame", "engine.params", "engine.preset", "bridge.cli"])
+def test_loads_without_torch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
