@@ -147,7 +147,7 @@ def preset_names() -> list[str]:
 def load_preset(name: str) -> Preset:
     """Read the preset called `name`, or the file `name` if it ends in .toml.
 
-    Raises BadPreset for an unknown name, a file that is not TOML, and a key that is missing, unknown or of a wrong type.
+    Raises BadPreset for an unknown name, a file that is not TOML, and a key missing, unknown or of a wrong type.
     """
     table = _read(_find(name))
     if parent := table.pop("extends", None):
