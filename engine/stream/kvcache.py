@@ -1,0 +1,88 @@
+"""What self-attention remembers of the stream: fixed shapes, written where `Window` says, read in any order.
+
+Keys are kept unrotated and turned when they are read, by positions relative to the newest frame. Scores depend on
+differences only, so this equals the reference, and a sink can slide along with the stream: its distance stops growing
+at `sink_distance`, and a stream has neither a jump nor an end. (The reference jumps every 50 latent frames online and
+runs out of table at 1024 offline.)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.preset import DitSpec, WindowSpec
+
+
+class KVCache:
+    """Keys and values of `slots` latent frames for each layer and row. Implements `Memory`.
+
+    keys, values: per layer [rows, slots, n, N, D].
+    """
+
+    def __init__(self, window: WindowSpec, dit: DitSpec, tokens: int, device: torch.device, dtype: torch.dtype) -> None:
+        self._spec = window
+        shape = (1, window.slots, tokens, dit.heads, dit.dim // dit.heads)
+        self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(dit.layers)]
+        self.values = [torch.zeros_like(keys) for keys in self.keys]
+        self._means = [keys.new_zeros(1, window.slots, 2, dit.dim) for keys in self.keys]  # of keys and of values
+        self._positions = torch.zeros(1, window.slots, dtype=torch.int64, device=device)
+        cap = [window.sink_distance - slot if slot < window.sinks else 2**31 for slot in range(window.slots)]
+        self._farthest = torch.tensor(cap, device=device)  # [slots]: how far back each may seem to lie
+        self._filled = 0
+        self._slots = self._queries = torch.zeros(1, dtype=torch.int64, device=device)
+
+    mask = None  # every filled slot may be looked at, so attention needs no mask
+
+    def begin(self, slots: list[int], positions: Tensor, filled: int) -> None:
+        """Say where this call writes: one slot per latent frame, their positions [rows, T], and how many slots count.
+
+        Called once per chunk. Passes over the same chunk write the same slots again, the last one stays.
+        """
+        self._slots = torch.tensor(slots, device=self._positions.device)
+        self._queries = positions
+        self._positions.index_copy_(1, self._slots, positions)
+        self._filled = filled
+
+    @property
+    def query_positions(self) -> Tensor:
+        """[rows, T], relative to the newest frame of each row: ..., -1, 0."""
+        return self._queries - self._queries[:, -1:]
+
+    @property
+    def key_positions(self) -> Tensor:
+        """[rows, filled], relative to the newest frame; sinks never seem farther than `sink_distance`."""
+        ages = self._queries[:, -1:] - self._positions
+        return -torch.minimum(ages, self._farthest)[:, : self._filled]
+
+    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Write keys and values [rows, T*n, N, D] of this call; return all that count, [rows, filled*n, N, D]."""
+        frames = len(self._slots)
+        new = [part.view(len(part), frames, -1, *part.shape[2:]) for part in (key, value)]
+        self.keys[layer].index_copy_(1, self._slots, new[0])
+        self.values[layer].index_copy_(1, self._slots, new[1])
+        if self._spec.refresh > -1:
+            means = torch.stack([part.mean(2).flatten(2) for part in new], dim=2)
+            self._means[layer].index_copy_(1, self._slots, means)
+        kept = (part[layer][:, : self._filled].flatten(1, 2) for part in (self.keys, self.values))
+        return next(kept), next(kept)
+
+    def similarity(self) -> Tensor:
+        """How alike each sink and the newest frame are, [sinks] in -1..1: cosine of mean keys and values, averaged.
+
+        Source: StreamDiffusionV2 c5a0f20, models/wan/causal_model.py, there per layer and row; here one answer for all.
+        """
+        means = torch.stack(self._means).float()  # [layers, rows, slots, 2, C]
+        newest = means.index_select(2, self._slots[-1:])
+        return F.cosine_similarity(means[:, :, : self._spec.sinks], newest, dim=-1).mean(dim=(0, 1, 3))
+
+    def rows(self, count: int) -> None:
+        """Keep the first `count` rows; a row that is added starts as a copy of the last."""
+        have = len(self._positions)
+        if count == have:
+            return
+        pick = torch.arange(count, device=self._positions.device).clamp(max=have - 1)
+        for store in (self.keys, self.values, self._means):
+            store[:] = [part.index_select(0, pick) for part in store]
+        self._positions = self._positions.index_select(0, pick)
