@@ -132,7 +132,7 @@ class CausalDiT(nn.Module):
         view = View(memory, grid, self.spec.dim // self.spec.heads)
         time = self.time_embedding(self._sinusoid(timesteps).to(latents.dtype))  # [B, T, C]
         modulation = self.time_projection(time).unflatten(-1, (6, -1))
-        x = rearrange(latents, "b t c (h p) (w q) -> b t (h w) (c p q)", p=side, q=side)
+        x: Tensor = rearrange(latents, "b t c (h p) (w q) -> b t (h w) (c p q)", p=side, q=side)
         x = F.linear(x, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias)
         for block, text in zip(self.blocks, context, strict=True):
             x = block(x, modulation, view, text)
