@@ -30,20 +30,21 @@ class KVCache:
         self._positions = torch.zeros(1, window.slots, dtype=torch.int64, device=device)
         cap = [window.sink_distance - slot if slot < window.sinks else 2**31 for slot in range(window.slots)]
         self._farthest = torch.tensor(cap, device=device)  # [slots]: how far back each may seem to lie
+        self.mask: Tensor | None = None
         self._filled = 0
-        self._slots = self._queries = torch.zeros(1, dtype=torch.int64, device=device)
 
-    mask = None  # every filled slot may be looked at, so attention needs no mask
+    def begin(self, slots: list[list[int]], positions: list[list[int]], filled: list[int]) -> None:
+        """Say, for each row, which slots this call writes, at which positions, and how many slots count then.
 
-    def begin(self, slots: list[int], positions: Tensor, filled: int) -> None:
-        """Say where this call writes: one slot per latent frame, their positions [rows, T], and how many slots count.
-
-        Called once per chunk. Passes over the same chunk write the same slots again, the last one stays.
+        Called once per chunk. Passes over the same chunk write the same slots again; the last one stays.
         """
-        self._slots = torch.tensor(slots, device=self._positions.device)
-        self._queries = positions
-        self._positions.index_copy_(1, self._slots, positions)
-        self._filled = filled
+        device = self._positions.device
+        self._slots = torch.tensor(slots, device=device)  # [rows, T]
+        self._queries = torch.tensor(positions, device=device)  # [rows, T]
+        self._rows = torch.arange(len(slots), device=device)[:, None]
+        self._positions[self._rows, self._slots] = self._queries
+        self._filled = max(filled)
+        self.mask = None if min(filled) == self._filled else self._hide_unwritten(filled)
 
     @property
     def query_positions(self) -> Tensor:
@@ -58,15 +59,13 @@ class KVCache:
 
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Write keys and values [rows, T*n, N, D] of this call; return all that count, [rows, filled*n, N, D]."""
-        frames = len(self._slots)
-        new = [part.view(len(part), frames, -1, *part.shape[2:]) for part in (key, value)]
-        self.keys[layer].index_copy_(1, self._slots, new[0])
-        self.values[layer].index_copy_(1, self._slots, new[1])
+        new = [part.view(*self._slots.shape, -1, *part.shape[2:]) for part in (key, value)]
+        where = self._rows, self._slots
+        self.keys[layer][where], self.values[layer][where] = new
         if self._spec.refresh > -1:
-            means = torch.stack([part.mean(2).flatten(2) for part in new], dim=2)
-            self._means[layer].index_copy_(1, self._slots, means)
-        kept = (part[layer][:, : self._filled].flatten(1, 2) for part in (self.keys, self.values))
-        return next(kept), next(kept)
+            self._means[layer][where] = torch.stack([part.mean(2).flatten(2) for part in new], dim=2)
+        keys, values = (part[layer][:, : self._filled].flatten(1, 2) for part in (self.keys, self.values))
+        return keys, values
 
     def similarity(self) -> Tensor:
         """How alike each sink and the newest frame are, [sinks] in -1..1: cosine of mean keys and values, averaged.
@@ -74,7 +73,7 @@ class KVCache:
         Source: StreamDiffusionV2 c5a0f20, models/wan/causal_model.py, there per layer and row; here one answer for all.
         """
         means = torch.stack(self._means).float()  # [layers, rows, slots, 2, C]
-        newest = means.index_select(2, self._slots[-1:])
+        newest = means[:, self._rows, self._slots[:, -1:]]
         return F.cosine_similarity(means[:, :, : self._spec.sinks], newest, dim=-1).mean(dim=(0, 1, 3))
 
     def rows(self, count: int) -> None:
@@ -86,3 +85,9 @@ class KVCache:
         for store in (self.keys, self.values, self._means):
             store[:] = [part.index_select(0, pick) for part in store]
         self._positions = self._positions.index_select(0, pick)
+
+    def _hide_unwritten(self, filled: list[int]) -> Tensor:
+        """[rows, 1, 1, filled*n], False where a row has not written yet: only while a stream batch fills."""
+        tokens = self.keys[0].shape[2]
+        seen = torch.arange(self._filled * tokens, device=self._positions.device) // tokens
+        return (seen < torch.tensor(filled, device=seen.device)[:, None])[:, None, None]
