@@ -1,4 +1,4 @@
-"""The embedded model's text encoder: bytes in, a fixed number of tokens out. No vocabulary, no tokenizer, any language."""
+"""The embedded model's text encoder: bytes in, a fixed number of tokens out. No tokenizer, any language."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ByteText(nn.Module):
     """Implements `TextEncoder`. Letters are read in groups of up to nine, then compared without positions.
 
     So "neon city" and "city in neon" are nearly the same thing, and a misspelt word still resembles itself. `length`
-    learned queries read the result; every embedding has the same size, so that two can be blended and faded in a straight line.
+    learned queries read the result; every embedding has the same size, so that two can be blended and faded linearly.
     """
 
     def __init__(self, spec: TextSpec) -> None:
@@ -78,7 +78,7 @@ class TextAttention(nn.Module):
         return out
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
 
 
 def _to_bytes(text: str) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -66,7 +66,10 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Unscaled latents [B, T', C, h, w] -> cubes [B, T', 3 * temporal, H, W]. Twice the encoder's blocks: detail is made here."""
+    """Unscaled latents [B, T', C, h, w] -> cubes [B, T', 3 * temporal, H, W].
+
+    Twice the encoder's blocks: detail is made here.
+    """
 
     def __init__(self, spec: CodecSpec) -> None:
         super().__init__()
@@ -117,7 +120,7 @@ class Memory:
         self._past: Iterator[Tensor] | None = None if state is None else iter(state)
         self.next: CodecState = ()
 
-    def run(self, blocks: Sequence[nn.Module] | nn.ModuleList, features: Tensor) -> Tensor:
+    def run(self, blocks: Iterable[nn.Module], features: Tensor) -> Tensor:
         for block in blocks:
             before = features[:, :1] if self._past is None else next(self._past)
             self.next += (features[:, -1:],)
@@ -125,9 +128,10 @@ class Memory:
         return features
 
 
-def per_frame(layer, frames: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+def per_frame(layer: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
     """Run a 2-d layer over [B, T, C, H, W], frame by frame."""
-    return layer(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+    out = layer(frames.flatten(0, 1))
+    return out.view(*frames.shape[:2], *out.shape[1:])
 
 
 def pack(frames: Tensor, spec: CodecSpec) -> Tensor:
@@ -135,12 +139,12 @@ def pack(frames: Tensor, spec: CodecSpec) -> Tensor:
     count, _, height, width = frames.shape[-4:]
     if count % spec.temporal or height % spec.spatial or width % spec.spatial:
         raise ValueError(f"{count} frames of {width}x{height} do not fill {spec.temporal} x {spec.spatial} cubes")
-    return frames.unflatten(-4, (-1, spec.temporal)).flatten(-4, -3)
+    return frames.reshape(*frames.shape[:-4], -1, spec.temporal * RGB, height, width)
 
 
 def unpack(cubes: Tensor) -> Tensor:
     """The inverse of `pack`."""
-    return cubes.unflatten(-3, (-1, RGB)).flatten(-5, -4)
+    return cubes.reshape(*cubes.shape[:-4], -1, RGB, *cubes.shape[-2:])
 
 
 def zero(layer: nn.Conv2d) -> nn.Conv2d:

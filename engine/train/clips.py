@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from engine.train.pictures import Canvas, Random, draw_canvas
 
-Clip = NDArray[np.uint8]  # [T, H, W, 3]
+Clip = NDArray[Any]  # uint8 RGB [T, H, W, 3]
+Bend = NDArray[Any]  # float32 [2, rows, columns, 2]: coarse grids of displacement in pixels, to swing between
 STILL = 0.35  # share of clips in which nothing moves: flicker shows there first
 
 
@@ -47,8 +51,8 @@ def draw_clip(frames: int, width: int, height: int, random: Random) -> Clip:
     return clip
 
 
-def film(canvas: Canvas, path: Path, width: int, height: int, bend: Canvas | None = None) -> Clip:
-    """Look at a canvas along a path; a zoom of 1 just covers the picture. bend: [T, height, width, 2] pixels or None."""
+def film(canvas: Canvas, path: Path, width: int, height: int, bend: Bend | None = None) -> Clip:
+    """Look at a canvas along a path; a zoom of 1 just covers the picture."""
     cover = max(width / canvas.shape[1], height / canvas.shape[0])
     if cover < 0.8:  # shrink first, or thin lines alias
         canvas = cv2.resize(canvas, None, fx=cover * 1.25, fy=cover * 1.25, interpolation=cv2.INTER_AREA)
@@ -64,21 +68,21 @@ def film(canvas: Canvas, path: Path, width: int, height: int, bend: Canvas | Non
     return clip if bend is None else _bend_clip(clip, bend)
 
 
-def _bend(random: Random, still: bool) -> NDArray[np.float32] | None:
-    """A slow swelling of the picture, as two coarse grids of displacement to move between; None mostly."""
+def _bend(random: Random, still: bool) -> Bend | None:
+    """A slow swelling of the picture; mostly None."""
     if still or random.random() < 0.6:
         return None
     return (random.standard_normal((2, 4, 6, 2)) * random.uniform(2, 7)).astype(np.float32)
 
 
-def _bend_clip(clip: Clip, bend: NDArray[np.float32]) -> Clip:
+def _bend_clip(clip: Clip, bend: Bend) -> Clip:
     frames, height, width, _ = clip.shape
     first, second = (cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) for grid in bend)
     base = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
     out = np.empty_like(clip)
     for i in range(frames):
         place = base + first * math.cos(i / 9) + second * math.sin(i / 9)
-        out[i] = cv2.remap(clip[i], place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        out[i] = cv2.remap(clip[i], place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     return out
 
 
@@ -112,3 +116,8 @@ def _change_light(clip: Clip, random: Random) -> Clip:
     speed, depth = random.uniform(0.03, 0.25), random.uniform(0.05, 0.3)
     gain = 1 - depth * (0.5 + 0.5 * np.sin(np.arange(len(clip)) * speed + random.uniform(0, 6)))
     return (clip * gain[:, None, None, None].astype(np.float32)).astype(np.uint8)
+
+
+def to_tensor(clip: Clip) -> Tensor:
+    """uint8 [T, H, W, 3] -> float [T, 3, H, W] in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(clip)).permute(0, 3, 1, 2).float().div(127.5).sub(1)

@@ -18,7 +18,7 @@ ANNEAL = 0.45  # share of a stage, at its end, in which it falls to nothing: hal
 
 @dataclass(frozen=True)
 class Rates:
-    """Learning rates. matrices: Muon's, for inner weight matrices; rest: AdamW's; slow: AdamW's for names in `gentle`."""
+    """Learning rates: Muon's for a transformer's inner matrices, AdamW's for the rest, and for names in `gentle`."""
 
     rest: float
     matrices: float = 0.0
@@ -38,6 +38,11 @@ class Learner:
         self.steps = 0
         self._decay = decay
         self._optimisers = _optimisers(self.modules, rates)
+
+    def settle(self) -> None:
+        """Start the averages where the modules are now, after something other than an optimiser has set them."""
+        for name, module in self.modules.items():
+            self.averages[name].load_state_dict(module.state_dict())
 
     def descend(self, loss: Tensor, share: float) -> None:
         """One optimiser step down `loss`; `share` of the stage is done."""

@@ -17,8 +17,8 @@ RIDGE = 1e-4  # of the mean energy; keeps the decoder's fit from trusting latent
 def fit_linear(codec: SmallCodec, cubes: Tensor) -> None:
     """Set the codec's linear maps from cubes [N, T', 3 * temporal, H, W]. The corrections are left alone.
 
-    Encode: principal components in space of each cosine in time, the strongest overall. Cosines keep a still picture in the
-    first of them, so a still picture decodes to a still picture. Decode: least squares from 3x3 latents.
+    Encode: principal components in space of each cosine in time, the strongest overall. Cosines keep a still picture
+    in the first of them, so a still picture decodes to a still picture. Decode: least squares from 3x3 latents.
     Latents get the square root of their natural spread (rms 1 over channels): the best bargain between colours that
     must survive the noise and details that would drown in it.
     """
@@ -34,7 +34,7 @@ def fit_linear(codec: SmallCodec, cubes: Tensor) -> None:
 
 
 def _patches(cubes: Tensor, temporal: int, spatial: int) -> Tensor:
-    """cubes [N, T', 3 * temporal, H, W] -> [n, temporal, 3 * spatial ** 2], pixels ordered as in a convolution's weight."""
+    """cubes [N, T', 3 * temporal, H, W] -> [n, temporal, 3 * spatial ** 2], ordered as a convolution's weight is."""
     columns = F.unfold(cubes.flatten(0, 1), spatial, stride=spatial)  # [N*T', 3*temporal*spatial^2, h*w]
     return columns.transpose(1, 2).reshape(-1, temporal, columns.shape[1] // temporal)
 
@@ -43,7 +43,7 @@ def _basis(patches: Tensor, channels: int) -> tuple[Tensor, Tensor]:
     """The `channels` strongest separable directions [C, temporal, D] and their standard deviations [C]."""
     time = patches.shape[1]
     ramp = (torch.arange(time) + 0.5) * math.pi / time
-    cosines = torch.stack([torch.cos(k * ramp) * ((1 if k == 0 else 2) / time) ** 0.5 for k in range(time)])
+    cosines = torch.stack([torch.cos(k * ramp) * ((1 if k == 0 else 2) / time) ** 0.5 for k in range(time)]).to(patches)
     energy, directions = [], []
     for cosine in cosines:
         part = torch.einsum("t,ntd->nd", cosine, patches)

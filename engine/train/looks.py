@@ -1,20 +1,23 @@
 """The looks, by ordinary image processing: what the model is taught to do, and the yardstick it is measured with.
 
-Each look maps one picture, float32 RGB [H, W, 3] in 0..1, to another. Made for 320x192: lines are three pixels thick and soft, because
-the codec cannot carry thinner ones. Nothing is random from frame to frame: textures stay where they are, so still is still.
+Each look maps one picture, float32 RGB [H, W, 3] in 0..1, to another. Made for 320x192: lines are three pixels thick
+and soft, because the codec cannot carry thinner ones. Nothing is random from frame to frame: textures stay where they
+are, so still is still.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.float32]  # [H, W, 3] or [H, W], 0..1
+Picture = NDArray[Any]  # float32 [H, W, 3] or [H, W], 0..1
 Look = Callable[[Picture], Picture]
+Stops = tuple[tuple[float, float, float], ...]  # colours, evenly spaced from black to white
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -169,8 +172,22 @@ LOOKS: dict[str, Look] = {
     "gold": gold,
 }
 
-IRONBOW = ((0.02, 0.02, 0.22), (0.28, 0.02, 0.55), (0.72, 0.05, 0.45), (0.95, 0.35, 0.08), (1.0, 0.78, 0.12), (1.0, 1.0, 0.85))
-GOLD = ((0.05, 0.02, 0.0), (0.30, 0.15, 0.02), (0.65, 0.40, 0.07), (0.93, 0.70, 0.18), (1.0, 0.92, 0.55), (1.0, 1.0, 0.9))
+IRONBOW: Stops = (
+    (0.02, 0.02, 0.22),
+    (0.28, 0.02, 0.55),
+    (0.72, 0.05, 0.45),
+    (0.95, 0.35, 0.08),
+    (1.0, 0.78, 0.12),
+    (1.0, 1.0, 0.85),
+)
+GOLD: Stops = (
+    (0.05, 0.02, 0.0),
+    (0.30, 0.15, 0.02),
+    (0.65, 0.40, 0.07),
+    (0.93, 0.70, 0.18),
+    (1.0, 0.92, 0.55),
+    (1.0, 1.0, 0.9),
+)
 
 
 def luma(picture: Picture) -> Picture:
@@ -178,36 +195,38 @@ def luma(picture: Picture) -> Picture:
 
 
 def blur(picture: Picture, sigma: float) -> Picture:
-    return cv2.GaussianBlur(picture, (0, 0), sigma)  # type: ignore[return-value]
+    return cv2.GaussianBlur(picture, (0, 0), sigma)
 
 
 def level(gray: Picture) -> Picture:
     """Lift what lies in shadow and hold back what glares, so that a dim room still gives a picture."""
-    around = cv2.resize(cv2.resize(gray, (20, 12), interpolation=cv2.INTER_AREA), gray.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    height, width = gray.shape
+    coarse = cv2.resize(gray, (width // 16, height // 16), interpolation=cv2.INTER_AREA)
+    around = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     around = np.clip(blur(around, 12.0), 0.05, 0.95)
-    return np.clip(0.5 + 1.25 * (gray - around) + 0.6 * (around - 0.5), 0, 1)  # type: ignore[no-any-return]
+    return np.clip(0.5 + 1.25 * (gray - around) + 0.6 * (around - 0.5), 0, 1)
 
 
 def contrast(picture: Picture, gain: float) -> Picture:
-    return np.clip(0.5 + gain * (picture - 0.5), 0, 1)  # type: ignore[no-any-return]
+    return np.clip(0.5 + gain * (picture - 0.5), 0, 1)
 
 
 def saturate(picture: Picture, gain: float) -> Picture:
     gray = luma(picture)[..., None]
-    return np.clip(gray + gain * (picture - gray), 0, 1)  # type: ignore[no-any-return]
+    return np.clip(gray + gain * (picture - gray), 0, 1)
 
 
 def ramp(value: Picture, start: float, end: float) -> Picture:
     """0 at `start`, 1 at `end`, smooth between; either may be the larger."""
     share = np.clip((value - start) / (end - start), 0, 1)
-    return share * share * (3 - 2 * share)  # type: ignore[no-any-return]
+    return share * share * (3 - 2 * share)
 
 
 def posterise(value: Picture, levels: int, hard: float = 8.0) -> Picture:
     """Pull values towards `levels` even steps; the steps' edges stay soft, so that they do not dance."""
     scaled = np.clip(value, 0, 1) * (levels - 1)
     base = np.floor(scaled)
-    return (base + 0.5 + 0.5 * np.tanh(hard * (scaled - base - 0.5)) / np.tanh(hard / 2)) / (levels - 1)  # type: ignore[no-any-return]
+    return (base + 0.5 + 0.5 * np.tanh(hard * (scaled - base - 0.5)) / np.tanh(hard / 2)) / (levels - 1)
 
 
 def ink_lines(gray: Picture, sigma: float, gain: float, both: bool = False) -> Picture:
@@ -235,17 +254,17 @@ def kuwahara(picture: Picture, reach: int) -> Picture:
         weight = 1 / (1e-4 + np.maximum(calm, 0)) ** 2  # a soft choice: a hard one flickers
         total += moved[..., :3] * weight[..., None]
         weights += weight
-    return total / weights[..., None]  # type: ignore[no-any-return]
+    return total / weights[..., None]
 
 
 def relief(height: Picture) -> Picture:
     """Light from the upper left on a surface of that height, about -0.5..0.5."""
     slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3)
     slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3)
-    return np.tanh(blur(slope_x + slope_y, 0.8) * 0.5) * 0.5  # type: ignore[no-any-return]
+    return np.tanh(blur(slope_x + slope_y, 0.8) * 0.5) * 0.5
 
 
-def palette(value: Picture, stops: tuple[tuple[float, float, float], ...]) -> Picture:
+def palette(value: Picture, stops: Stops) -> Picture:
     """Colour a grey picture by evenly spaced stops."""
     table = np.array(stops, np.float32)
     place = np.linspace(0, 1, len(stops))
@@ -253,10 +272,10 @@ def palette(value: Picture, stops: tuple[tuple[float, float, float], ...]) -> Pi
 
 
 def gray_to_rgb(gray: Picture, tint: tuple[float, float, float]) -> Picture:
-    return gray[..., None] * np.array(tint, np.float32)  # type: ignore[no-any-return]
+    return gray[..., None] * np.array(tint, np.float32)
 
 
-CELL = 16  # pixels: a token's side. A texture that repeats with it looks alike to every token, so it can be learnt in place
+CELL = 16  # pixels: a token's side. Only what repeats with it can be learnt: tokens do not know where they are
 
 
 @cache
@@ -303,7 +322,7 @@ def _torus_noise(long: float, wide: float, turn: float, seed: int) -> NDArray[np
     kernel = np.fft.ifftshift(np.exp(-((along / long) ** 2) - (across / wide) ** 2))
     smeared = np.fft.ifft2(np.fft.fft2(noise) * np.fft.fft2(kernel)).real
     smeared -= smeared.mean()
-    return np.clip(smeared / smeared.std() / 1.5, -1, 1)  # type: ignore[no-any-return]
+    return np.clip(smeared / smeared.std() / 1.5, -1, 1)
 
 
 def _cell(texture: NDArray[np.float64]) -> bytes:
@@ -315,9 +334,9 @@ def tiling(shape: tuple[int, int]) -> tuple[NDArray[np.int64], Picture]:
     """Three irregular stones to a cell: each pixel's stone, and how much mortar shows."""
     centres = np.array([(3.0, 3.5), (7.5, 11.0), (13.0, 5.0)])
     rows, columns = (-(-extent // CELL) + 2 for extent in shape)
-    corners = np.stack(np.mgrid[-1 : rows - 1, -1 : columns - 1], -1).reshape(-1, 1, 2) * CELL
+    corners = np.moveaxis(np.mgrid[-1 : rows - 1, -1 : columns - 1], 0, -1).reshape(-1, 1, 2) * CELL
     centres = (corners + centres).reshape(-1, 2)
-    place = np.stack(np.mgrid[: shape[0], : shape[1]], -1).reshape(-1, 1, 2)
+    place = np.moveaxis(np.mgrid[: shape[0], : shape[1]], 0, -1).reshape(-1, 1, 2)
     distance = np.sqrt(((place - centres[None]) ** 2).sum(-1))
     near = np.partition(distance, 1, axis=-1)
     mortar = ramp((near[:, 1] - near[:, 0]).reshape(shape).astype(np.float32), 2.6, 0.2) * 0.85

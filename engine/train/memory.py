@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from engine.preset import WindowSpec
 
 
 @dataclass(frozen=True)
@@ -25,30 +28,36 @@ class ClipMemory:
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         return key, value
 
+    def to(self, device: torch.device) -> ClipMemory:
+        return ClipMemory(self.query_positions.to(device), None if self.mask is None else self.mask.to(device))
 
-def window_mask(frames: int, slots: int, sinks: int) -> Tensor:
-    """[frames, frames] bool: frame f sees itself, the newest `slots` - `sinks` frames and the first `sinks`, never the future."""
+
+def window_mask(frames: int, spec: WindowSpec) -> Tensor:
+    """[frames, frames] bool: frame f sees the newest `slots` - `sinks` frames, itself among them, and the sinks."""
     now, then = torch.arange(frames)[:, None], torch.arange(frames)[None]
-    return (then <= now) & ((then < sinks) | (now - then < slots - sinks))
+    return (then <= now) & ((then < spec.sinks) | (now - then < spec.slots - spec.sinks))
 
 
-def one_lane(frames: int, tokens: int, slots: int, sinks: int) -> ClipMemory:
-    """Every frame sees its past as it was at its own step: live, rows = steps."""
-    mask = window_mask(frames, slots, sinks)
-    return ClipMemory(torch.arange(frames)[None], _per_token(mask, tokens))
+def one_lane(positions: Sequence[int], tokens: int, spec: WindowSpec) -> ClipMemory:
+    """Every frame sees its past as it was at its own step: live, rows = steps.
+
+    positions: where in the stream each frame of the clip seems to lie; a gap after the sinks stands for time gone by.
+    """
+    mask = window_mask(len(positions), spec)
+    return ClipMemory(torch.tensor(positions)[None], _per_token(mask, tokens))
 
 
-def two_lanes(frames: int, tokens: int, slots: int, sinks: int) -> ClipMemory:
-    """The clip twice over: an early step whose frames see themselves and the past at the last step, then that last step.
+def two_lanes(positions: Sequence[int], tokens: int, spec: WindowSpec) -> ClipMemory:
+    """The clip twice over: an early step, whose frames see themselves and the past at the last step; then that step.
 
     Live, with rows = 1, this is what a slot holds: the last step's keys, until an early step overwrites its own.
     """
-    window = window_mask(frames, slots, sinks)
-    itself = torch.eye(frames, dtype=torch.bool)
+    window = window_mask(len(positions), spec)
+    itself = torch.eye(len(positions), dtype=torch.bool)
     early = torch.cat([itself, window & ~itself], dim=1)
     last = torch.cat([torch.zeros_like(window), window], dim=1)
-    positions = torch.arange(frames).repeat(2)[None]
-    return ClipMemory(positions, _per_token(torch.cat([early, last]), tokens))
+    mask = torch.cat([early, last])
+    return ClipMemory(torch.tensor(positions).repeat(2)[None], _per_token(mask, tokens))
 
 
 def _per_token(mask: Tensor, tokens: int) -> Tensor:

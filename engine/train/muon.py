@@ -14,7 +14,7 @@ QUINTIC = (3.4445, -4.7750, 2.0315)  # fast, not exact: singular values land in 
 class Muon(torch.optim.Optimizer):
     """Every matrix moves by an orthogonal step whose size matches what AdamW would take.
 
-    Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers"; step size after Liu et al. 2025, arXiv:2502.16982.
+    Source: Jordan et al. 2024, "Muon: an optimizer for hidden layers"; step size of Liu et al. 2025, arXiv:2502.16982.
     """
 
     def __init__(self, params: Iterable[dict[str, Any]], lr: float = 1e-3, momentum: float = 0.95) -> None:
@@ -25,14 +25,14 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
-                    self._move(weight, group)
+                    self._move(weight, weight.grad, group)
 
-    def _move(self, weight: Tensor, group: dict[str, Any]) -> None:
+    def _move(self, weight: Tensor, slope: Tensor, group: dict[str, Any]) -> None:
         state = self.state[weight]
         if not state:
             state["momentum"] = torch.zeros_like(weight)
-        momentum = state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
-        direction = orthogonal(torch.lerp(weight.grad, momentum, group["momentum"]))
+        momentum = state["momentum"].lerp_(slope, 1 - group["momentum"])
+        direction = orthogonal(torch.lerp(slope, momentum, group["momentum"]))
         weight.mul_(1 - group["lr"] * group["weight_decay"])
         weight.add_(direction, alpha=-group["lr"] * 0.2 * max(weight.shape) ** 0.5)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib
@@ -14,7 +15,7 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 
-Canvas = NDArray[np.uint8]
+Canvas = NDArray[Any]  # uint8 RGB [H, W, 3]
 Random = np.random.Generator
 
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "rocket.jpg", "camera.png", "coins.png", "clock_motion.png")
@@ -25,9 +26,8 @@ CANVAS = (360, 600)  # height and width of a drawn canvas
 
 def draw_canvas(random: Random) -> Canvas:
     """One picture to move over: mostly photographs, then collages, textures and plain drawings."""
-    kinds = (lambda: _photograph(random), lambda: draw_leaves(random), lambda: draw_clouds(random), _texture(random))
-    canvas = kinds[random.choice(4, p=[0.55, 0.25, 0.08, 0.12])]()
-    return recolour(canvas, random)
+    kinds = (_photograph, draw_leaves, draw_clouds, _texture)
+    return recolour(kinds[random.choice(4, p=[0.55, 0.25, 0.08, 0.12])](random), random)
 
 
 def load_picture(name: str) -> Canvas:
@@ -70,7 +70,7 @@ def draw_leaves(random: Random) -> Canvas:
 def draw_clouds(random: Random) -> Canvas:
     """Smooth noise in a few octaves between two colours."""
     height, width = CANVAS
-    field = np.zeros((height, width), np.float32)
+    field: NDArray[Any] = np.zeros((height, width), np.float32)
     for octave in range(1, int(random.integers(2, 6))):
         grid = random.standard_normal((3 * 2**octave // 2, 5 * 2**octave // 2)).astype(np.float32)
         field += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC) / 1.6**octave
@@ -100,21 +100,22 @@ def _photograph(random: Random) -> Canvas:
     return pictures[random.choice(len(pictures), p=weights / weights.sum())]
 
 
-def _texture(random: Random):  # type: ignore[no-untyped-def]
-    pictures = textures()
-    return lambda: pictures[random.integers(len(pictures))]
+def _texture(random: Random) -> Canvas:
+    return textures()[random.integers(len(TEXTURES))]
 
 
 def _fill(random: Random) -> Canvas:
     """What a leaf is filled with, a whole canvas of it."""
     height, width = CANVAS
     if random.random() < 0.5:
-        picture = _photograph(random) if random.random() < 0.7 else textures()[random.integers(len(TEXTURES))]
+        picture = _photograph(random) if random.random() < 0.7 else _texture(random)
         return cv2.resize(picture[:, ::-1] if random.random() < 0.5 else picture, (width, height))
     first, second = random.uniform(0, 255, (2, 3))
     if random.random() < 0.5:
         return np.broadcast_to(first.astype(np.uint8), (height, width, 3))
-    slope = np.linspace(0, 1, width)[None, :, None] if random.random() < 0.5 else np.linspace(0, 1, height)[:, None, None]
+    slope = (
+        np.linspace(0, 1, width)[None, :, None] if random.random() < 0.5 else np.linspace(0, 1, height)[:, None, None]
+    )
     return np.broadcast_to((first * slope + second * (1 - slope)).astype(np.uint8), (height, width, 3))
 
 
@@ -134,4 +135,6 @@ def _draw_shape(mask: Canvas, radius: float, random: Random) -> None:
         cv2.line(mask, (x, y), far, 255, int(random.integers(2, 12)))
     else:
         text = "".join(chr(c) for c in random.integers(48, 91, 4))
-        cv2.putText(mask, text, (x - 30, y), cv2.FONT_HERSHEY_SIMPLEX, radius / 30 + 0.4, 255, int(random.integers(2, 8)))
+        cv2.putText(
+            mask, text, (x - 30, y), cv2.FONT_HERSHEY_SIMPLEX, radius / 30 + 0.4, 255, int(random.integers(2, 8))
+        )

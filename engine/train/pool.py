@@ -13,8 +13,8 @@ Example = TypeVar("Example")
 class Pool(Generic[Example]):
     """Keeps `size` examples; every `every` steps the oldest gives way to a new one.
 
-    Example i is `make(random)` with a generator seeded by (seed, i), and what the pool holds at a step depends on the step
-    alone: a run that resumes draws exactly what it would have drawn, and no example is ever stored.
+    Example i is `make(random)` with a generator seeded by (seed, i), and what the pool holds at a step depends on
+    the step alone: a run that resumes draws exactly what it would have drawn, and no example is ever stored.
     """
 
     def __init__(self, make: Callable[[np.random.Generator], Example], size: int, every: int, seed: int) -> None:

@@ -44,24 +44,43 @@ class Budget:
 
 def run_stage(stage: Stage, folder: Path, budget: Budget, show: Callable[[float, dict[str, float]], None]) -> None:
     """Train until the budget is used up; a stage that was interrupted goes on where its last checkpoint is."""
-    path, curves = folder / f"{stage.name}.pt", folder / f"{stage.name}.jsonl"
-    spent = _restore(stage, path)
-    saved, start = spent, time.monotonic() - spent
-    sums: dict[str, float] = {}
+    path, curves = folder / f"{stage.name}.pt", Curves(folder / f"{stage.name}.jsonl")
+    saved = spent = _restore(stage, path)
+    start = time.monotonic() - spent
     while (share := budget.share(stage.learner.steps, spent)) < 1:
-        for name, value in stage.step(stage.learner.steps, share).items():
-            sums[name] = sums.get(name, 0.0) + value / NOTE_STEPS
+        losses = stage.step(stage.learner.steps, share)
         spent = time.monotonic() - start
-        if stage.learner.steps % NOTE_STEPS == 0:
-            show(share, sums)
-            with curves.open("a") as file:
-                file.write(json.dumps({"step": stage.learner.steps, "seconds": round(spent, 1), **sums}) + "\n")
-            sums = {}
+        if means := curves.add(stage.learner.steps, spent, losses):
+            show(share, means)
         if spent - saved > SAVE_SECONDS:
             _save(stage, path, spent)
             saved = spent
+    curves.flush(stage.learner.steps, spent)
     if spent > saved:
         _save(stage, path, spent)
+
+
+class Curves:
+    """Means over NOTE_STEPS steps, appended to a file of JSON lines."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._waiting: list[dict[str, float]] = []
+
+    def add(self, step: int, seconds: float, losses: dict[str, float]) -> dict[str, float]:
+        """Note one step; returns the means when they are written, else nothing."""
+        self._waiting.append(losses)
+        return self.flush(step, seconds) if step % NOTE_STEPS == 0 else {}
+
+    def flush(self, step: int, seconds: float) -> dict[str, float]:
+        """Write what waits."""
+        if not self._waiting:
+            return {}
+        means = {name: sum(note[name] for note in self._waiting) / len(self._waiting) for name in self._waiting[0]}
+        with self._path.open("a") as file:
+            file.write(json.dumps({"step": step, "seconds": round(seconds, 1), **means}) + "\n")
+        self._waiting.clear()
+        return means
 
 
 def _restore(stage: Stage, path: Path) -> float:
