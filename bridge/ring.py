@@ -6,6 +6,7 @@ a reader that was overtaken notices and tries again.
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import sys
@@ -173,6 +174,12 @@ class RingReader(Ring):
                 return frame
             behind = self.slots // 2  # so close to the writer's heels it would only happen again
         return None
+
+    @property
+    def newest_time(self) -> float:
+        """Capture time of the newest picture there is, read or not; minus infinity before the first."""
+        count = self._words[COUNT]
+        return self._times[self._heads[(count - 1) % self.slots] + 2] if count else -math.inf
 
     def latest(self) -> Frame | None:
         """The newest picture if it was not read yet, else None. Skipping to it does not count as missing any."""

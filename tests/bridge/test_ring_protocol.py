@@ -17,7 +17,7 @@ import mmap, struct, sys
 def open_ring(name):
     if sys.platform == "win32":
         head = mmap.mmap(-1, 64, tagname=name)
-        header, slots, stride = (struct.unpack_from(kind, head, at)[0] for kind, at in (("<I", 12), ("<I", 28), ("<Q", 32)))
+        header, slots, stride = struct.unpack_from("<12xI12xIQ", head)
         return mmap.mmap(-1, header + slots * stride, tagname=name)
     import _posixshmem, os
     return mmap.mmap(_posixshmem.shm_open("/" + name, os.O_RDWR, mode=0o600), 0)
