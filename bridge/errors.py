@@ -1,6 +1,9 @@
 """
-What goes wrong in the bridge, with a next step. One family with the engine's errors: a surface, or the command
-line, shows any `EngineError` the same way, wherever it came from.
+Every error the bridge raises on purpose, beside those of the engine. One family with them: whoever shows errors to
+people catches EngineError, wherever it came from.
+
+* BridgeError
+  - RingError  a ring that is missing, foreign, or already has an owner
 """
 
 from __future__ import annotations
@@ -9,4 +12,8 @@ from engine.errors import EngineError
 
 
 class BridgeError(EngineError):
-    """Something in the bridge's world that a person can act on: a port, a device, a ring, a file."""
+    """Something in the bridge's world that a person can act on: a port, a device, a file."""
+
+
+class RingError(BridgeError):
+    """A ring is missing, is not one, speaks another version, or belongs to another running program."""

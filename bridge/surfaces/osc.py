@@ -20,6 +20,7 @@ from bridge.surfaces.osc_feedback import Address, Feedback
 from bridge.surfaces.osc_space import BadAddress, Change, Do, interpret, readable, relative
 from bridge.surfaces.osc_wire import MAX_DATAGRAM, BadPacket, Batch, Message, read_packet
 from engine.errors import EngineError
+from engine.params import Params
 
 MAX_AHEAD = 10.0  # seconds
 MAX_WAITING = 1024  # batches with a time tag in the future
@@ -47,6 +48,7 @@ class OscSurface:
         self._feedback: Feedback | None = None
         self._waiting: set[asyncio.TimerHandle] = set()
         self._beating: asyncio.TimerHandle | None = None
+        self._refused: set[str] = set()  # addresses whose mistakes are in the log already
 
     async def start(self) -> None:
         """Bind and begin the heartbeat. Raises BridgeError when the port is taken or the host is not ours."""
@@ -110,15 +112,17 @@ class OscSurface:
         """Set every control of the batch as one change, then do what else it asks for, in order."""
         changes: dict[str, Any] = {}
         others: list[tuple[Message, Do | str]] = []
+        params = self._control.params
         for message in batch.messages:
             try:
-                asked = self._read(message, changes)
+                asked = self._read(message, params)
+                if isinstance(asked, Change):
+                    params = params.set_all(asked.values)
+                    changes |= asked.values
+                else:
+                    others.append((message, asked))
             except EngineError as error:
                 return self._refuse(error, message.address, sender)
-            if isinstance(asked, Change):
-                changes |= asked.values
-            else:
-                others.append((message, asked))
         if changes:
             self._control.set_all(changes)
         for message, other in others:
@@ -128,16 +132,10 @@ class OscSurface:
                 self._refuse(error, message.address, sender)
         return None
 
-    def _read(self, message: Message, changes: dict[str, Any]) -> Change | Do | str:
+    def _read(self, message: Message, params: Params) -> Change | Do | str:
         """What a message asks for; a str is the name of a question, answered by `_do`."""
         name = relative(message.address, self._root)
-        if name.lower() in self._questions:
-            return name.lower()
-        params = self._control.params.set_all(changes)
-        asked = interpret(name, message.arguments, params)
-        if isinstance(asked, Change):
-            params.set_all(asked.values)  # so that a wrong value is refused with the address that it came to
-        return asked
+        return name.lower() if name.lower() in self._questions else interpret(name, message.arguments, params)
 
     def _do(self, asked: Do | str, message: Message, sender: Address) -> None:
         if isinstance(asked, Do):
@@ -147,7 +145,9 @@ class OscSurface:
 
     def _refuse(self, error: EngineError, address: str, sender: Address) -> None:
         sentence = f"{error}; {error.hint}" if error.hint else str(error)
-        log.warning("OSC from %s:%d: %s", *sender[:2], sentence)
+        if address not in self._refused and len(self._refused) < 64:  # a fader sends the same mistake all day
+            self._refused.add(address)
+            log.warning("OSC %s from %s: %s", address, sender[0], sentence)
         if self._feedback:
             self._feedback.answer(sender, "error", sentence, address)
 
