@@ -147,7 +147,7 @@ class OscSurface:
         sentence = f"{error}; {error.hint}" if error.hint else str(error)
         if address not in self._refused and len(self._refused) < 64:  # a fader sends the same mistake all day
             self._refused.add(address)
-            log.warning("OSC %s from %s: %s", address, sender[0], sentence)
+            log.warning("OSC %r from %s: %s", address, sender[0], sentence)
         if self._feedback:
             self._feedback.answer(sender, "error", sentence, address)
 
