@@ -6,6 +6,7 @@ a reader that was overtaken notices and tries again.
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import sys
@@ -40,6 +41,7 @@ class Ring:
     width: int
     height: int
     slots: int
+    _closed = True
 
     def __init__(self, name: str, memory: SharedMemory) -> None:
         self.name = name
@@ -71,6 +73,9 @@ class Ring:
             self._words.release()
             self._times.release()
             self._memory.close()
+
+    def __del__(self) -> None:
+        self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -162,20 +167,27 @@ class RingReader(Ring):
 
     def next(self, timeout: float = 0.0) -> Frame | None:
         """The oldest unread picture still there, waiting up to `timeout` seconds for one; None if none came."""
-        if not self._wait(timeout):
-            return None
-        oldest = self._words[COUNT] - self.slots + 1  # the slot before it is the one the writer is in
-        if self._next < oldest:
-            self.missed += oldest - self._next
-            self._next = oldest
-        return self._read_frame() or self.next()
+        behind = self.slots - 1  # one more, and it is the slot the writer is in
+        while self._wait(timeout):
+            self._skip_to(self._words[COUNT] - behind)
+            if (frame := self._read_frame()) is not None:
+                return frame
+            behind = self.slots // 2  # so close to the writer's heels it would only happen again
+        return None
+
+    @property
+    def newest_time(self) -> float:
+        """Capture time of the newest picture there is, read or not; minus infinity before the first."""
+        count = self._words[COUNT]
+        return self._times[self._heads[(count - 1) % self.slots] + 2] if count else -math.inf
 
     def latest(self) -> Frame | None:
         """The newest picture if it was not read yet, else None. Skipping to it does not count as missing any."""
-        if not self._wait(0.0):
-            return None
-        self._next = self._words[COUNT] - 1
-        return self._read_frame() or self.latest()
+        while self._wait(0.0):
+            self._next = self._words[COUNT] - 1
+            if (frame := self._read_frame()) is not None:
+                return frame
+        return None
 
     def read_rgba_into(self, pixels: Picture) -> tuple[float, int] | None:
         """Copy the newest unread picture into `pixels` [H, W, 4], without allocating; its time and index, or None."""
@@ -195,6 +207,11 @@ class RingReader(Ring):
                 return False
             time.sleep(NAP)
         return True
+
+    def _skip_to(self, oldest: int) -> None:
+        if self._next < oldest:
+            self.missed += oldest - self._next
+            self._next = oldest
 
     def _locate(self) -> tuple[int, int]:
         slot = self._next % self.slots
