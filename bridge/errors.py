@@ -1,5 +1,6 @@
 """
-Every error the bridge raises on purpose, beside those of the engine.
+Every error the bridge raises on purpose, beside those of the engine. One family with them: whoever shows errors to
+people catches EngineError, wherever it came from.
 
 * BridgeError
   - RingError      a ring that is missing, foreign, or already has an owner
@@ -8,13 +9,11 @@ Every error the bridge raises on purpose, beside those of the engine.
 
 from __future__ import annotations
 
+from engine.errors import EngineError
 
-class BridgeError(Exception):
-    """Something a person can act on: `str(error)` says what, `error.hint` says what to do."""
 
-    def __init__(self, what: str, hint: str = "") -> None:
-        super().__init__(what)
-        self.hint = hint
+class BridgeError(EngineError):
+    """Something in the bridge's world that a person can act on: a port, a device, a file."""
 
 
 class RingError(BridgeError):
