@@ -44,9 +44,9 @@ def run(options: RunOptions, engine: Sequence[str] = ENGINE) -> int:
 async def _run(options: RunOptions, engine: Sequence[str]) -> int:
     told = asyncio.Event()
     _on_signals(told.set)
-    show = Show(options, engine)
+    run = Run(options, engine)
     waiting = asyncio.create_task(told.wait())
-    starting = asyncio.create_task(show.start())
+    starting = asyncio.create_task(run.start())
     try:
         await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
@@ -55,11 +55,11 @@ async def _run(options: RunOptions, engine: Sequence[str]) -> int:
     finally:
         for task in (starting, waiting):
             task.cancel()
-        await show.stop()
+        await run.stop()
     return 0
 
 
-class Show:
+class Run:
     """Everything that is there while `latentcast run` is, and how the parts know of each other."""
 
     def __init__(self, options: RunOptions, engine: Sequence[str] = ENGINE) -> None:
@@ -67,11 +67,12 @@ class Show:
         self.preset = _sized(load_preset(options.preset), options)
         self.control = ControlState(self.preset.params.set_all(options.controls), self._perform)
         self.rings = {"in": f"lc-{os.getpid()}-in", "wet": f"lc-{os.getpid()}-wet", "out": options.ring}
+        self._engine = engine
         self.fps = options.fps or self.preset.fps
         self.meter = Meter()
         self.line = LiveLine(self.control)
         self.engine = EngineLink(
-            self._engine_command(engine, self.preset),
+            self._engine_command(options.preset),
             self.control.params,
             on_report=self._reported,
             on_failure=lambda reason: self.control.fail(reason, "engine"),
@@ -82,7 +83,6 @@ class Show:
         self.osc = OscSurface(self.control, options.host, options.osc_port, options.feedback_port, options.root)
         self.web = WebSurface(self.control, self.rings["in"], self.rings["out"], options.host, options.web_port)
         self.playout: Playout | None = None
-        self._engine = engine
         self._owned = ExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -132,12 +132,12 @@ class Show:
     def _change_preset(self, name: str) -> None:
         """Run another model at the size the pictures have; outputs never change theirs."""
         self.preset = load_preset(name).resized(self.preset.width, self.preset.height)
-        self.engine.restart(self._engine_command(self._engine, self.preset))
+        self.engine.restart(self._engine_command(name))
 
-    def _engine_command(self, engine: Sequence[str], preset: Preset) -> list[str]:
-        size = f"{preset.width}x{preset.height}"
+    def _engine_command(self, preset: str) -> list[str]:
+        size = f"{self.preset.width}x{self.preset.height}"
         rings = ["--inbox", self.rings["in"], "--outbox", self.rings["wet"]]
-        return [sys.executable, *engine, "--preset", preset.name, "--size", size, *rings]
+        return [sys.executable, *self._engine, "--preset", preset, "--size", size, *rings]
 
     def _begin(self, work: Coroutine[Any, Any, Any], where: str = "run") -> None:
         """Do something that takes time; if it fails, people are told."""

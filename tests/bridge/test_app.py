@@ -256,8 +256,10 @@ def test_a_hung_engine_is_replaced_and_what_the_bridge_controls_works_meanwhile(
     run.shows(255 - LIGHT)
 
 
-def test_an_engine_that_cannot_work_is_said_and_the_input_goes_on(start):
-    run = start("--prompt", "weights").watch()
+def test_an_engine_that_cannot_work_is_said_and_the_input_goes_on(start, tmp_path):
+    broken = tmp_path / "broken.toml"
+    broken.write_text('extends = "tiny"\n[controls]\nprompt = "weights"\n')
+    run = start(preset=str(broken)).watch()
     status = run.state("error")
     run.shows(LIGHT)
 
