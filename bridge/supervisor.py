@@ -162,7 +162,7 @@ class Child:
 
 
 async def _next_line(stream: asyncio.StreamReader) -> str:
-    """The next line, its end included; empty at the end of the stream. What is longer than LINE_LIMIT is passed over."""
+    """The next line with its end; empty at the end of the stream. What is longer than LINE_LIMIT is passed over."""
     while True:
         with suppress(ValueError):
             return (await stream.readline()).decode(errors="replace")
