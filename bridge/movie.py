@@ -40,7 +40,11 @@ def open_movie(path: Path) -> InputContainer:
     try:
         movie = av.open(str(path))
     except (FFmpegError, OSError) as error:
-        why = "is not a video, or is cut short" if isinstance(error, InvalidDataError) else f"cannot be opened: {error.strerror}"
+        why = (
+            "is not a video, or is cut short"
+            if isinstance(error, InvalidDataError)
+            else f"cannot be opened: {error.strerror}"
+        )
         raise MovieError(f"{path.name} {why}", "play it in another program to see whether it is whole") from error
     if not movie.streams.video:
         movie.close()
@@ -142,4 +146,6 @@ class MovieWriter:
             self._file.close()
 
     def _broken(self, error: FFmpegError | OSError) -> MovieError:
-        return MovieError(f"{self.path.name} cannot be written on: {error.strerror}", f"make room; what there is is in {self.part}")
+        return MovieError(
+            f"{self.path.name} cannot be written on: {error.strerror}", f"make room; what there is is in {self.part}"
+        )

@@ -33,7 +33,10 @@ def read_number(picture: Picture) -> int:
     """The number (modulo 2^16) that the bars of a test card's picture show, after whatever befell it."""
     row = picture[-max(1, _bar(picture) // 2)].mean(axis=1)
     cells = np.array_split(row, BITS)
-    return sum(int(cell[len(cell) // 4 : -(len(cell) // 4) or None].mean() > 127) << BITS - 1 - n for n, cell in enumerate(cells))
+    return sum(
+        int(cell[len(cell) // 4 : -(len(cell) // 4) or None].mean() > 127) << BITS - 1 - n
+        for n, cell in enumerate(cells)
+    )
 
 
 def draw_card(width: int, height: int) -> Picture:
@@ -66,7 +69,9 @@ def draw_disc(card: Picture, turn: float) -> None:
 def draw_number(card: Picture, index: int) -> None:
     """Black and white bars along the lower edge: the index in binary."""
     bits = np.array([index >> BITS - 1 - place & 1 for place in range(BITS)], np.uint8)
-    row = np.concatenate([np.full(len(cell), 255 * bit) for cell, bit in zip(np.array_split(card[0], BITS), bits, strict=True)])
+    row = np.concatenate(
+        [np.full(len(cell), 255 * bit) for cell, bit in zip(np.array_split(card[0], BITS), bits, strict=True)]
+    )
     card[-_bar(card) :] = row[:, None]
 
 

@@ -41,6 +41,11 @@ def until(look, within=15.0, what="it never happened"):
     raise AssertionError(what)
 
 
+def alive(processes):
+    """Those that still do something; one that waits for its parent to take note of its end does not."""
+    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
 class Camera(threading.Thread):
     """Another program, which offers grey pictures in a ring."""
 
@@ -141,7 +146,8 @@ class Running:
         until(lambda: self.viewer.grey == grey, within, f"shows {self.viewer.grey}, not {grey}")
 
     def say(self, address, *values):
-        SimpleUDPClient("127.0.0.1", self.osc).send_message(f"/latentcast{address}", list(values))
+        with SimpleUDPClient("127.0.0.1", self.osc) as client:
+            client.send_message(f"/latentcast{address}", list(values))
 
     def children(self):
         return psutil.Process(self.process.pid).children(recursive=True)
@@ -277,7 +283,7 @@ def test_it_ends_in_two_seconds_with_nothing_left(start, number):
     assert run.end(number) < 2.0
     assert run.process.returncode == 0
     assert run.left_over() == []
-    assert not [child for child in children if child.is_running()]
+    until(lambda: not alive(children), within=2.0)
 
 
 def test_killed_itself_it_leaves_no_process_and_no_memory(start):
@@ -286,7 +292,7 @@ def test_killed_itself_it_leaves_no_process_and_no_memory(start):
     children = run.children()
     run.end(signal.SIGKILL)
 
-    until(lambda: not [child for child in children if child.is_running()], within=5.0)
+    until(lambda: not alive(children), within=5.0)
     until(lambda: run.left_over() == [], within=5.0)
 
 
