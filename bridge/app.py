@@ -87,6 +87,7 @@ class Run:
         self.osc = OscSurface(self.control, options.host, options.osc_port, options.feedback_port, options.root)
         self.web = WebSurface(self.control, self.rings["in"], self.rings["out"], options.host, options.web_port)
         self.playout: Playout | None = None
+        self._streamed = False  # pictures were seen since an engine was last asked for
         self._owned = ExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -123,7 +124,7 @@ class Run:
     def _perform(self, action: str, arguments: tuple[Any, ...]) -> None:
         actions: Mapping[str, Callable[..., None]] = {
             "reset": self.engine.reset,
-            "restart": self.engine.restart,
+            "restart": self._restart,
             "preset": self._change_preset,
             "input": lambda uri: self._begin(self.input.replace(uri), "input"),
             "output": self.outputs.switch,
@@ -135,7 +136,11 @@ class Run:
     def _change_preset(self, name: str) -> None:
         """Run another model at the size the pictures have; outputs never change theirs."""
         self.preset = load_preset(name).resized(self.preset.width, self.preset.height)
-        self.engine.restart(self._engine_command(name))
+        self._restart(self._engine_command(name))
+
+    def _restart(self, command: Sequence[str] | None = None) -> None:
+        self._streamed = False
+        self.engine.restart(command)
 
     def _engine_command(self, preset: str) -> list[str]:
         size = f"{self.preset.width}x{self.preset.height}"
@@ -185,10 +190,11 @@ class Run:
         state = run_state(
             self.engine.stage,
             failed=self.engine.failed,
-            streamed=self.engine.streamed,
+            streamed=self._streamed,
             stale=stale,
             dry=self.playout is not None and self.playout.dry,
         )
+        self._streamed = self._streamed or state == "streaming"
         if state != self.control.status.state or self.engine.status != self.control.status.engine:
             self.control.publish(state=state, engine=self.engine.status)
 

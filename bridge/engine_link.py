@@ -37,7 +37,6 @@ class EngineLink:
     ) -> None:
         self.stage = "offline"
         self.failed = False
-        self.streamed = False  # since the last start that was asked for
         self._said = Stage("offline")
         self._why = ""
         self._params = params
@@ -58,7 +57,7 @@ class EngineLink:
 
     def restart(self, command: Sequence[str] | None = None) -> None:
         """End this engine and start another at once, with `command` if given."""
-        self.failed = self.streamed = False
+        self.failed = False
         self._child.restart(command)
 
     async def stop(self) -> None:
@@ -112,7 +111,6 @@ class EngineLink:
         self._enter("error" if final else "starting")
 
     def _enter(self, stage: str) -> None:
-        self.streamed = self.streamed or stage == "streaming"
         if stage != self.stage:
             self.stage = stage
             self._on_stage()
