@@ -100,7 +100,9 @@ class Run:
         await self.web.start()
         self.line.start()
         self.engine.start()
-        self.playout = Playout(*self.rings.values(), lambda: self.control.params, self.meter)
+        self.playout = Playout(
+            self.rings["in"], self.rings["wet"], self.rings["out"], lambda: self.control.params, self.meter
+        )
         self.playout.start()
         await asyncio.gather(self.input.open(self.options.input), self.outputs.open(self.options.outputs))
         self.line.say(f"web page {self.web.url}, OSC on port {self.osc.port}, pictures in the ring {self.rings['out']}")

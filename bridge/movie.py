@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 from av.error import FFmpegError, InvalidDataError
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 STUDIO_RANGE = 1  # how AVFrame.color_range calls 16..235, which every player expects
-TICKS = 90000  # a second, where timestamps do not follow a rate
-# Playable after a kill: written in fragments, each whole once it is on the disk, which finishing folds into a plain file.
+# Playable after a kill: written in fragments, each whole once on the disk; finishing folds them into a plain file.
 WHILE_WRITING = {"mp4": {"movflags": "hybrid_fragmented", "flush_packets": "1"}}
 WHILE_WRITING["mov"] = WHILE_WRITING["mp4"]
 
@@ -40,11 +39,9 @@ def open_movie(path: Path) -> InputContainer:
     try:
         movie = av.open(str(path))
     except (FFmpegError, OSError) as error:
-        why = (
-            "is not a video, or is cut short"
-            if isinstance(error, InvalidDataError)
-            else f"cannot be opened: {error.strerror}"
-        )
+        why = f"cannot be opened: {error.strerror}"
+        if isinstance(error, InvalidDataError):
+            why = "is not a video, or is cut short"
         raise MovieError(f"{path.name} {why}", "play it in another program to see whether it is whole") from error
     if not movie.streams.video:
         movie.close()
@@ -69,7 +66,7 @@ def rate_of(stream: VideoStream) -> Fraction:
 
 
 class MovieWriter:
-    """An H.264 film that is called NAME.part until `finish`, so that NAME is always whole. Raises MovieError throughout.
+    """An H.264 film, called NAME.part until `finish`, so that NAME is always whole. Every method may raise MovieError.
 
     rate: frames a second, exact. time_base: what `pts` counts; a frame's length by default.
     """
@@ -99,7 +96,7 @@ class MovieWriter:
         frame.pts, frame.time_base = pts, self._time_base
         self.mux(self._video.encode(frame))
 
-    def mux(self, packets: Packet | list[Packet]) -> None:
+    def mux(self, packets: Packet[Any] | list[Packet[Any]]) -> None:
         """Add packets that are ready, such as copied sound."""
         try:
             self._file.mux(packets)
@@ -125,12 +122,13 @@ class MovieWriter:
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         # no pictures out of order: timestamps start where the first picture's does, and a fragment stands alone
         options = {"preset": "veryfast", "crf": str(crf)} if codec == "libx264" else {"qmin": "2", "qmax": "4"}
-        stream = self._file.add_stream(codec, rate=rate, options={**options, "bf": "0"})
+        stream = cast("VideoStream", self._file.add_stream(codec, rate=rate, options={**options, "bf": "0"}))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.time_base = stream.codec_context.time_base = self._time_base
-        stream.codec_context.gop_size = max(1, round(rate))  # a key frame, thus a fragment, every second
-        stream.codec_context.color_range = STUDIO_RANGE
-        stream.codec_context.colorspace = stream.codec_context.color_primaries = stream.codec_context.color_trc = BT709
+        codec_context = stream.codec_context
+        stream.time_base = codec_context.time_base = self._time_base
+        codec_context.gop_size = max(1, round(rate))  # a key frame, thus a fragment, every second
+        codec_context.color_range = STUDIO_RANGE
+        codec_context.colorspace = codec_context.color_primaries = codec_context.color_trc = BT709
         return stream
 
     def _check_path(self, width: int, height: int) -> None:
@@ -146,6 +144,5 @@ class MovieWriter:
             self._file.close()
 
     def _broken(self, error: FFmpegError | OSError) -> MovieError:
-        return MovieError(
-            f"{self.path.name} cannot be written on: {error.strerror}", f"make room; what there is is in {self.part}"
-        )
+        why = f"{self.path.name} cannot be written any further: {error.strerror}"
+        return MovieError(why, f"make room on the disk; what was saved is in {self.part}")

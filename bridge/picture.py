@@ -36,5 +36,14 @@ def cover_pixels(pixels: Picture, width: int, height: int) -> Picture:
     return cover(av.VideoFrame.from_ndarray(pixels, format="rgb24"), width, height)
 
 
+def blend(over: Picture, under: Picture, share: float) -> Picture:
+    """`share` of one picture over the other, both uint8 [H, W, 3]; 0 and 1 give one of them unchanged."""
+    weight = round(share * 256)
+    mixed = over.astype(np.uint16) * np.uint16(weight)
+    mixed += under.astype(np.uint16) * np.uint16(256 - weight)
+    mixed >>= 8
+    return mixed.astype(np.uint8)
+
+
 def _colorspace(picture: av.VideoFrame) -> int | None:
     return BT709 if picture.colorspace == UNKNOWN and picture.height >= HD_HEIGHT else None

@@ -11,7 +11,7 @@ from engine.frame import Frame
 
 
 class AdapterUnavailable(BridgeError):
-    """This machine cannot run the adapter, or no longer. `str(error)` says why, `error.hint` what to install or start."""
+    """This machine cannot run the adapter, or no longer. `error.hint` says what to install, start or plug in."""
 
 
 class FrameSource(Protocol):

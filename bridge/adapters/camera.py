@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import errno
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from threading import Condition, Thread
 from typing import TYPE_CHECKING
 
@@ -22,8 +20,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 SILENCE = 5.0  # seconds; a camera that sent nothing for so long is gone
-PROBED = 3  # cameras that `first_camera` tries
-PATIENCE = 6.0  # seconds it may take; drivers are known to hang for ever
+PROBED = 4  # cameras that are tried where no number is given
 SMALL, LARGE = "640x480", "1280x720"  # what nearly every camera has
 _MISSING = "is not there", "plug it in, or choose another input, such as --in clip"
 _REASONS = {
@@ -37,13 +34,13 @@ _REASONS = {
 
 
 class Camera:
-    """camera:N, the Nth of this machine. A thread takes pictures as they come; only the newest one is ever waiting."""
+    """camera:N, or the first that opens for no N. A thread takes pictures as they come; only the newest ever waits."""
 
-    def __init__(self, where: str) -> None:
-        if not (where or "0").isdecimal():
+    def __init__(self, where: str = "") -> None:
+        if where and not where.isdecimal():
             raise AdapterUnavailable(f"{where!r:.80} is no number of a camera", "for example camera:0")
-        self._number = int(where or "0")
-        self.name = f"camera:{self._number}"
+        self._numbers = (int(where),) if where else range(PROBED)
+        self.name = f"camera:{where}"
         self.fps = 0.0
         self._news = Condition()
         self._newest: tuple[av.VideoFrame, float, int] | None = None
@@ -52,7 +49,7 @@ class Camera:
 
     def open(self, width: int, height: int, fps: float = 0.0) -> None:
         self._size = width, height
-        self._device = _open_device(self._number, width, fps)
+        self._device = self._open_first(width, fps)
         self.fps = float(self._device.streams.video[0].average_rate or fps or 30)
         self._closing = False
         self._heard = time.monotonic()
@@ -78,6 +75,17 @@ class Camera:
             self._device.close()
         self._thread = None
 
+    def _open_first(self, width: int, fps: float) -> InputContainer:
+        failures = []
+        for number in self._numbers:
+            try:
+                device = _open_device(number, width, fps)
+                self.name = f"camera:{number}"
+                return device
+            except AdapterUnavailable as error:
+                failures.append(error)
+        raise failures[0]
+
     def _take(self) -> None:
         try:
             for index, picture in enumerate(self._device.decode(video=0)):
@@ -99,33 +107,6 @@ class Camera:
             raise AdapterUnavailable(f"{self.name} was lost", "plug it in again") from self._failure
         if time.monotonic() - self._heard > SILENCE:
             raise AdapterUnavailable(f"{self.name} sent no picture for {SILENCE:.0f} seconds", "plug it in again")
-
-
-def first_camera() -> str | None:
-    """The URI of the first camera that gives a picture, or None. Looks from another process, so it never hangs."""
-    if sys.platform == "linux" and not any(Path("/dev").glob("video[0-9]*")):
-        return None
-    command = [sys.executable, "-m", "bridge.adapters.camera"]
-    try:
-        found = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        return None
-    return found.stdout.decode().strip() or None
-
-
-def main() -> None:
-    """Print the URI of the first camera that gives a picture, or nothing."""
-    for number in range(PROBED):
-        camera = Camera(str(number))
-        try:
-            camera.open(64, 48)
-            if camera.read(SILENCE):
-                sys.stdout.write(f"{camera.name}\n")
-                return
-        except AdapterUnavailable:
-            continue
-        finally:
-            camera.close()
 
 
 def _open_device(number: int, width: int, fps: float) -> InputContainer:
@@ -164,7 +145,3 @@ def _windows_name(number: int) -> str:
     if number >= len(devices):
         raise AdapterUnavailable(f"camera:{number} {_MISSING[0]}", _MISSING[1])
     return str(devices[number].description)
-
-
-if __name__ == "__main__":
-    main()

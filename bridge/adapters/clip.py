@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.adapters.timeline import Drawn
-from bridge.picture import Picture
+from bridge.picture import Picture, blend
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 SCENE = 20.0  # seconds
@@ -60,20 +60,11 @@ class Clip(Drawn):
         return sample(load_picture(scene.file), *_view(scene, moment, *self._size))
 
 
-def blend(over: Picture, under: Picture, share: float) -> Picture:
-    """`share` of one picture over the other, both uint8 [H, W, 3]; 0 and 1 give one of them unchanged."""
-    weight = round(share * 256)
-    mixed = over.astype(np.uint16) * np.uint16(weight)
-    mixed += under.astype(np.uint16) * np.uint16(256 - weight)
-    mixed >>= 8
-    return mixed.astype(np.uint8)
-
-
 @cache
 def load_picture(file: str) -> Picture:
     """A picture of bridge/assets, uint8 RGBA [H, W, 4]."""
     with av.open(str(ASSETS / file)) as container:
-        pixels: Picture = next(container.decode(video=0)).to_ndarray(format="rgba")
+        pixels: Picture = np.asarray(next(container.decode(video=0)).to_ndarray(format="rgba"), np.uint8)
     return pixels
 
 
@@ -87,8 +78,9 @@ def sample(picture: Picture, x: Plane, y: Plane) -> Picture:
     whole = picture.view(np.uint32).ravel()  # four bytes are fetched as one
     corner = top * width + left
 
-    def fetch(offset: int) -> NDArray[np.uint8]:
-        return whole.take(corner + offset).view(np.uint8).reshape(*corner.shape, 4)
+    def fetch(offset: int) -> Picture:
+        neighbours: Picture = whole.take(corner + offset).view(np.uint8).reshape(*corner.shape, 4)
+        return neighbours
 
     upper = _between(fetch(0), fetch(1), right_share)
     lower = _between(fetch(width), fetch(width + 1), right_share)

@@ -1,4 +1,4 @@
-"""A recording of the show: H.264 at a constant rate, in a file that has its name only when it is whole."""
+"""A recording of the show: H.264 in a file that has its name only when it is whole."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from pathlib import Path
 
 from bridge.adapters.base import AdapterUnavailable
 from bridge.movie import MovieWriter
+from bridge.pacing import SteadyClock
 from engine.frame import Frame
+
+TICK = Fraction(1, 90000)  # seconds; what timestamps are counted in
 
 
 class Recorder:
     """Records each frame at the moment it is sent, since a held picture keeps its old time. Never overwrites a file.
 
-    The moment is rounded to the rate's raster with one period of play, so that a few milliseconds of jitter leave the
-    rate constant, and frames that never came leave a picture standing for as long as it stood.
+    The moments are freed of jitter, whatever the rate really is; a real gap stays as long as it was.
     """
 
     def __init__(self, where: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,17 +32,19 @@ class Recorder:
 
     def open(self, width: int, height: int, fps: float) -> None:
         self._size, self._fps = (width, height), fps
-        self._movie = MovieWriter(self.path, width, height, Fraction(fps).limit_denominator(1001))
-        self._start, self._pts = 0.0, -1
+        self._movie = MovieWriter(self.path, width, height, Fraction(fps).limit_denominator(1001), TICK)
+        self._steady = SteadyClock(1 / fps)
+        self._start: float | None = None
 
     def send(self, frame: Frame) -> None:
         if frame.size != self._size:
             raise ValueError(f"opened at {self._size}, sent {frame.size}")
         if self._movie is None:
             return
-        self._pts = self._place(self._clock())
+        moment = self._steady.place(self._clock())
+        self._start = moment if self._start is None else self._start
         try:
-            self._movie.write(frame.pixels, self._pts)
+            self._movie.write(frame.pixels, round((moment - self._start) / TICK))
         except AdapterUnavailable:
             self._movie = None  # the part stays as it is: it holds all that could be saved
             raise
@@ -49,17 +53,10 @@ class Recorder:
         if self._movie is None:
             return
         movie, self._movie = self._movie, None
-        if self._pts < 0:
+        if self._start is None:
             movie.abandon()
         else:
             movie.finish()
-
-    def _place(self, now: float) -> int:
-        """The raster's next free place, or a later one if that is over a period ago."""
-        if self._pts < 0:
-            self._start = now
-        place = round((now - self._start) * self._fps)
-        return place if place > self._pts + 2 else self._pts + 1
 
 
 def free_name(path: Path) -> Path:

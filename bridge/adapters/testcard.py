@@ -32,11 +32,10 @@ class TestCard(Drawn):
 def read_number(picture: Picture) -> int:
     """The number (modulo 2^16) that the bars of a test card's picture show, after whatever befell it."""
     row = picture[-max(1, _bar(picture) // 2)].mean(axis=1)
-    cells = np.array_split(row, BITS)
-    return sum(
-        int(cell[len(cell) // 4 : -(len(cell) // 4) or None].mean() > 127) << BITS - 1 - n
-        for n, cell in enumerate(cells)
-    )
+    number = 0
+    for cell in np.array_split(row, BITS):
+        number = 2 * number + int(cell[len(cell) // 2] > 127)
+    return number
 
 
 def draw_card(width: int, height: int) -> Picture:
@@ -68,11 +67,8 @@ def draw_disc(card: Picture, turn: float) -> None:
 
 def draw_number(card: Picture, index: int) -> None:
     """Black and white bars along the lower edge: the index in binary."""
-    bits = np.array([index >> BITS - 1 - place & 1 for place in range(BITS)], np.uint8)
-    row = np.concatenate(
-        [np.full(len(cell), 255 * bit) for cell, bit in zip(np.array_split(card[0], BITS), bits, strict=True)]
-    )
-    card[-_bar(card) :] = row[:, None]
+    for place, columns in enumerate(np.array_split(np.arange(card.shape[1]), BITS)):
+        card[-_bar(card) :, columns] = 255 * (index >> BITS - 1 - place & 1)
 
 
 def _draw_arrow(card: Picture) -> None:
@@ -86,4 +82,4 @@ def _draw_arrow(card: Picture) -> None:
 
 
 def _bar(card: Picture) -> int:
-    return max(2, card.shape[0] // 16)
+    return max(2, int(card.shape[0]) // 16)
