@@ -85,4 +85,5 @@ def _listen(host: str, port: int) -> socket.socket:
         what = f"cannot serve the web page on {host}:{port}: {error.strerror}"
         raise BridgeError(what, "check --host and --web-port") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio leaves this one alone: 40 ms an answer
     return listener

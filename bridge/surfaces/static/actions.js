@@ -70,7 +70,7 @@ function outputs(action, act) {
   const off = new Set();
   const follow = (status) => {
     const names = new Set([...status.outputs.map((one) => one.name), ...off]);
-    root.replaceChildren(...[...names].map((name) => one(name, status.outputs.find((it) => it.name === name))));
+    root.replaceChildren("outputs", ...[...names].map((name) => one(name, status.outputs.find((it) => it.name === name))));
   };
   const one = (name, output) => {
     const made = element("button", { type: "button", textContent: name, title: output?.error || name });

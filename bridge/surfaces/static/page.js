@@ -5,6 +5,7 @@ import { connect, latestWins, request, show } from "./wire.js";
 import { buildWidget, element } from "./widgets.js";
 
 const KEYS = { " ": "freeze", b: "bypass", p: "panic" };
+const NEAR_PROMPT = ["prompt", "fade"]; // every other control finds its own place
 const NOTICES = {
   offline: "The engine is off",
   starting: "The engine starts",
@@ -50,7 +51,7 @@ function toast(sentence) {
 }
 
 function place(row) {
-  if (row.kind === "str") return "#words";
+  if (NEAR_PROMPT.includes(row.name)) return "#words";
   return row.home === "bridge" ? "#performance" : "#knobs";
 }
 
@@ -61,6 +62,8 @@ async function build() {
   for (const row of table.controls) {
     const widget = buildWidget(row, (value) => put(row.name, value), table.looks);
     widgets.set(row.name, widget);
+    const key = Object.keys(KEYS).find((key) => KEYS[key] === row.name);
+    if (key) widget.root.querySelector(".caption").append(element("kbd", { textContent: key === " " ? "space" : key }));
     find(place(row)).append(widget.root);
   }
   followActions = buildActions(find("#actions"), table, act);
@@ -95,8 +98,8 @@ function paint() {
   const stats = {
     in: `${rate(status.fps_in)} fps`,
     out: `${rate(status.fps_out)} fps`,
-    "p50": `${milliseconds(status.latency_ms.p50)} ms`,
-    "p99": `${milliseconds(status.latency_ms.p99)} ms`,
+    latency: `${milliseconds(status.latency_ms.p50)} ms`,
+    p99: `${milliseconds(status.latency_ms.p99)} ms`,
     dropped: status.dropped,
     frame: status.applied.frame,
   };
