@@ -3,7 +3,8 @@ Every error the bridge raises on purpose, beside those of the engine. One family
 people catches EngineError, wherever it came from.
 
 * BridgeError
-  - RingError  a ring that is missing, foreign, or already has an owner
+  - RingError      a ring that is missing, foreign, or already has an owner
+  - AdapterFailed  a source or a sink that could not open what it was given
 """
 
 from __future__ import annotations
@@ -17,3 +18,7 @@ class BridgeError(EngineError):
 
 class RingError(BridgeError):
     """A ring is missing, is not one, speaks another version, or belongs to another running program."""
+
+
+class AdapterFailed(BridgeError):
+    """A source or a sink could not open its file, camera or device."""

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Self, TextIO
 
-from bridge.errors import BridgeError
 from bridge.protocol import BadLine, Beat, Failure, Message, Reset, SetParams, Stop, decode, encode
 from engine.errors import EngineError
 from engine.params import Params
@@ -92,7 +91,7 @@ class Pipe:
                     self.stopping = True
                 case other:
                     raise BadLine(f"{type(other).__name__} is for the engine to say", "")
-        except (EngineError, BridgeError) as error:
+        except EngineError as error:
             self.say(Failure(str(error), error.hint))
 
     def _change(self, values: dict[str, object]) -> None:

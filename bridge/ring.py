@@ -7,9 +7,6 @@ a reader that was overtaken notices and tries again.
 from __future__ import annotations
 
 import math
-import os
-import struct
-import sys
 import time
 from contextlib import suppress
 from multiprocessing.shared_memory import SharedMemory
@@ -19,17 +16,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge import segment
+from bridge import ring_format, segment
 from bridge.errors import RingError
+from bridge.ring_format import ALIGN, COUNT, HEADER, OPEN, OWNER
 from engine.frame import Frame
 
 PUBLIC = "latentcast-out"  # the ring other programs look for
-MAGIC = b"LCASTRNG"
-VERSION = 1
-RGBA8 = 1
-ALIGN = 64
-HEADER = struct.Struct("<8sIIIIIIQQQQ")  # magic version header width height format slots | stride owner count open
-OWNER, COUNT, OPEN = 5, 6, 7  # places of the last three, counted in 8 bytes; a slot begins with lock, index, time
 NAP = 0.001  # between two looks at the counter while waiting; there is no portable wake-up across processes
 
 Picture = NDArray[np.uint8]
@@ -99,20 +91,14 @@ class RingWriter(Ring):
         """
         if slots < 3:
             raise ValueError(f"{slots} slots cannot keep a reader and the writer apart; 3 can")
-        stride = ALIGN + -(-width * height * 4 // ALIGN) * ALIGN
-        memory = _claim(name, ALIGN + slots * stride)
-        head = segment.contents(memory)
-        head[:ALIGN] = bytes(ALIGN)
-        HEADER.pack_into(head, 0, bytes(8), VERSION, ALIGN, width, height, RGBA8, slots, stride, os.getpid(), 0, 1)
-        head[:8] = MAGIC  # last: a ring is one only when its header is whole
-        ring = cls(name, memory)
+        ring = cls(name, ring_format.make(name, width, height, slots))
         ring._owns = True
         return ring
 
     @classmethod
     def attach(cls, name: str) -> RingWriter:
         """Write into a ring that another process owns. Raises RingError."""
-        return cls(name, _open(name))
+        return cls(name, ring_format.find(name))
 
     def write(self, frame: Frame) -> None:
         """Publish a frame. Raises ValueError if it has another size than the ring."""
@@ -161,7 +147,7 @@ class RingReader(Ring):
     """Reads pictures, each at most once, beginning with the newest one there is. Raises RingError."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, _open(name))
+        super().__init__(name, ring_format.find(name))
         self._next = max(0, self._words[COUNT] - 1)
         self.missed = 0  # pictures overwritten before `next` came to them
 
@@ -244,60 +230,7 @@ def ring_names() -> list[str]:
 
 def _is_ring(name: str) -> bool:
     try:
-        _open(name).close()
+        ring_format.find(name).close()
     except (OSError, RingError):
         return False
     return True
-
-
-def _open(name: str) -> SharedMemory:
-    try:
-        memory = segment.attach(name)
-    except FileNotFoundError as error:
-        raise RingError(
-            f"there is no ring named {name}", "start `latentcast run`, or look at `latentcast doctor`"
-        ) from error
-    if problem := _problem(memory):
-        memory.close()
-        raise RingError(f"{name} {problem}", "update the older of the two programs, or use another name")
-    return memory
-
-
-def _problem(memory: SharedMemory) -> str:
-    head = bytes(segment.contents(memory)[:ALIGN])
-    if len(head) < ALIGN or head[:8] != MAGIC:
-        return "is shared memory, but not a ring"
-    _, version, first, _, _, form, slots, stride, *_ = HEADER.unpack_from(head)
-    if version != VERSION or form != RGBA8:
-        return f"speaks version {version}, format {form}; this program speaks version {VERSION}, format {RGBA8}"
-    return "is cut short" if memory.size < first + slots * stride else ""
-
-
-def _claim(name: str, size: int) -> SharedMemory:
-    """A segment of at least `size` bytes that nobody else owns."""
-    try:
-        return segment.create(name, size)
-    except FileExistsError:
-        memory = segment.attach(name)
-    try:
-        _check_free(name, memory)
-        if sys.platform == "win32" and memory.size < size:
-            raise RingError(f"ring {name} is held open by a reader, and is too small", "close that program first")
-    except RingError:
-        memory.close()
-        raise
-    if sys.platform == "win32":  # there, a name lives as long as any reader: use the memory again
-        return memory
-    memory.close()
-    segment.remove(name)
-    return segment.create(name, size)
-
-
-def _check_free(name: str, memory: SharedMemory) -> None:
-    """Raises RingError if the memory is no ring at all, or a ring whose owner lives."""
-    head = bytes(segment.contents(memory)[:ALIGN])
-    if len(head) < ALIGN or head[:8] != MAGIC:
-        raise RingError(f"{name} is the shared memory of another program", "use another name")
-    owner, _, is_open = HEADER.unpack_from(head)[-3:]
-    if is_open and segment.process_alive(owner):
-        raise RingError(f"ring {name} belongs to process {owner}, which runs", "stop it, or use another name")

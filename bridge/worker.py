@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bridge.errors import BridgeError
 from bridge.intake import Intake
 from bridge.pipe import Pipe
 from bridge.protocol import GAVE_UP, Failure, Message, Report, Stage
@@ -155,7 +154,7 @@ def main(arguments: list[str] | None = None, open_session: OpenSession = open_en
     pipe = Pipe.on_stdio()
     try:
         serve(options, pipe, open_session)
-    except (EngineError, BridgeError) as error:
+    except EngineError as error:
         pipe.say(Failure(str(error), error.hint))
         return GAVE_UP
     except Exception as error:  # a process wall: whatever it is, the bridge is told and starts us again

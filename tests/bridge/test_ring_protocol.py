@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge.ring import HEADER, MAGIC, RingReader, RingWriter
+from bridge.ring import RingReader, RingWriter
+from bridge.ring_format import HEADER, MAGIC
 from engine.frame import Frame
 
 PAGE = Path(__file__).parents[2] / "docs" / "ring.md"
