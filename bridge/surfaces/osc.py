@@ -132,7 +132,7 @@ class OscSurface:
                     others.append((address, asked))
             if changes:
                 self._control.set_all(changes)
-            for address, other in others:
+            for address, other in others:  # noqa: B007  the handler below names the address
                 self._do(other, sender)
         except EngineError as error:
             self._refuse(error, address, sender)
