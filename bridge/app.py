@@ -45,15 +45,19 @@ async def _run(options: RunOptions, engine: Sequence[str]) -> int:
     told = asyncio.Event()
     _on_signals(told.set)
     run = Run(options, engine)
-    waiting = asyncio.create_task(told.wait())
-    starting = asyncio.create_task(run.start())
+    tasks = [asyncio.create_task(work) for work in (told.wait(), run.keep_looking(), run.start())]
+    waiting, looking, starting = tasks
     try:
-        await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            starting.result()
-            await asyncio.wait({waiting}, timeout=options.duration)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if starting in done:
+            await starting
+            done, _ = await asyncio.wait(
+                {waiting, looking}, timeout=options.duration, return_when=asyncio.FIRST_COMPLETED
+            )
+        if looking in done:
+            await looking
     finally:
-        for task in (starting, waiting):
+        for task in tasks:
             task.cancel()
         await run.stop()
     return 0
@@ -95,7 +99,6 @@ class Run:
         await self.web.start()
         self.line.start()
         self.engine.start()
-        self._begin(self._keep_looking())
         self.playout = Playout(*self.rings.values(), lambda: self.control.params, self.meter)
         self.playout.start()
         await asyncio.gather(self.input.open(self.options.input), self.outputs.open(self.options.outputs))
@@ -161,10 +164,11 @@ class Run:
 
     def _reported(self, report: Report) -> None:
         self.meter.report(report)
-        if report.revision != self.control.status.applied["revision"]:
+        if report.frame is not None and report.revision != self.control.status.applied["revision"]:
             self.control.publish(applied={"revision": report.revision, "frame": report.frame})
 
-    async def _keep_looking(self) -> None:
+    async def keep_looking(self) -> None:
+        """Tell the surfaces how things stand, until cancelled."""
         while True:
             for _ in range(PUBLISH_EVERY):
                 self._look()

@@ -57,10 +57,14 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One chunk. frame: index of its first; backlog: frames waiting; dropped: frames left out since the start."""
+    """One chunk.
+
+    revision: of the controls it was made with.   frame: index of the first picture that came out, None if none did.
+    stages_ms: milliseconds by stage.   backlog, dropped: frames that wait, and that were left out since the start.
+    """
 
     revision: int
-    frame: int
+    frame: int | None
     stages_ms: Mapping[str, float]
     backlog: int = 0
     dropped: int = 0

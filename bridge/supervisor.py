@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Protocol
@@ -112,7 +113,7 @@ class Child:
         """One life of the process, from start to end: its exit code, and why it ended."""
         try:
             process = self._process = await asyncio.create_subprocess_exec(
-                *self.command, stdin=-1, stdout=-1, stderr=-1, limit=LINE_LIMIT, **_apart()
+                *self.command, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=LINE_LIMIT, **_apart()
             )
         except OSError as error:
             return 1, f"{self.name} cannot be started: {error.strerror}"
@@ -138,19 +139,16 @@ class Child:
         while True:
             deadline = self._listener.deadline
             try:
-                line = await asyncio.wait_for(voice.readline(), deadline)
+                line = await asyncio.wait_for(_next_line(voice), deadline)
             except TimeoutError:
                 return f"gave no sign of life for {deadline:g} s"
-            except ValueError:  # longer than LINE_LIMIT, so none of ours
-                continue
             if not line:
                 return ""
-            self._listener.heard(line.decode(errors="replace"))
+            self._listener.heard(line)
 
     async def _pass_on(self, logs: asyncio.StreamReader) -> None:
-        with suppress(ValueError):
-            async for line in logs:
-                self._log.info("%s", line.decode(errors="replace").rstrip())
+        while line := await _next_line(logs):
+            self._log.info("%s", line.rstrip())
 
     def _hint(self) -> None:
         """Close the child's stdin: it is to finish what it does and end."""
@@ -161,6 +159,13 @@ class Child:
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.kill()
+
+
+async def _next_line(stream: asyncio.StreamReader) -> str:
+    """The next line with its end; empty at the end of the stream. What is longer than LINE_LIMIT is passed over."""
+    while True:
+        with suppress(ValueError):
+            return (await stream.readline()).decode(errors="replace")
 
 
 def _apart() -> dict[str, Any]:
