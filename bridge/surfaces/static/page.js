@@ -18,6 +18,7 @@ const NOTICES = {
 const find = (selector) => document.querySelector(selector);
 const widgets = new Map();
 const awaited = new Map(); // control -> the revision of its newest change, until a picture shows it
+const instant = new Set(); // controls the bridge obeys itself, at once
 let status = null;
 let followActions = () => {};
 
@@ -62,6 +63,7 @@ async function build() {
   for (const row of table.controls) {
     const widget = buildWidget(row, (value) => put(row.name, value), table.looks);
     widgets.set(row.name, widget);
+    if (row.home === "bridge") instant.add(row.name);
     const key = Object.keys(KEYS).find((key) => KEYS[key] === row.name);
     if (key) widget.root.querySelector(".caption").append(element("kbd", { textContent: key === " " ? "space" : key }));
     find(place(row)).append(widget.root);
@@ -71,7 +73,7 @@ async function build() {
 
 function expect(names, revision) {
   for (const name of names) {
-    if ((status?.applied.revision ?? 0) >= revision) continue;
+    if (instant.has(name) || (status?.applied.revision ?? 0) >= revision) continue;
     awaited.set(name, revision);
     mark(name, "waiting", "");
   }
