@@ -106,7 +106,7 @@ class Viewer(threading.Thread):
 class Running:
     """A run, the camera before it and the viewer behind it."""
 
-    def __init__(self, *options, preset="tiny", source=None, program=INVERTING):
+    def __init__(self, *options, preset="tiny", source=None, program=INVERTING, folder=ROOT):
         mark = f"{os.getpid()}-{time.monotonic_ns() % 10**6}"
         self.out = f"lc-ta-{mark}"
         self.camera = Camera(f"lc-tc-{mark}")
@@ -116,7 +116,13 @@ class Running:
         command += ["--web-port", str(self.web), "--osc-port", str(self.osc)]
         command += ["--feedback-port", str(free_port(socket.SOCK_DGRAM))]
         self.process = subprocess.Popen(
-            [*command, *options], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=-1, stderr=-1, text=True
+            [*command, *options],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self.viewer = None
 

@@ -198,6 +198,32 @@ def test_the_input_can_be_changed_and_a_wrong_one_changes_nothing(start):
 
 
 def test_a_recording_is_started_and_finished_by_word(start, tmp_path):
+    run = start(folder=tmp_path)
+    run.state("streaming")
+    run.say("/record", True)
+    until(lambda: "record" in {output["name"] for output in run.status()["outputs"]})
+    time.sleep(1.0)
+    run.say("/record", False)
+    (film,) = until(lambda: list(tmp_path.glob("latentcast-*.mp4")))
+
+    assert film.stat().st_size > 0
+    until(lambda: "record" not in {output["name"] for output in run.status()["outputs"]})
+
+
+def test_another_preset_is_another_engine_and_a_wrong_one_changes_nothing(start):
+    run = start("--prompt", "negative").watch()
+    first = run.state("streaming")["engine"]["pid"]
+    run.say("/preset", "tinny")
+    time.sleep(0.5)
+    assert run.status()["engine"]["pid"] == first
+
+    run.say("/preset", "tiny")
+    until(lambda: run.status()["engine"]["pid"] not in (first, None))
+    assert run.state("streaming")["params"]["prompt"] == "negative", "people's controls stay"
+    run.shows(DARK)
+
+
+def test_an_output_is_switched_off_and_finished_while_the_rest_goes_on(start, tmp_path):
     run = start("--out", f"recorder:{tmp_path / 'show.mp4'}").watch()
     run.state("streaming")
     assert "recorder" in {output["name"] for output in run.status()["outputs"]}
