@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
+COARSE = Fraction(1, 5000)  # seconds
 OnProgress = Callable[[int, int | None], None]  # pictures done, and of how many if the film says
 
 
@@ -57,12 +59,12 @@ def render(
     """
     with open_movie(source) as movie:
         stream = movie.streams.video[0]
-        base = Fraction(stream.time_base or Fraction(1, 90000))
-        with MovieWriter(target, preset.width, preset.height, rate_of(stream), base) as film:
+        stamps = Stamps(Fraction(stream.time_base or 1 / rate_of(stream)), rate_of(stream))
+        with MovieWriter(target, preset.width, preset.height, rate_of(stream), stamps.base) as film:
             sounds = {sound.index: Sound(sound, film) for sound in movie.streams.audio}
             session = open_session(preset)
             session.update(params)
-            work = Work(session, film, base, rate_of(stream))
+            work = Work(session, film, stamps)
             for packet in movie.demux(stream, *movie.streams.audio):
                 if packet.stream.index in sounds:
                     sounds[packet.stream.index].take(cast("Packet[AudioStream]", packet))
@@ -75,30 +77,22 @@ def render(
 
 
 class Work:
-    """Passes pictures through a session and gives each that comes out the moment it went in with.
+    """Passes pictures through a session and gives each that comes out the timestamp it went in with."""
 
-    base: seconds that a timestamp counts in; rate: frames a second, for pictures that bear no timestamp.
-    """
-
-    def __init__(self, session: Session, film: MovieWriter, base: Fraction, rate: Fraction) -> None:
+    def __init__(self, session: Session, film: MovieWriter, stamps: Stamps) -> None:
         self.done = 0
-        self._session, self._film, self._base = session, film, base
-        self._gap = max(1, round(1 / (rate * base)))
-        self._stamps: list[int] = []
+        self._session, self._film, self._stamps = session, film, stamps
 
-    def take(self, pixels: Picture, stamp: int | None) -> None:
-        """The next picture and its timestamp, which grows from picture to picture even where the film's does not."""
-        last = self._stamps[-1] if self._stamps else None
-        if stamp is None or (last is not None and stamp <= last):
-            stamp = 0 if last is None else last + self._gap
-        self._stamps.append(stamp)
-        self._session.push(Frame(pixels, float(stamp * self._base), len(self._stamps) - 1))
+    def take(self, pixels: Picture, given: int | None) -> None:
+        """The next picture, and its timestamp in the film it is from."""
+        stamp = self._stamps.add(given)
+        self._session.push(Frame(pixels, float(stamp * self._stamps.base), len(self._stamps) - 1))
         while pictures := list(self._session.step()):
             self._write(pictures)
 
     def finish(self) -> None:
         """Write what the session still holds. Raises MovieError if there was no picture at all."""
-        if not self._stamps:
+        if not len(self._stamps):
             raise MovieError("not one picture of the film can be read", "play it in another program")
         self._write(self._session.flush())
 
@@ -106,6 +100,32 @@ class Work:
         for picture in pictures:
             self._film.write(picture.pixels, self._stamps[picture.index])
             self.done += 1
+
+
+class Stamps(list[int]):
+    """One timestamp for each picture, always growing.
+
+    They are those of the film, unless it counts coarsely (Matroska: in milliseconds) and they are its even rate,
+    rounded: then they are exact again.
+
+    base: seconds that they count in.
+    """
+
+    def __init__(self, base: Fraction, rate: Fraction) -> None:
+        self._given_base, self._gap = base, 1 / rate
+        self.base = base if base < COARSE else Fraction(1, lcm(base.denominator, rate.numerator))
+        self._first = Fraction(0)
+
+    def add(self, given: int | None) -> int:
+        """The timestamp for the next picture, where the film gives it `given`."""
+        even = self._first + len(self) * self._gap
+        moment = even if given is None else given * self._given_base
+        if not self:
+            self._first = moment
+        elif self._given_base >= COARSE and abs(moment - even) <= self._given_base:
+            moment = even
+        self.append(max(round(moment / self.base), self[-1] + 1 if self else 0))
+        return self[-1]
 
 
 def _length(stream: VideoStream) -> int | None:
