@@ -98,9 +98,11 @@ class MovieWriter:
         options = {} if self._format == "matroska" else FRAGMENTS if durable else {"movflags": "faststart"}
         try:
             self._file = av.open(str(self.part), "w", format=self._format, options=options)
+            self._video = self._add_video(width, height, rate, "zerolatency" if durable else "film")
+            if durable:
+                self._file.start_encoding()  # else the file is made when the first picture is ready
         except (FFmpegError, OSError) as error:
             raise MovieError(f"{path} cannot be written: {error.strerror}", "choose another folder") from error
-        self._video = self._add_video(width, height, rate)
 
     def add_sound(self, like: AudioStream) -> tuple[AudioStream, bool]:
         """A stream for the sound of another film, and whether its packets may be copied; else encode what they hold."""
@@ -151,10 +153,12 @@ class MovieWriter:
         else:
             self.abandon()
 
-    def _add_video(self, width: int, height: int, rate: Fraction) -> VideoStream:
+    def _add_video(self, width: int, height: int, rate: Fraction, tune: str) -> VideoStream:
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         # no pictures out of order: timestamps start where the first picture's does, and a fragment stands alone
-        options = {"preset": "veryfast", "crf": "17"} if codec == "libx264" else {"qmin": "2", "qmax": "4"}
+        options = (
+            {"preset": "veryfast", "crf": "17", "tune": tune} if codec == "libx264" else {"qmin": "2", "qmax": "4"}
+        )
         stream = cast("VideoStream", self._file.add_stream(codec, rate=rate, options={**options, "bf": "0"}))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         codec_context = stream.codec_context
