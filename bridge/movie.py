@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import av
 from av.error import FFmpegError, InvalidDataError
@@ -22,9 +23,16 @@ if TYPE_CHECKING:
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 STUDIO_RANGE = 1  # how AVFrame.color_range calls 16..235, which every player expects
-# Playable after a kill: written in fragments, each whole once on the disk; finishing folds them into a plain file.
-WHILE_WRITING = {"mp4": {"movflags": "hybrid_fragmented", "flush_packets": "1"}}
-WHILE_WRITING["mov"] = WHILE_WRITING["mp4"]
+# sounds that players expect in each kind of file, and that may thus be copied into it
+COMMON = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
+PLAIN = frozenset({"pcm_s16le", "pcm_s24le", "pcm_f32le"})
+SOUNDS = {
+    "mp4": COMMON | {"opus", "flac"},
+    "mov": COMMON | PLAIN,
+    "matroska": COMMON | PLAIN | {"opus", "flac", "vorbis"},
+}
+# each fragment is whole once it is on the disk; finishing folds them into a plain file
+FRAGMENTS = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
 
 
 class MovieError(AdapterUnavailable):
@@ -53,8 +61,15 @@ def open_movie(path: Path) -> InputContainer:
 def pictures(movie: InputContainer) -> Iterator[av.VideoFrame]:
     """Every picture of the first video stream, in order of showing; damaged ones are left out."""
     for packet in movie.demux(movie.streams.video[0]):
-        with suppress(InvalidDataError):
-            yield from packet.decode()
+        yield from decode(packet)
+
+
+def decode(packet: Packet[VideoStream]) -> list[av.VideoFrame]:
+    """The pictures that a packet completes; none if it is damaged."""
+    try:
+        return packet.decode()
+    except InvalidDataError:
+        return []
 
 
 def rate_of(stream: VideoStream) -> Fraction:
@@ -68,26 +83,34 @@ def rate_of(stream: VideoStream) -> Fraction:
 class MovieWriter:
     """An H.264 film, called NAME.part until `finish`, so that NAME is always whole. Every method may raise MovieError.
 
-    rate: frames a second, exact. time_base: what `pts` counts; a frame's length by default.
+    rate: frames a second, about. time_base: seconds, exactly, that `pts` counts in.
+    durable: what was written can be played even after a kill, at the price of sound that starts before the picture.
     """
 
     def __init__(
-        self, path: Path, width: int, height: int, rate: Fraction, time_base: Fraction | None = None, crf: int = 17
+        self, path: Path, width: int, height: int, rate: Fraction, time_base: Fraction, durable: bool = False
     ) -> None:
         self.path = path
         self.part = path.with_name(path.name + ".part")
         self._check_path(width, height)
-        self._time_base = time_base or 1 / rate
-        form = FORMATS[path.suffix.lower()]
+        self._time_base = time_base
+        self._format = FORMATS[path.suffix.lower()]
+        options = {} if self._format == "matroska" else FRAGMENTS if durable else {"movflags": "faststart"}
         try:
-            self._file = av.open(str(self.part), "w", format=form, options=WHILE_WRITING.get(form, {}))
+            self._file = av.open(str(self.part), "w", format=self._format, options=options)
+            self._video = self._add_video(width, height, rate, "zerolatency" if durable else "film")
+            if durable:
+                self._file.start_encoding()  # else the file is made when the first picture is ready
         except (FFmpegError, OSError) as error:
             raise MovieError(f"{path} cannot be written: {error.strerror}", "choose another folder") from error
-        self._video = self._add_video(width, height, rate, crf)
 
-    def add_audio(self, like: AudioStream) -> AudioStream:
-        """A sound stream for the packets of `like`, copied. Raises ValueError if this kind of file cannot hold them."""
-        return self._file.add_stream_from_template(like)
+    def add_sound(self, like: AudioStream) -> tuple[AudioStream, bool]:
+        """A stream for the sound of another film, and whether its packets may be copied; else encode what they hold."""
+        if like.codec_context.codec.canonical_name in SOUNDS[self._format]:
+            return self._file.add_stream_from_template(like), True
+        stream = self._file.add_stream("aac", rate=like.codec_context.sample_rate)
+        stream.layout = "mono" if like.codec_context.layout.nb_channels == 1 else "stereo"
+        return stream, False
 
     def write(self, pixels: Picture, pts: int) -> None:
         """Add a picture, uint8 RGB [H, W, 3]; `pts` grows from call to call."""
@@ -118,10 +141,24 @@ class MovieWriter:
         self._let_go()
         self.part.unlink(missing_ok=True)
 
-    def _add_video(self, width: int, height: int, rate: Fraction, crf: int) -> VideoStream:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Finish, or leave nothing if it came to no good end."""
+        if kind is None:
+            self.finish()
+        else:
+            self.abandon()
+
+    def _add_video(self, width: int, height: int, rate: Fraction, tune: str) -> VideoStream:
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         # no pictures out of order: timestamps start where the first picture's does, and a fragment stands alone
-        options = {"preset": "veryfast", "crf": str(crf)} if codec == "libx264" else {"qmin": "2", "qmax": "4"}
+        options = (
+            {"preset": "veryfast", "crf": "17", "tune": tune} if codec == "libx264" else {"qmin": "2", "qmax": "4"}
+        )
         stream = cast("VideoStream", self._file.add_stream(codec, rate=rate, options={**options, "bf": "0"}))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         codec_context = stream.codec_context

@@ -117,24 +117,21 @@ class Rate:
 class SteadyClock:
     """Takes the jitter out of moments that come at a steady, unknown rate, and follows real gaps at once."""
 
-    def __init__(self, period: float) -> None:
-        self._period = period  # what to expect until enough moments are known
+    def __init__(self) -> None:
         self._moments: deque[float] = deque(maxlen=65)
-        self._last: float | None = None
+        self._last = float("-inf")
 
     def place(self, now: float) -> float:
         """The even moment for something that happened at `now`; later than every one before."""
-        if self._last is None or abs(now - self._last - self._mean()) > 1.5 * self._mean():
-            self._moments.clear()
-            even = now if self._last is None else max(now, self._last + self._mean() / 4)
-        else:
-            expected = self._last + self._mean()
-            even = expected + 0.1 * (now - expected)
         self._moments.append(now)
+        known = len(self._moments) - 1
+        gap = (now - self._moments[0]) / known if known else 0.0
+        expected = self._last + gap
+        if known < 8 or not abs(now - expected) < 1.5 * gap:
+            if known >= 8:
+                self._moments.clear()
+            even = max(now, self._last + 0.001)
+        else:
+            even = expected + 0.1 * (now - expected)
         self._last = even
         return even
-
-    def _mean(self) -> float:
-        if len(self._moments) > 8:
-            self._period = (self._moments[-1] - self._moments[0]) / (len(self._moments) - 1)
-        return self._period

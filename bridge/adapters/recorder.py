@@ -31,9 +31,9 @@ class Recorder:
         self._movie: MovieWriter | None = None
 
     def open(self, width: int, height: int, fps: float) -> None:
-        self._size, self._fps = (width, height), fps
-        self._movie = MovieWriter(self.path, width, height, Fraction(fps).limit_denominator(1001), TICK)
-        self._steady = SteadyClock(1 / fps)
+        self._size = width, height
+        self._movie = MovieWriter(self.path, width, height, Fraction(fps).limit_denominator(1001), TICK, durable=True)
+        self._steady = SteadyClock()
         self._start: float | None = None
 
     def send(self, frame: Frame) -> None:
