@@ -38,7 +38,7 @@ class EngineLink:
         self.stage = "offline"
         self.failed = False
         self._said = Stage("offline")
-        self._why = ""
+        self._why = ""  # its last word, if that was a failure
         self._params = params
         self._retry: asyncio.TimerHandle | None = None
         self._on_report, self._on_failure, self._on_stage = on_report, on_failure, on_stage
@@ -94,6 +94,7 @@ class EngineLink:
         except BridgeError as error:
             log.warning("%s", error)
             return
+        self._why = str(message) if isinstance(message, Failure) else ""
         match message:
             case Stage(stage):
                 self._said = message
@@ -101,7 +102,6 @@ class EngineLink:
             case Report():
                 self._on_report(message)
             case Failure():
-                self._why = str(message)
                 self._on_failure(self._why)
 
     def ended(self, reason: str, final: bool) -> None:

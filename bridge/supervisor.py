@@ -10,6 +10,7 @@ import time
 from asyncio.subprocess import PIPE
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 from bridge.protocol import GAVE_UP
@@ -37,6 +38,15 @@ class Listener(Protocol):
         """The process is gone, for no `reason` if that was asked for. final: it gave up and is not started again."""
 
 
+def module_command(module: str, *arguments: str) -> list[str]:
+    """The command that runs one of our modules in a process of its own, found where we were found.
+
+    Python would look in the current folder first, and a folder there that is called `engine` is nothing unusual.
+    """
+    checkout = Path(__file__).parents[1] == Path.cwd()
+    return [sys.executable, *([] if checkout else ["-P"]), "-m", module, *arguments]
+
+
 class Child:
     """One process, and the ones after it. Each ends by itself when its stdin does, so none is left if we are killed."""
 
@@ -51,6 +61,7 @@ class Child:
         self._hurry = asyncio.Event()  # do not wait any longer: a restart or a stop was asked for
         self._stopping = False
         self._log = logging.getLogger(name)
+        self._last_words = ""  # on stderr
 
     def start(self) -> None:
         """Begin to keep it running. Needs the event loop."""
@@ -132,7 +143,7 @@ class Child:
             self._kill()
             code = await process.wait()
             await logs
-        return code, f"{self.name} {hung or _how_it_ended(code)}"
+        return code, f"{self.name} {hung or _how_it_ended(code, self._last_words)}"
 
     async def _listen(self, voice: asyncio.StreamReader) -> str:
         """Hear the child out; how it hung if it did."""
@@ -147,7 +158,9 @@ class Child:
             self._listener.heard(line)
 
     async def _pass_on(self, logs: asyncio.StreamReader) -> None:
+        self._last_words = ""
         while line := await _next_line(logs):
+            self._last_words = line.strip() or self._last_words
             self._log.info("%s", line.rstrip())
 
     def _hint(self) -> None:
@@ -175,5 +188,7 @@ def _apart() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def _how_it_ended(code: int) -> str:
-    return f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+def _how_it_ended(code: int, last_words: str) -> str:
+    if code < 0:
+        return f"was ended by signal {-code}"
+    return f"ended with code {code}: {last_words:.200}" if code and last_words else f"ended with code {code}"
