@@ -97,10 +97,9 @@ class MovieWriter:
         self._format = FORMATS[path.suffix.lower()]
         options = {} if self._format == "matroska" else FRAGMENTS if durable else {"movflags": "faststart"}
         try:
+            self.part.touch()  # FFmpeg makes the file with the first picture: too late to say that it cannot
             self._file = av.open(str(self.part), "w", format=self._format, options=options)
             self._video = self._add_video(width, height, rate, "zerolatency" if durable else "film")
-            if durable:
-                self._file.start_encoding()  # else the file is made when the first picture is ready
         except (FFmpegError, OSError) as error:
             raise MovieError(f"{path} cannot be written: {error.strerror}", "choose another folder") from error
 
