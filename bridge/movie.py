@@ -48,7 +48,7 @@ def open_movie(path: Path) -> InputContainer:
         movie = av.open(str(path))
     except (FFmpegError, OSError) as error:
         why = f"cannot be opened: {error.strerror}"
-        if isinstance(error, InvalidDataError):
+        if isinstance(error, InvalidDataError | EOFError):
             why = "is not a video, or is cut short"
         raise MovieError(f"{path.name} {why}", "play it in another program to see whether it is whole") from error
     if not movie.streams.video:
