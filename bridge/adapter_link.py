@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from bridge.control import OutputStatus
 from bridge.errors import AdapterFailed, BridgeError
@@ -45,14 +46,11 @@ class AdapterLink:
 
     async def opened(self, within: float) -> None:
         """Wait until it has opened its device. Raises AdapterFailed if it gave up, or took longer than `within` s."""
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._settled.wait(), within)
-        except TimeoutError as error:
-            raise AdapterFailed(
-                f"{self.name} did not open within {within:g} s", "is another program using it?"
-            ) from error
         if not self._open:
-            failure = self._failure or Failure(f"{self.name} cannot run")
+            late = Failure(f"{self.name} did not open within {within:g} s", "is another program using it?")
+            failure = self._failure or late
             raise AdapterFailed(failure.error, failure.hint)
 
     async def stop(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import webbrowser
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack
@@ -22,18 +21,19 @@ from bridge.playout import Playout
 from bridge.protocol import Report
 from bridge.ring import RingWriter
 from bridge.state import run_state
+from bridge.supervisor import module_command
 from bridge.surfaces.osc import OscSurface
 from bridge.surfaces.web import WebSurface
 from engine.errors import EngineError
 from engine.preset import Preset, load_preset
 
-ENGINE = ("-m", "bridge.worker")
+ENGINE = "bridge.worker"  # a module to run
 LOOK = 0.1  # seconds between two looks at the state
 PUBLISH_EVERY = 5  # looks
 RING_BYTES = 64 * 2**20  # of pictures a ring between processes holds: seconds of small ones, 8 of the largest
 
 
-def run(options: RunOptions, engine: Sequence[str] = ENGINE) -> int:
+def run(options: RunOptions, engine: str = ENGINE) -> int:
     """Run until Ctrl-C, SIGTERM, or the end of `options.duration`; the exit code.
 
     Raises EngineError for what cannot be started, with nothing left behind.
@@ -41,7 +41,7 @@ def run(options: RunOptions, engine: Sequence[str] = ENGINE) -> int:
     return asyncio.run(_run(options, engine))
 
 
-async def _run(options: RunOptions, engine: Sequence[str]) -> int:
+async def _run(options: RunOptions, engine: str) -> int:
     told = asyncio.Event()
     _on_signals(told.set)
     run = Run(options, engine)
@@ -66,7 +66,7 @@ async def _run(options: RunOptions, engine: Sequence[str]) -> int:
 class Run:
     """Everything that is there while `latentcast run` is, and how the parts know of each other."""
 
-    def __init__(self, options: RunOptions, engine: Sequence[str] = ENGINE) -> None:
+    def __init__(self, options: RunOptions, engine: str = ENGINE) -> None:
         self.options = options
         self.preset = _sized(load_preset(options.preset), options)
         self.control = ControlState(self.preset.params.set_all(options.controls), self._perform)
@@ -87,6 +87,7 @@ class Run:
         self.osc = OscSurface(self.control, options.host, options.osc_port, options.feedback_port, options.root)
         self.web = WebSurface(self.control, self.rings["in"], self.rings["out"], options.host, options.web_port)
         self.playout: Playout | None = None
+        self._streamed = False  # pictures were seen since an engine was last asked for
         self._owned = ExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -103,7 +104,8 @@ class Run:
             self.rings["in"], self.rings["wet"], self.rings["out"], lambda: self.control.params, self.meter
         )
         self.playout.start()
-        await asyncio.gather(self.input.open(self.options.input), self.outputs.open(self.options.outputs))
+        await self.outputs.open(self.options.outputs)
+        await self.input.open(self.options.input)
         self.line.say(f"web page {self.web.url}, OSC on port {self.osc.port}, pictures in the ring {self.rings['out']}")
         if self.options.browser:
             self._begin(asyncio.to_thread(webbrowser.open, self.web.url))
@@ -125,7 +127,7 @@ class Run:
     def _perform(self, action: str, arguments: tuple[Any, ...]) -> None:
         actions: Mapping[str, Callable[..., None]] = {
             "reset": self.engine.reset,
-            "restart": self.engine.restart,
+            "restart": self._restart,
             "preset": self._change_preset,
             "input": lambda uri: self._begin(self.input.replace(uri), "input"),
             "output": self.outputs.switch,
@@ -137,12 +139,16 @@ class Run:
     def _change_preset(self, name: str) -> None:
         """Run another model at the size the pictures have; outputs never change theirs."""
         self.preset = load_preset(name).resized(self.preset.width, self.preset.height)
-        self.engine.restart(self._engine_command(name))
+        self._restart(self._engine_command(name))
+
+    def _restart(self, command: Sequence[str] | None = None) -> None:
+        self._streamed = False
+        self.engine.restart(command)
 
     def _engine_command(self, preset: str) -> list[str]:
         size = f"{self.preset.width}x{self.preset.height}"
         rings = ["--inbox", self.rings["in"], "--outbox", self.rings["wet"]]
-        return [sys.executable, *self._engine, "--preset", preset, "--size", size, *rings]
+        return module_command(self._engine, "--preset", preset, "--size", size, *rings)
 
     def _begin(self, work: Coroutine[Any, Any, Any], where: str = "run") -> None:
         """Do something that takes time; if it fails, people are told."""
@@ -187,10 +193,11 @@ class Run:
         state = run_state(
             self.engine.stage,
             failed=self.engine.failed,
-            streamed=self.engine.streamed,
+            streamed=self._streamed,
             stale=stale,
             dry=self.playout is not None and self.playout.dry,
         )
+        self._streamed = self._streamed or state == "streaming"
         if state != self.control.status.state or self.engine.status != self.control.status.engine:
             self.control.publish(state=state, engine=self.engine.status)
 

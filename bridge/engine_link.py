@@ -37,9 +37,8 @@ class EngineLink:
     ) -> None:
         self.stage = "offline"
         self.failed = False
-        self.streamed = False  # since the last start that was asked for
         self._said = Stage("offline")
-        self._why = ""
+        self._why = ""  # its last word, if that was a failure
         self._params = params
         self._retry: asyncio.TimerHandle | None = None
         self._on_report, self._on_failure, self._on_stage = on_report, on_failure, on_stage
@@ -58,7 +57,7 @@ class EngineLink:
 
     def restart(self, command: Sequence[str] | None = None) -> None:
         """End this engine and start another at once, with `command` if given."""
-        self.failed = self.streamed = False
+        self.failed = False
         self._child.restart(command)
 
     async def stop(self) -> None:
@@ -95,6 +94,7 @@ class EngineLink:
         except BridgeError as error:
             log.warning("%s", error)
             return
+        self._why = str(message) if isinstance(message, Failure) else ""
         match message:
             case Stage(stage):
                 self._said = message
@@ -102,7 +102,6 @@ class EngineLink:
             case Report():
                 self._on_report(message)
             case Failure():
-                self._why = str(message)
                 self._on_failure(self._why)
 
     def ended(self, reason: str, final: bool) -> None:
@@ -112,7 +111,6 @@ class EngineLink:
         self._enter("error" if final else "starting")
 
     def _enter(self, stage: str) -> None:
-        self.streamed = self.streamed or stage == "streaming"
         if stage != self.stage:
             self.stage = stage
             self._on_stage()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 
 from bridge.adapter_link import AdapterLink
 from bridge.errors import AdapterFailed
+from bridge.supervisor import module_command
 
 OPENS_WITHIN = 10.0  # seconds; some cameras take three
 ANYTHING = ("camera:0", "clip")  # what an input that nobody named may be, best first
@@ -47,8 +47,7 @@ class Input:
 
     async def _open(self, uri: str) -> None:
         await self.stop()  # a ring has one writer
-        command = [sys.executable, "-m", "bridge.source", uri, "--ring", self._ring]
-        command += ["--fps", f"{self._fps:g}"] if self._fps else []
+        command = module_command("bridge.source", uri, "--ring", self._ring, "--fps", f"{self._fps or 0:g}")
         self._link = AdapterLink("input", uri.partition(":")[0], command, self._on_failure)
         self._link.start()
         try:

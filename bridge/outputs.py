@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Sequence
 
 from bridge.adapter_link import AdapterLink
 from bridge.control import BadAction, OutputStatus
+from bridge.supervisor import module_command
 
 OPENS_WITHIN = 10.0  # seconds
 RECORD = "record"
@@ -56,12 +56,14 @@ class Outputs:
 
     async def stop(self) -> None:
         """End every output; recordings are finished. Twice is fine."""
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*(link.stop() for link in self._links.values()))
 
     def _add(self, name: str, uri: str) -> AdapterLink:
         names = [name, *(f"{name}-{number}" for number in range(2, len(self._links) + 3))]
         name = next(free for free in names if free not in self._links)
-        command = [sys.executable, "-m", "bridge.sink", uri, "--ring", self._ring, "--fps", f"{self._fps:g}"]
+        command = module_command("bridge.sink", uri, "--ring", self._ring, "--fps", f"{self._fps:g}")
         self._links[name] = AdapterLink(
             name, uri.partition(":")[0], command, lambda reason: self._on_failure(name, reason)
         )

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from bridge.control import State
 
-_ON_THE_WAY: dict[str, State] = {"starting": "starting", "loading": "loading", "warming": "warming"}
+_ON_THE_WAY: dict[str, State] = {
+    "starting": "starting",
+    "loading": "loading",
+    "warming": "warming",
+    "streaming": "warming",
+}
 
 
 def run_state(stage: str, *, failed: bool, streamed: bool, stale: bool, dry: bool) -> State:
@@ -12,7 +17,7 @@ def run_state(stage: str, *, failed: bool, streamed: bool, stale: bool, dry: boo
 
     stage:    how far the engine process is.
     failed:   it gave up, and is not started again by itself.
-    streamed: it has streamed since somebody last asked for it, so being without it now is a fault.
+    streamed: its pictures were seen since somebody last asked for an engine, so being without them now is a fault.
     stale:    the outputs hold an old picture, or show the input, for want of a new one.
     dry:      they show the input.
     """

@@ -7,8 +7,10 @@ import logging
 import subprocess
 import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 from bridge.protocol import GAVE_UP
@@ -36,6 +38,15 @@ class Listener(Protocol):
         """The process is gone, for no `reason` if that was asked for. final: it gave up and is not started again."""
 
 
+def module_command(module: str, *arguments: str) -> list[str]:
+    """The command that runs one of our modules in a process of its own, found where we were found.
+
+    Python would look in the current folder first, and a folder there that is called `engine` is nothing unusual.
+    """
+    checkout = Path(__file__).parents[1] == Path.cwd()
+    return [sys.executable, *([] if checkout else ["-P"]), "-m", module, *arguments]
+
+
 class Child:
     """One process, and the ones after it. Each ends by itself when its stdin does, so none is left if we are killed."""
 
@@ -50,6 +61,7 @@ class Child:
         self._hurry = asyncio.Event()  # do not wait any longer: a restart or a stop was asked for
         self._stopping = False
         self._log = logging.getLogger(name)
+        self._last_words = ""  # on stderr
 
     def start(self) -> None:
         """Begin to keep it running. Needs the event loop."""
@@ -112,7 +124,7 @@ class Child:
         """One life of the process, from start to end: its exit code, and why it ended."""
         try:
             process = self._process = await asyncio.create_subprocess_exec(
-                *self.command, stdin=-1, stdout=-1, stderr=-1, limit=LINE_LIMIT, **_apart()
+                *self.command, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=LINE_LIMIT, **_apart()
             )
         except OSError as error:
             return 1, f"{self.name} cannot be started: {error.strerror}"
@@ -131,26 +143,25 @@ class Child:
             self._kill()
             code = await process.wait()
             await logs
-        return code, f"{self.name} {hung or _how_it_ended(code)}"
+        return code, f"{self.name} {hung or _how_it_ended(code, self._last_words)}"
 
     async def _listen(self, voice: asyncio.StreamReader) -> str:
         """Hear the child out; how it hung if it did."""
         while True:
             deadline = self._listener.deadline
             try:
-                line = await asyncio.wait_for(voice.readline(), deadline)
+                line = await asyncio.wait_for(_next_line(voice), deadline)
             except TimeoutError:
                 return f"gave no sign of life for {deadline:g} s"
-            except ValueError:  # longer than LINE_LIMIT, so none of ours
-                continue
             if not line:
                 return ""
-            self._listener.heard(line.decode(errors="replace"))
+            self._listener.heard(line)
 
     async def _pass_on(self, logs: asyncio.StreamReader) -> None:
-        with suppress(ValueError):
-            async for line in logs:
-                self._log.info("%s", line.decode(errors="replace").rstrip())
+        self._last_words = ""
+        while line := await _next_line(logs):
+            self._last_words = line.strip() or self._last_words
+            self._log.info("%s", line.rstrip())
 
     def _hint(self) -> None:
         """Close the child's stdin: it is to finish what it does and end."""
@@ -163,6 +174,13 @@ class Child:
                 self._process.kill()
 
 
+async def _next_line(stream: asyncio.StreamReader) -> str:
+    """The next line with its end; empty at the end of the stream. What is longer than LINE_LIMIT is passed over."""
+    while True:
+        with suppress(ValueError):
+            return (await stream.readline()).decode(errors="replace")
+
+
 def _apart() -> dict[str, Any]:
     """Ctrl-C in a terminal goes to everything in the foreground; the bridge alone decides when its children end."""
     if sys.platform == "win32":
@@ -170,5 +188,7 @@ def _apart() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def _how_it_ended(code: int) -> str:
-    return f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+def _how_it_ended(code: int, last_words: str) -> str:
+    if code < 0:
+        return f"was ended by signal {-code}"
+    return f"ended with code {code}: {last_words:.200}" if code and last_words else f"ended with code {code}"

@@ -12,13 +12,14 @@ import errno
 import logging
 import socket
 import time
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from bridge.control import ControlState
 from bridge.errors import BridgeError
 from bridge.surfaces.osc_feedback import Address, Feedback
-from bridge.surfaces.osc_space import BadAddress, Change, Do, interpret, readable, relative
-from bridge.surfaces.osc_wire import MAX_DATAGRAM, BadPacket, Batch, Message, read_packet
+from bridge.surfaces.osc_space import Arguments, BadAddress, Change, Do, interpret, readable, relative
+from bridge.surfaces.osc_wire import MAX_DATAGRAM, BadPacket, Batch, read_packet
 from engine.errors import EngineError
 from engine.params import Params
 
@@ -26,6 +27,13 @@ MAX_AHEAD = 10.0  # seconds
 MAX_WAITING = 1024  # batches with a time tag in the future
 BEAT = 1.0  # seconds between heartbeats
 log = logging.getLogger(__name__)
+
+
+class Ask(NamedTuple):
+    """A question, answered to whoever sent it; it changes nothing on the desk."""
+
+    question: Callable[..., None]
+    arguments: Arguments
 
 
 class OscSurface:
@@ -109,39 +117,36 @@ class OscSurface:
         return None
 
     def _carry_out(self, batch: Batch, sender: Address) -> None:
-        """Set every control of the batch as one change, then do what else it asks for, in order."""
+        """Set every control of the batch as one change, then do what else it asks for, in order, up to a mistake."""
         changes: dict[str, Any] = {}
-        others: list[tuple[Message, Do | str]] = []
-        params = self._control.params
-        for message in batch.messages:
-            try:
-                asked = self._read(message, params)
+        others: list[tuple[str, Do | Ask]] = []
+        params = self._control.params  # as the batch leaves them so far: a switch may turn over twice
+        address = ""
+        try:
+            for address, arguments in batch.messages:
+                asked = self._read(address, arguments, params)
                 if isinstance(asked, Change):
                     params = params.set_all(asked.values)
                     changes |= asked.values
                 else:
-                    others.append((message, asked))
-            except EngineError as error:
-                return self._refuse(error, message.address, sender)
-        if changes:
-            self._control.set_all(changes)
-        for message, other in others:
-            try:
-                self._do(other, message, sender)
-            except EngineError as error:
-                self._refuse(error, message.address, sender)
-        return None
+                    others.append((address, asked))
+            if changes:
+                self._control.set_all(changes)
+            for address, other in others:  # noqa: B007  the handler below names the address
+                self._do(other, sender)
+        except EngineError as error:
+            self._refuse(error, address, sender)
 
-    def _read(self, message: Message, params: Params) -> Change | Do | str:
-        """What a message asks for; a str is the name of a question, answered by `_do`."""
-        name = relative(message.address, self._root)
-        return name.lower() if name.lower() in self._questions else interpret(name, message.arguments, params)
+    def _read(self, address: str, arguments: Arguments, params: Params) -> Change | Do | Ask:
+        name = relative(address, self._root)
+        question = self._questions.get(name.lower())
+        return Ask(question, arguments) if question else interpret(name, arguments, params)
 
-    def _do(self, asked: Do | str, message: Message, sender: Address) -> None:
+    def _do(self, asked: Do | Ask, sender: Address) -> None:
         if isinstance(asked, Do):
             self._control.do(asked.action, *asked.arguments)
         elif self._feedback:
-            self._questions[asked](self, self._feedback, message.arguments, sender)
+            asked.question(self, self._feedback, asked.arguments, sender)
 
     def _refuse(self, error: EngineError, address: str, sender: Address) -> None:
         sentence = f"{error}; {error.hint}" if error.hint else str(error)
@@ -151,26 +156,31 @@ class OscSurface:
         if self._feedback:
             self._feedback.answer(sender, "error", sentence, address)
 
-    def _ping(self, feedback: Feedback, arguments: tuple[Any, ...], sender: Address) -> None:
+    def _ping(self, feedback: Feedback, arguments: Arguments, sender: Address) -> None:
         feedback.answer(sender, "pong", *arguments, time.time())
 
-    def _get(self, feedback: Feedback, arguments: tuple[Any, ...], sender: Address) -> None:
+    def _get(self, feedback: Feedback, arguments: Arguments, sender: Address) -> None:
         asked = str(arguments[0]).lower().removeprefix(self._root).lstrip("/") if arguments else ""
         values = readable(self._control.params, self._control.status)
         if asked not in values:
             raise BadAddress(f"{asked!r:.80} cannot be read", f"known: {', '.join(values)}")
         feedback.answer(sender, asked, *values[asked])
 
-    def _subscribe(self, feedback: Feedback, arguments: tuple[Any, ...], sender: Address) -> None:
+    def _subscribe(self, feedback: Feedback, arguments: Arguments, sender: Address) -> None:
         port = arguments[0] if arguments else sender[1]
         if isinstance(port, bool | str) or not 0 < port < 65536 or int(port) == self.port:
             raise BadAddress(f"nobody can listen on port {port!r:.80}", "send the port you listen on, 1 to 65535")
         feedback.subscribe((sender[0], int(port)))
 
-    def _unsubscribe(self, feedback: Feedback, arguments: tuple[Any, ...], sender: Address) -> None:
+    def _unsubscribe(self, feedback: Feedback, arguments: Arguments, sender: Address) -> None:
         feedback.unsubscribe(sender[0])
 
-    _questions = {"ping": _ping, "get": _get, "subscribe": _subscribe, "unsubscribe": _unsubscribe}
+    _questions: Mapping[str, Callable[..., None]] = {
+        "ping": _ping,
+        "get": _get,
+        "subscribe": _subscribe,
+        "unsubscribe": _unsubscribe,
+    }
 
 
 class _Receiver(asyncio.DatagramProtocol):

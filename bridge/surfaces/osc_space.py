@@ -154,6 +154,6 @@ def _from_norm(row: Control, value: Any) -> float:
 
 
 def _suggestion(name: str) -> str:
-    known = [*_NAMES, *_EXACT, "ping", "get", "subscribe", "unsubscribe"]
+    known = _NAMES | set(_EXACT) | {"ping", "get", "subscribe", "unsubscribe"}
     near = get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"

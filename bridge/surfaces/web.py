@@ -27,7 +27,7 @@ class WebSurface:
     ) -> None:
         self.port = port
         self._control = control
-        self._rings = {"in": incoming, "out": outgoing}
+        self._previews = {"in": Preview(incoming), "out": Preview(outgoing)}
         self._host = host
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -42,7 +42,7 @@ class WebSurface:
         """Bind and serve. Raises BridgeError when the port is taken or the host is not ours."""
         listener = _listen(self._host, self.port)
         self.port = listener.getsockname()[1]
-        app = build_app(self._control, {name: Preview(ring) for name, ring in self._rings.items()})
+        app = build_app(self._control, self._previews)
         self._server = _Server(
             uvicorn.Config(
                 Guard(app, self._host),
@@ -64,6 +64,8 @@ class WebSurface:
         if self._server and self._serving:
             self._server.should_exit = True
             await self._serving
+            for preview in self._previews.values():
+                await preview.close()
         self._server = self._serving = None
 
 
@@ -85,4 +87,5 @@ def _listen(host: str, port: int) -> socket.socket:
         what = f"cannot serve the web page on {host}:{port}: {error.strerror}"
         raise BridgeError(what, "check --host and --web-port") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio leaves this one alone: 40 ms an answer
     return listener

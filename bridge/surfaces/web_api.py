@@ -116,14 +116,15 @@ class Mailbox:
     """Events on their way to one client. What is newer replaces what still lies there, so it never fills."""
 
     def __init__(self) -> None:
-        self._events: dict[str, Event] = {}
+        self._events: dict[tuple[str, str], Event] = {}  # errors by where they are, everything else by its kind
         self._full = asyncio.Event()
 
     def put(self, event: Event) -> None:
         """Leave an event; changes of several controls join into one."""
-        if event.kind == "changed" and (waiting := self._events.get("changed ")):
-            event = Event("changed", {**waiting.data, **event.data})
-        self._events[f"{event.kind} {event.data.get('where', '')}"] = event
+        key = event.kind, event.data.get("where", "") if event.kind == "error" else ""
+        if event.kind == "changed" and key in self._events:
+            event = Event("changed", {**self._events[key].data, **event.data})
+        self._events[key] = event
         self._full.set()
 
     async def take(self) -> list[Event]:

@@ -59,13 +59,22 @@ class Preview:
         self._count = 0
         self._jpeg = b""
         self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    async def close(self) -> None:
+        """End the encoding, before the loop that it reports to ends."""
+        self._stop.set()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
 
     async def pictures(self) -> AsyncGenerator[bytes, None]:
         """JPEG files, the newest each time, for as long as the caller goes on asking."""
         self._watchers += 1
+        seen = self._count
         if self._watchers == 1:
             self._begin()
-        seen = self._count
+        else:
+            seen = max(0, seen - 1)  # who joins others sees at once what they see
         try:
             while True:
                 async with self._news:
@@ -80,10 +89,9 @@ class Preview:
 
     def _begin(self) -> None:
         self._stop = threading.Event()
-        loop = asyncio.get_running_loop()
-        threading.Thread(
-            target=self._follow, args=(loop, self._stop), name=f"preview {self._ring}", daemon=True
-        ).start()
+        follow = (asyncio.get_running_loop(), self._stop)
+        self._thread = threading.Thread(target=self._follow, args=follow, name=f"preview {self._ring}", daemon=True)
+        self._thread.start()
 
     def _follow(self, loop: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
         """In a thread of its own, so that a large picture's encoding never holds up the knobs."""

@@ -112,15 +112,15 @@ async def words_in(n=40):
     """ms from an OSC message to the controls in the engine's hands."""
     took = []
     async with Bench(chunk=1) as bench:
-        client = SimpleUDPClient("127.0.0.1", bench.osc.port)
-        for turn in range(n):
-            bench.reports.clear()
-            sent = 1000 * time.monotonic()
-            client.send_message("/latentcast/noise", turn / n)
-            while not (bench.reports and bench.reports[-1].revision == bench.control.params.revision > turn):
-                await asyncio.sleep(0.005)
-            took.append(bench.reports[-1].stages_ms["heard"] - sent)
-            await asyncio.sleep(0.013)  # out of step with the frames
+        with SimpleUDPClient("127.0.0.1", bench.osc.port) as client:
+            for turn in range(n):
+                bench.reports.clear()
+                sent = 1000 * time.monotonic()
+                client.send_message("/latentcast/noise", turn / n)
+                while not (bench.reports and bench.reports[-1].revision == bench.control.params.revision > turn):
+                    await asyncio.sleep(0.005)
+                took.append(bench.reports[-1].stages_ms["heard"] - sent)
+                await asyncio.sleep(0.013)  # out of step with the frames
     return {"osc_to_engine_ms": spread(took, 1)}
 
 

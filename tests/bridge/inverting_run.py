@@ -6,5 +6,5 @@ from functools import partial
 from bridge import app, cli
 
 if __name__ == "__main__":
-    app.run = partial(app.run, engine=("-m", "tests.bridge.inverting_engine"))
+    app.run = partial(app.run, engine="tests.bridge.inverting_engine")
     sys.exit(cli.main())

@@ -1,173 +1,17 @@
 """Whole runs, in processes of their own, watched only through what people have: pictures, OSC, HTTP, signals."""
 
-import json
 import os
 import signal
 import socket
-import subprocess
 import sys
-import threading
 import time
-import urllib.request
-from pathlib import Path
 
-import numpy as np
-import psutil
 import pytest
-from pythonosc.udp_client import SimpleUDPClient
 
-from bridge.errors import RingError
-from bridge.ring import RingReader, RingWriter, ring_names
-from engine.frame import Frame
+from tests.bridge.running import FPS, LIGHT, Running, alive, until
 
-ROOT = Path(__file__).parents[2]
-FPS = 20
-LIGHT = 200  # the camera's grey; the engine makes it 55
+DARK = 255 - LIGHT  # what the engine makes of it
 pytestmark = [pytest.mark.process, pytest.mark.skipif(sys.platform == "win32", reason="asks with POSIX signals")]
-
-
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def until(look, within=15.0, what="it never happened"):
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(what)
-
-
-class Camera(threading.Thread):
-    """Another program, which offers grey pictures in a ring."""
-
-    def __init__(self, name):
-        super().__init__(daemon=True)
-        self.ring = RingWriter.create(name, 320, 192)
-        self.done = threading.Event()
-        self.start()
-
-    def run(self):
-        pixels, index = np.full((192, 320, 3), LIGHT, np.uint8), 0
-        while not self.done.wait(1 / FPS):
-            self.ring.write(Frame(pixels, time.monotonic(), index))
-            index += 1
-
-    def close(self):
-        self.done.set()
-        self.join()
-        self.ring.close()
-
-
-class Viewer(threading.Thread):
-    """Another program, which shows the output: what it saw, and when."""
-
-    def __init__(self, name):
-        super().__init__(daemon=True)
-        self.ring = until(lambda: self._attach(name), what="there is no output")
-        self.seen = []  # (moment, grey)
-        self.done = threading.Event()
-        self.start()
-
-    @staticmethod
-    def _attach(name):
-        try:
-            return RingReader(name)
-        except RingError:
-            return None
-
-    def run(self):
-        while not self.done.is_set():
-            if (frame := self.ring.next(timeout=0.1)) is not None:
-                self.seen.append((time.monotonic(), int(frame.pixels[0, 0, 0])))
-
-    @property
-    def grey(self):
-        return self.seen[-1][1] if self.seen else None
-
-    def gap(self, since):
-        """The longest time without a new picture since a moment."""
-        moments = [since, *(moment for moment, _ in self.seen if moment > since)]
-        return max(b - a for a, b in zip(moments, [*moments[1:], time.monotonic()], strict=True))
-
-    def close(self):
-        self.done.set()
-        self.join()
-        self.ring.close()
-
-
-class Running:
-    """A run, the camera before it and the viewer behind it."""
-
-    def __init__(self, *options, preset="tiny", source=None):
-        mark = f"{os.getpid()}-{time.monotonic_ns() % 10**6}"
-        self.out = f"lc-ta-{mark}"
-        self.camera = Camera(f"lc-tc-{mark}")
-        self.web, self.osc = free_port(), free_port(socket.SOCK_DGRAM)
-        command = [sys.executable, "-m", "tests.bridge.inverting_run", "run", "--no-browser", "--ring", self.out]
-        command += ["--in", source or f"ring:{self.camera.ring.name}", "--preset", preset]
-        command += ["--web-port", str(self.web), "--osc-port", str(self.osc)]
-        command += ["--feedback-port", str(free_port(socket.SOCK_DGRAM))]
-        self.process = subprocess.Popen(
-            [*command, *options], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=-1, stderr=-1, text=True
-        )
-        self.viewer = None
-
-    def watch(self):
-        self.viewer = Viewer(self.out)
-        return self
-
-    def status(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.web}/api/status", timeout=5) as answer:
-            return json.load(answer)
-
-    def state(self, *wanted, within=15.0):
-        """Wait for one of these states, and nothing else on the way there that is no state."""
-
-        def look():
-            assert self.process.poll() is None, self.process.communicate()
-            try:
-                return self.status()["state"] in wanted
-            except OSError:
-                return False
-
-        until(look, within, f"never {wanted}")
-        return self.status()
-
-    def shows(self, grey, within=15.0):
-        until(lambda: self.viewer.grey == grey, within, f"shows {self.viewer.grey}, not {grey}")
-
-    def say(self, address, *values):
-        SimpleUDPClient("127.0.0.1", self.osc).send_message(f"/latentcast{address}", list(values))
-
-    def children(self):
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def left_over(self):
-        """Rings of this run that are still there."""
-        return [name for name in ring_names() if name == self.out or name.startswith(f"lc-{self.process.pid}-")]
-
-    def end(self, number=signal.SIGINT):
-        """Send a signal; seconds until the run was over."""
-        began = time.monotonic()
-        self.process.send_signal(number)
-        self.process.wait(timeout=10)
-        return time.monotonic() - began
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-        self.said = self.process.communicate()
-        if self.viewer:
-            self.viewer.close()
-        self.camera.close()
 
 
 @pytest.fixture
@@ -185,7 +29,7 @@ def start():
 
 def test_pictures_go_through_the_engine_and_the_status_says_how(start):
     run = start("--prompt", "negative").watch()
-    run.shows(255 - LIGHT)
+    run.shows(DARK)
     run.state("streaming")
     time.sleep(1.5)
     status = run.status()
@@ -230,30 +74,30 @@ def test_killing_the_engine_leaves_no_hole_and_the_same_controls_come_back(start
 def test_without_an_engine_the_picture_is_held_and_then_the_input_is_shown(start):
     run = start().watch()
     run.state("streaming")
-    run.shows(255 - LIGHT)
+    run.shows(DARK)
     for _ in range(4):  # the waits between starts add up to more than a second
         os.kill(until(lambda: run.status()["engine"]["pid"]), signal.SIGKILL)
         time.sleep(0.1)
     run.shows(LIGHT)
     run.state("failover")
 
-    run.shows(255 - LIGHT)
+    run.shows(DARK)
     run.state("streaming")
 
 
 def test_a_hung_engine_is_replaced_and_what_the_bridge_controls_works_meanwhile(start):
     run = start().watch()
     run.state("streaming")
-    run.shows(255 - LIGHT)
+    run.shows(DARK)
     os.kill(run.status()["engine"]["pid"], signal.SIGSTOP)
     run.shows(LIGHT, within=4.0)
     run.say("/panic", True)
-    until(lambda: run.viewer.grey not in (LIGHT, 255 - LIGHT), within=2.0)
+    until(lambda: run.viewer.grey not in (LIGHT, DARK), within=2.0)
     run.say("/panic", False)
 
     status = run.state("streaming", within=20)
     assert status["engine"]["restarts"] == 1
-    run.shows(255 - LIGHT)
+    run.shows(DARK)
 
 
 def test_an_engine_that_cannot_work_is_said_and_the_input_goes_on(start, tmp_path):
@@ -277,7 +121,7 @@ def test_it_ends_in_two_seconds_with_nothing_left(start, number):
     assert run.end(number) < 2.0
     assert run.process.returncode == 0
     assert run.left_over() == []
-    assert not [child for child in children if child.is_running()]
+    until(lambda: not alive(children), within=2.0)
 
 
 def test_killed_itself_it_leaves_no_process_and_no_memory(start):
@@ -286,7 +130,7 @@ def test_killed_itself_it_leaves_no_process_and_no_memory(start):
     children = run.children()
     run.end(signal.SIGKILL)
 
-    until(lambda: not [child for child in children if child.is_running()], within=5.0)
+    until(lambda: not alive(children), within=5.0)
     until(lambda: run.left_over() == [], within=5.0)
 
 
@@ -342,18 +186,44 @@ def test_a_port_in_use_is_said_before_anything_is_left(start):
 
 def test_the_input_can_be_changed_and_a_wrong_one_changes_nothing(start):
     run = start().watch()
-    run.shows(255 - LIGHT)
+    run.shows(DARK)
     run.say("/input", "testcard")
     until(lambda: run.status()["input"] == "testcard")
-    until(lambda: run.viewer.grey != 255 - LIGHT)
+    until(lambda: run.viewer.grey != DARK)
     run.say("/input", "nowhere.mp4")
     time.sleep(1.0)
     until(lambda: run.status()["input"] == "testcard")
     run.say("/input", f"ring:{run.camera.ring.name}")
-    run.shows(255 - LIGHT)
+    run.shows(DARK)
 
 
 def test_a_recording_is_started_and_finished_by_word(start, tmp_path):
+    run = start(folder=tmp_path)
+    run.state("streaming")
+    run.say("/record", True)
+    until(lambda: "record" in {output["name"] for output in run.status()["outputs"]})
+    time.sleep(1.0)
+    run.say("/record", False)
+    (film,) = until(lambda: list(tmp_path.glob("latentcast-*.mp4")))
+
+    assert film.stat().st_size > 0
+    until(lambda: "record" not in {output["name"] for output in run.status()["outputs"]})
+
+
+def test_another_preset_is_another_engine_and_a_wrong_one_changes_nothing(start):
+    run = start("--prompt", "negative").watch()
+    first = run.state("streaming")["engine"]["pid"]
+    run.say("/preset", "tinny")
+    time.sleep(0.5)
+    assert run.status()["engine"]["pid"] == first
+
+    run.say("/preset", "tiny")
+    until(lambda: run.status()["engine"]["pid"] not in (first, None))
+    assert run.state("streaming")["params"]["prompt"] == "negative", "people's controls stay"
+    run.shows(DARK)
+
+
+def test_an_output_is_switched_off_and_finished_while_the_rest_goes_on(start, tmp_path):
     run = start("--out", f"recorder:{tmp_path / 'show.mp4'}").watch()
     run.state("streaming")
     assert "recorder" in {output["name"] for output in run.status()["outputs"]}

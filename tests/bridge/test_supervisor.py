@@ -1,10 +1,12 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from contextlib import asynccontextmanager
 from functools import wraps
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from bridge import supervisor
 from bridge.engine_link import EngineLink
 from bridge.ring import RingReader, RingWriter
 from bridge.segment import process_alive
-from bridge.supervisor import Child
+from bridge.supervisor import Child, module_command
 from engine.frame import Frame
 from engine.params import Params
 
@@ -115,6 +117,24 @@ async def test_a_child_that_dies_is_back_with_growing_patience():
         assert time.monotonic() - began > 0.2 + 0.4
         assert talker.restarts == 2
     assert notes.ends[0] == ("child ended with code 3", False)
+
+
+@scene
+async def test_a_child_that_fell_over_is_quoted():
+    async with child("import no_such_module") as (_, notes):
+        await until(lambda: notes.ends)
+
+    assert notes.ends[0][0] == "child ended with code 1: ModuleNotFoundError: No module named 'no_such_module'"
+
+
+def test_a_folder_of_the_users_does_not_stand_in_for_ours(tmp_path, monkeypatch):
+    (tmp_path / "bridge").mkdir()
+    (tmp_path / "bridge" / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    monkeypatch.setenv("PYTHONPATH", str(Path(supervisor.__file__).parents[1]))
+    monkeypatch.chdir(tmp_path)
+    ended = subprocess.run(module_command("bridge.worker", "--help"), capture_output=True, text=True, timeout=30)
+
+    assert ended.returncode == 0, ended.stderr
 
 
 @scene

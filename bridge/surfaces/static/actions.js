@@ -27,7 +27,12 @@ function recording(action, act) {
   const root = element("button", { type: "button", textContent: action.name });
   const isOn = () => root.getAttribute("aria-pressed") === "true";
   root.onclick = () => act(action.name, !isOn());
-  const follow = (status) => root.setAttribute("aria-pressed", status.outputs.some((one) => one.name === action.name));
+  const follow = (status) => {
+    const output = status.outputs.find((one) => one.name === action.name);
+    root.setAttribute("aria-pressed", Boolean(output));
+    root.classList.toggle("broken", Boolean(output?.error));
+    root.title = output?.error || action.help;
+  };
   return { root, follow };
 }
 
@@ -65,14 +70,13 @@ function typed(action, act) {
   return { root: element("label", {}, action.name, input, list), follow };
 }
 
+// What was asked for with --out has the name of its kind; the page itself and the ring everybody reads are always on.
+const isSwitched = (one) => one.name.startsWith(one.kind) && one.kind !== "web";
+
 function outputs(action, act) {
   const root = element("div", { className: "outputs" });
   const off = new Set();
-  const follow = (status) => {
-    const names = new Set([...status.outputs.map((one) => one.name), ...off]);
-    root.replaceChildren(...[...names].map((name) => one(name, status.outputs.find((it) => it.name === name))));
-  };
-  const one = (name, output) => {
+  const switched = (name, output) => {
     const made = element("button", { type: "button", textContent: name, title: output?.error || name });
     made.classList.toggle("broken", Boolean(output?.error));
     made.setAttribute("aria-pressed", Boolean(output));
@@ -80,6 +84,12 @@ function outputs(action, act) {
       if (await act(action.name, name, !output)) output ? off.add(name) : off.delete(name);
     };
     return made;
+  };
+  const follow = (status) => {
+    const on = new Map(status.outputs.filter(isSwitched).map((one) => [one.name, one]));
+    const names = [...new Set([...on.keys(), ...off])];
+    root.hidden = !names.length;
+    root.replaceChildren("outputs", ...names.map((name) => switched(name, on.get(name))));
   };
   return { root, follow };
 }

@@ -5,6 +5,7 @@ import { connect, latestWins, request, show } from "./wire.js";
 import { buildWidget, element } from "./widgets.js";
 
 const KEYS = { " ": "freeze", b: "bypass", p: "panic" };
+const NEAR_PROMPT = ["prompt", "fade"]; // every other control finds its own place
 const NOTICES = {
   offline: "The engine is off",
   starting: "The engine starts",
@@ -17,6 +18,7 @@ const NOTICES = {
 const find = (selector) => document.querySelector(selector);
 const widgets = new Map();
 const awaited = new Map(); // control -> the revision of its newest change, until a picture shows it
+const instant = new Set(); // controls the bridge obeys itself, at once
 let status = null;
 let followActions = () => {};
 
@@ -50,7 +52,7 @@ function toast(sentence) {
 }
 
 function place(row) {
-  if (row.kind === "str") return "#words";
+  if (NEAR_PROMPT.includes(row.name)) return "#words";
   return row.home === "bridge" ? "#performance" : "#knobs";
 }
 
@@ -61,6 +63,9 @@ async function build() {
   for (const row of table.controls) {
     const widget = buildWidget(row, (value) => put(row.name, value), table.looks);
     widgets.set(row.name, widget);
+    if (row.home === "bridge") instant.add(row.name);
+    const key = Object.keys(KEYS).find((key) => KEYS[key] === row.name);
+    if (key) widget.root.querySelector(".caption").append(element("kbd", { textContent: key === " " ? "space" : key }));
     find(place(row)).append(widget.root);
   }
   followActions = buildActions(find("#actions"), table, act);
@@ -68,7 +73,7 @@ async function build() {
 
 function expect(names, revision) {
   for (const name of names) {
-    if ((status?.applied.revision ?? 0) >= revision) continue;
+    if (instant.has(name) || (status?.applied.revision ?? 0) >= revision) continue;
     awaited.set(name, revision);
     mark(name, "waiting", "");
   }
@@ -95,8 +100,8 @@ function paint() {
   const stats = {
     in: `${rate(status.fps_in)} fps`,
     out: `${rate(status.fps_out)} fps`,
-    "p50": `${milliseconds(status.latency_ms.p50)} ms`,
-    "p99": `${milliseconds(status.latency_ms.p99)} ms`,
+    latency: `${milliseconds(status.latency_ms.p50)} ms`,
+    p99: `${milliseconds(status.latency_ms.p99)} ms`,
     dropped: status.dropped,
     frame: status.applied.frame,
   };

@@ -30,7 +30,7 @@ function number(row) {
 }
 
 function caption(row, ...extra) {
-  return element("span", { className: "caption" }, row.name, element("i", { className: "tick" }), ...extra);
+  return element("span", { className: "caption" }, element("b", {}, row.name), element("i", { className: "tick" }), ...extra);
 }
 
 function slider(row, change) {

@@ -1,6 +1,8 @@
 """A desk on its own event loop, as in the bridge, so that tests talk to surfaces from outside, over real sockets."""
 
 import asyncio
+import itertools
+import os
 import socket
 import threading
 import time
@@ -9,7 +11,10 @@ import pytest
 
 from bridge.control import ControlState
 from bridge.errors import BridgeError
+from bridge.ring import RingWriter
 from engine.params import Params
+
+runs = itertools.count()
 
 
 class Desk:
@@ -76,3 +81,17 @@ def free_port():
             return probe.getsockname()[1]
 
     return free_port
+
+
+@pytest.fixture
+def ring_names():
+    """Names for the rings in and out that no other test has."""
+    run = next(runs)
+    return [f"lct-{os.getpid()}-{run}-{end}" for end in ("i", "o")]
+
+
+@pytest.fixture
+def rings(ring_names):
+    """The two rings, 64 x 48."""
+    with RingWriter.create(ring_names[0], 64, 48) as incoming, RingWriter.create(ring_names[1], 64, 48) as outgoing:
+        yield {"in": incoming, "out": outgoing}

@@ -1,7 +1,9 @@
+import re
 import shutil
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -397,3 +399,22 @@ def test_liblo_speaks_to_it(desk, osc, ear):
 
     assert ear.hear("prompt") == ("pencil sketch",)
     assert ear.hear("fade") == (1.5,)
+
+
+def test_every_address_in_the_manual_is_there(desk, osc, phone, ear):
+    page = (Path(__file__).parents[3] / "docs" / "osc.md").read_text("utf-8")
+    sent, told = (
+        {name for row in re.findall(r"^\| (`/.*?) \|", part, re.M) for name in re.findall(r"`/([\w/]+)`", row)}
+        for part in page.split("## What is told")
+    )
+
+    for name in sent - {"NAME", "norm/NAME", "output/NAME"}:
+        phone.send(name, *(["state"] if name in ("get", "preset", "input") else [1]))
+    phone.send("ping", "last")
+    heard = [phone.next()]
+    while heard[-1][1][:1] != ("last",):
+        heard.append(phone.next())
+
+    assert not [reason for _, (reason, *_) in heard if "there is nothing at" in str(reason)]
+    for name in told - {"NAME", "norm/NAME", "applied", "error"}:
+        ear.hear(name)

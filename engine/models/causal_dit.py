@@ -1,0 +1,150 @@
+"""The causal diffusion transformer, weight-compatible with Wan 2.1: same layers, same key names, any size.
+
+Modules hold weights only. What attention remembers comes in as a `Memory`, the prompt as a `Context`; every shape in a
+step is fixed and nothing here waits for the device, so that a step can be captured as a CUDA graph.
+
+Source: Wan 2.1 wan/modules/model.py; causal cache after StreamDiffusionV2 c5a0f20, models/wan/causal_model.py.
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine.models.interfaces import Context, Memory
+from engine.models.norms import RMSNorm, plain_norm
+from engine.models.rope import rotate, rotation
+from engine.preset import DitSpec
+
+
+class Attention(nn.Module):
+    """The projections that self- and cross-attention share: L tokens of C -> N heads of D and back."""
+
+    def __init__(self, spec: DitSpec) -> None:
+        super().__init__()
+        self.heads = spec.heads
+        self.q, self.k, self.v, self.o = (nn.Linear(spec.dim, spec.dim) for _ in range(4))
+        self.norm_q, self.norm_k = RMSNorm(spec.dim, spec.eps), RMSNorm(spec.dim, spec.eps)
+
+    def query(self, x: Tensor) -> Tensor:
+        return self._split(self.norm_q(self.q(x)))
+
+    def key_value(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self._split(self.norm_k(self.k(x))), self._split(self.v(x))
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """[B, L, N, D] each, keys and values of their own length -> [B, L, C]."""
+        q, k, v = (heads.transpose(1, 2) for heads in (query, key, value))
+        out: Tensor = self.o(F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2))
+        return out
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:-1], self.heads, -1)
+
+
+class Block(nn.Module):
+    """Self-attention over the window, cross-attention to the prompt, feed-forward; first and last modulated by t."""
+
+    def __init__(self, spec: DitSpec, layer: int) -> None:
+        super().__init__()
+        self.layer, self.eps = layer, spec.eps
+        self.self_attn, self.cross_attn = Attention(spec), Attention(spec)
+        self.norm3 = nn.LayerNorm(spec.dim, eps=spec.eps)
+        self.ffn = nn.Sequential(
+            nn.Linear(spec.dim, spec.ffn), nn.GELU(approximate="tanh"), nn.Linear(spec.ffn, spec.dim)
+        )
+        self.modulation = nn.Parameter(torch.randn(1, 6, spec.dim) / spec.dim**0.5)
+
+    def forward(self, x: Tensor, time: Tensor, view: View, text: tuple[Tensor, Tensor]) -> Tensor:
+        """x [B, T, n, C], time [B, T, 6, C] -> x."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = (self.modulation + time).unsqueeze(3).unbind(2)
+        x = x + gate1 * self._look_back(plain_norm(x, self.eps) * (1 + scale1) + shift1, view)
+        x = x + self._read(self.norm3(x), text)
+        fed: Tensor = x + gate2 * self.ffn(plain_norm(x, self.eps) * (1 + scale2) + shift2)
+        return fed
+
+    def _look_back(self, x: Tensor, view: View) -> Tensor:
+        tokens = x.flatten(1, 2)
+        key, value = view.memory.extend(self.layer, *self.self_attn.key_value(tokens))
+        query = rotate(self.self_attn.query(tokens), view.query_turns)
+        seen = self.self_attn.attend(query, rotate(key, view.key_turns), value, view.memory.mask)
+        return seen.view_as(x)
+
+    def _read(self, x: Tensor, text: tuple[Tensor, Tensor]) -> Tensor:
+        key, value = (part.expand(x.shape[0], -1, -1, -1) for part in text)
+        return self.cross_attn.attend(self.cross_attn.query(x.flatten(1, 2)), key, value).view_as(x)
+
+
+class Head(nn.Module):
+    """Tokens -> flow, modulated by the time embedding itself."""
+
+    def __init__(self, spec: DitSpec) -> None:
+        super().__init__()
+        self.eps = spec.eps
+        self.head = nn.Linear(spec.dim, spec.channels * spec.patch**2)
+        self.modulation = nn.Parameter(torch.randn(1, 2, spec.dim) / spec.dim**0.5)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        """x [B, T, n, C], time [B, T, C] -> [B, T, n, patch*patch*channels], channel fastest."""
+        shift, scale = (self.modulation + time[:, :, None]).unsqueeze(3).unbind(2)
+        out: Tensor = self.head(plain_norm(x, self.eps) * (1 + scale) + shift)
+        return out
+
+
+class View:
+    """One call's look at the memory: the memory, and how far its keys and this call's queries are turned."""
+
+    def __init__(self, memory: Memory, grid: tuple[int, int], head_size: int) -> None:
+        self.memory = memory
+        self.query_turns = rotation(memory.query_positions, grid, head_size)
+        self.key_turns = rotation(memory.key_positions, grid, head_size)
+
+
+class CausalDiT(nn.Module):
+    """Predicts the flow of T latent frames from their past, their timesteps and a prompt. Implements `Denoiser`."""
+
+    def __init__(self, spec: DitSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        patch = (1, spec.patch, spec.patch)
+        self.patch_embedding = nn.Conv3d(spec.channels, spec.dim, kernel_size=patch, stride=patch)
+        self.text_embedding = nn.Sequential(
+            nn.Linear(spec.text_dim, spec.dim), nn.GELU(approximate="tanh"), nn.Linear(spec.dim, spec.dim)
+        )
+        self.time_embedding = nn.Sequential(
+            nn.Linear(spec.freq_dim, spec.dim), nn.SiLU(), nn.Linear(spec.dim, spec.dim)
+        )
+        self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(spec.dim, 6 * spec.dim))
+        self.blocks = nn.ModuleList(Block(spec, layer) for layer in range(spec.layers))
+        self.head = Head(spec)
+
+    def context(self, embedding: Tensor) -> Context:
+        """[1 or B, L, text_dim] -> per layer, keys and values [1 or B, L, N, D]. Run once per prompt, not per step."""
+        text = self.text_embedding(embedding.to(self.head.head.weight.dtype))
+        return [block.cross_attn.key_value(text) for block in self.blocks]  # type: ignore[union-attr, operator]
+
+    def forward(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
+        """latents [B, T, C, h, w], timesteps [B, T] in 0..1000 -> flow [B, T, C, h, w]."""
+        side = self.spec.patch
+        grid = latents.shape[-2] // side, latents.shape[-1] // side
+        view = View(memory, grid, self.spec.dim // self.spec.heads)
+        time = self.time_embedding(self._sinusoid(timesteps).to(latents.dtype))  # [B, T, C]
+        modulation = self.time_projection(time).unflatten(-1, (6, -1))
+        x: Tensor = rearrange(latents, "b t c (h p) (w q) -> b t (h w) (c p q)", p=side, q=side)
+        x = F.linear(x, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias)
+        for block, text in zip(self.blocks, context, strict=True):
+            x = block(x, modulation, view, text)
+        flow: Tensor = rearrange(
+            self.head(x, time), "b t (h w) (p q c) -> b t c (h p) (w q)", h=grid[0], p=side, q=side
+        )
+        return flow
+
+    def _sinusoid(self, timesteps: Tensor) -> Tensor:
+        """[B, T] -> [B, T, freq_dim], cosines first."""
+        half = self.spec.freq_dim // 2
+        high = torch.float32 if timesteps.device.type == "mps" else torch.float64
+        rates = torch.pow(10000.0, -torch.arange(half, device=timesteps.device, dtype=high) / half)
+        angles = timesteps.to(high)[..., None] * rates
+        return torch.cat([angles.cos(), angles.sin()], dim=-1)

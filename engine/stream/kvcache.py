@@ -1,0 +1,93 @@
+"""What self-attention remembers of the stream: fixed shapes, written where `Window` says, read in any order.
+
+Keys are kept unrotated and turned when they are read, by positions relative to the newest frame. Scores depend on
+differences only, so this equals the reference, and a sink can slide along with the stream: its distance stops growing
+at `sink_distance`, and a stream has neither a jump nor an end. (The reference jumps every 50 latent frames online and
+runs out of table at 1024 offline.)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.preset import DitSpec, WindowSpec
+
+
+class KVCache:
+    """Keys and values of `slots` latent frames for each layer and row. Implements `Memory`.
+
+    keys, values: per layer [rows, slots, n, N, D].
+    """
+
+    def __init__(self, window: WindowSpec, dit: DitSpec, tokens: int, device: torch.device, dtype: torch.dtype) -> None:
+        self._spec = window
+        shape = (1, window.slots, tokens, dit.heads, dit.dim // dit.heads)
+        self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(dit.layers)]
+        self.values = [torch.zeros_like(keys) for keys in self.keys]
+        self._means = [keys.new_zeros(1, window.slots, 2, dit.dim) for keys in self.keys]  # of keys and of values
+        self._positions = torch.zeros(1, window.slots, dtype=torch.int64, device=device)
+        cap = [window.sink_distance - slot if slot < window.sinks else 2**31 for slot in range(window.slots)]
+        self._farthest = torch.tensor(cap, device=device)  # [slots]: how far back each may seem to lie
+        self.mask: Tensor | None = None
+        self._filled = 0
+
+    def begin(self, slots: list[list[int]], positions: list[list[int]], filled: list[int]) -> None:
+        """Say, for each row, which slots this call writes, at which positions, and how many slots count then.
+
+        Called once per chunk. Passes over the same chunk write the same slots again; the last one stays.
+        """
+        device = self._positions.device
+        self._slots = torch.tensor(slots, device=device)  # [rows, T]
+        self._queries = torch.tensor(positions, device=device)  # [rows, T]
+        self._rows = torch.arange(len(slots), device=device)[:, None]
+        self._positions[self._rows, self._slots] = self._queries
+        self._filled = max(filled)
+        self.mask = None if min(filled) == self._filled else self._hide_unwritten(filled)
+
+    @property
+    def query_positions(self) -> Tensor:
+        """[rows, T], relative to the newest frame of each row: ..., -1, 0."""
+        return self._queries - self._queries[:, -1:]
+
+    @property
+    def key_positions(self) -> Tensor:
+        """[rows, filled], relative to the newest frame; sinks never seem farther than `sink_distance`."""
+        ages = self._queries[:, -1:] - self._positions
+        return -torch.minimum(ages, self._farthest)[:, : self._filled]
+
+    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Write keys and values [rows, T*n, N, D] of this call; return all that count, [rows, filled*n, N, D]."""
+        new = [part.view(*self._slots.shape, -1, *part.shape[2:]) for part in (key, value)]
+        where = self._rows, self._slots
+        self.keys[layer][where], self.values[layer][where] = new
+        if self._spec.refresh > -1:
+            self._means[layer][where] = torch.stack([part.mean(2).flatten(2) for part in new], dim=2)
+        keys, values = (part[layer][:, : self._filled].flatten(1, 2) for part in (self.keys, self.values))
+        return keys, values
+
+    def similarity(self) -> Tensor:
+        """How alike each sink and the newest frame are, [sinks] in -1..1: cosine of mean keys and values, averaged.
+
+        Source: StreamDiffusionV2 c5a0f20, models/wan/causal_model.py, there per layer and row; here one answer for all.
+        """
+        means = torch.stack(self._means).float()  # [layers, rows, slots, 2, C]
+        newest = means[:, self._rows, self._slots[:, -1:]]
+        return F.cosine_similarity(means[:, :, : self._spec.sinks], newest, dim=-1).mean(dim=(0, 1, 3))
+
+    def rows(self, count: int) -> None:
+        """Keep the first `count` rows; a row that is added starts as a copy of the last."""
+        have = len(self._positions)
+        if count == have:
+            return
+        pick = torch.arange(count, device=self._positions.device).clamp(max=have - 1)
+        for store in (self.keys, self.values, self._means):
+            store[:] = [part.index_select(0, pick) for part in store]
+        self._positions = self._positions.index_select(0, pick)
+
+    def _hide_unwritten(self, filled: list[int]) -> Tensor:
+        """[rows, 1, 1, filled*n], False where a row has not written yet: only while a stream batch fills."""
+        tokens = self.keys[0].shape[2]
+        seen = torch.arange(self._filled * tokens, device=self._positions.device) // tokens
+        return (seen < torch.tensor(filled, device=seen.device)[:, None])[:, None, None]

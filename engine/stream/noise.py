@@ -1,0 +1,72 @@
+"""Noise: how much of it each chunk gets, from how the picture moves, and where its values come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class NoisePolicy:
+    """Turns measured motion into the noise mixed into a chunk.
+
+    A still picture gets more noise, so the model may invent; a moving one gets less, so the camera leads.
+
+    still:       noise for a still picture, 0..1.
+    pull:        how far full motion pulls the noise below `still`; more than `still` counts as `still`.
+    full_motion: the motion (see `motion`) that counts as full, in pixel units of [-1, 1].
+    memory:      share of the previous noise kept, 0..1; 0 follows motion at once.
+
+    Raises ValueError if a number is outside its range.
+    Source: StreamDiffusionV2 c5a0f20, streamv2v/inference.py, compute_noise_scale_and_step.
+    """
+
+    still: float = 0.8
+    pull: float = 0.1
+    full_motion: float = 0.2
+    memory: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.still <= 1 and self.pull >= 0 and 0 <= self.memory <= 1 and self.full_motion > 0):
+            raise ValueError(f"not a usable noise policy: {self}")
+
+    def next(self, motion: float, previous: float) -> float:
+        """Noise for the coming chunk, 0..1, given its motion and the noise of the chunk before."""
+        target = max(self.still - self.pull * min(motion / self.full_motion, 1.0), 0.0)
+        return (1 - self.memory) * target + self.memory * previous
+
+
+def motion(frames: Tensor, before: Tensor) -> Tensor:
+    """Largest RMS change between neighbouring frames, as a 0-d tensor on their device (no sync).
+
+    frames: [T, 3, H, W] in [-1, 1].   before: [3, H, W], the frame just ahead of them.
+    """
+    run = torch.cat([before[None], frames])  # [T+1, 3, H, W]
+    return (run[1:] - run[:-1]).square().mean(dim=(1, 2, 3)).sqrt().max()
+
+
+def first_timestep(noise: float, lead: int) -> int:
+    """The timestep the model is told for a chunk mixed with `noise`: `lead` below it, as the reference trained it."""
+    return max(int(1000 * noise) - lead, 0)
+
+
+class NoiseSource:
+    """Gaussian noise from a seed: drawn anew each time, or one field per step that stays where it is.
+
+    A field that stays is what keeps a still picture still: the noise does not crawl under it.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._device = device
+        self._seed = seed
+        self._generator = torch.Generator(device).manual_seed(seed)
+
+    def draw(self, like: Tensor, step: int, carry: bool) -> Tensor:
+        """Noise shaped like `like` [T, C, h, w] for denoising step `step`; with `carry`, the same for every frame."""
+        if not carry:
+            return torch.randn(like.shape, generator=self._generator, device=self._device, dtype=like.dtype)
+        still = torch.Generator(self._device).manual_seed(self._seed + 7919 * (step + 1))
+        field = torch.randn(like.shape[1:], generator=still, device=self._device, dtype=like.dtype)
+        return field.expand_as(like)
