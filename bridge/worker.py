@@ -135,6 +135,7 @@ def serve(options: argparse.Namespace, pipe: Pipe, open_session: OpenSession) ->
         device = str(getattr(session, "device", ""))
         pipe.say(Stage("warming", device, preset.name))
         warm(session, preset, pipe.latest() or preset.params)
+        inbox.latest()  # what the camera saw meanwhile is old by now
         pipe.say(Stage("streaming", device, preset.name))
         run(session, inbox, outbox, pipe)
 

@@ -251,6 +251,18 @@ def test_the_process_loads_warms_streams_and_ends_with_its_stdin(engine):
 
 
 @pytest.mark.process
+def test_what_the_camera_saw_while_the_engine_loaded_is_neither_shown_nor_counted(engine):
+    engine = engine()
+    engine.hear(Stage)
+    engine.feed(range(14))
+    eventually(lambda: engine.hear(Stage).stage == "streaming", within=20)
+    time.sleep(0.2)
+    engine.feed(range(14, 18))
+
+    assert engine.hear(Report) == Report(0, 14, {"invert": 0.1}, backlog=0, dropped=0)
+
+
+@pytest.mark.process
 def test_a_hung_process_ends_by_itself_when_the_bridge_is_gone(engine):
     engine = engine()
     eventually(lambda: engine.hear(Stage).stage == "streaming", within=20)
