@@ -10,7 +10,7 @@ from bridge.errors import AdapterFailed
 from bridge.supervisor import module_command
 
 OPENS_WITHIN = 10.0  # seconds; some cameras take three
-ANYTHING = ("camera:0", "clip")  # what an input that nobody named may be, best first
+ANYTHING = ("camera", "clip")  # what an input that nobody named may be, best first
 
 
 class Input:

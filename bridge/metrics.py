@@ -23,7 +23,7 @@ class Meter:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._started = clock()
+        self._began: float | None = None
         self._arrivals: deque[float] = deque()
         self._shown: deque[tuple[float, float]] = deque()  # moment, latency
         self._stages: deque[Mapping[str, float]] = deque(maxlen=CHUNKS)
@@ -33,7 +33,9 @@ class Meter:
     def arrived(self) -> None:
         """A frame came in from the source."""
         with self._lock:
-            self._arrivals.append(self._clock())
+            now = self._clock()
+            self._began = self._began or now
+            self._arrivals.append(now)
 
     def shown(self, frame: Frame, kind: str) -> None:
         """A new picture is on the outputs. Those between it and the last one of its kind never were."""
@@ -54,7 +56,7 @@ class Meter:
         """fps_in, fps_out, latency_ms, dropped and stages_ms, as bridge.control.Status has them."""
         with self._lock:
             now = self._clock()
-            window = min(WINDOW, max(now - self._started, 1e-6))
+            window = min(WINDOW, max(now - (self._began or now), 1.0))
             while self._arrivals and self._arrivals[0] <= now - WINDOW:
                 self._arrivals.popleft()
             while self._shown and self._shown[0][0] <= now - WINDOW:

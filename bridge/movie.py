@@ -48,7 +48,7 @@ def open_movie(path: Path) -> InputContainer:
         movie = av.open(str(path))
     except (FFmpegError, OSError) as error:
         why = f"cannot be opened: {error.strerror}"
-        if isinstance(error, InvalidDataError):
+        if isinstance(error, InvalidDataError | EOFError):
             why = "is not a video, or is cut short"
         raise MovieError(f"{path.name} {why}", "play it in another program to see whether it is whole") from error
     if not movie.streams.video:
@@ -97,10 +97,9 @@ class MovieWriter:
         self._format = FORMATS[path.suffix.lower()]
         options = {} if self._format == "matroska" else FRAGMENTS if durable else {"movflags": "faststart"}
         try:
+            self.part.touch()  # FFmpeg makes the file with the first picture: too late to say that it cannot
             self._file = av.open(str(self.part), "w", format=self._format, options=options)
             self._video = self._add_video(width, height, rate, "zerolatency" if durable else "film")
-            if durable:
-                self._file.start_encoding()  # else the file is made when the first picture is ready
         except (FFmpegError, OSError) as error:
             raise MovieError(f"{path} cannot be written: {error.strerror}", "choose another folder") from error
 

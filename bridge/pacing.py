@@ -72,7 +72,8 @@ class Pacer:
 
     def _skip_if_late(self) -> None:
         self._since_skip += 1
-        if self._low > 1 and len(self._waiting) > 1 and self._since_skip > BURST:
+        enough = 1 if self.cadence == self.period else BURST  # an engine that is slow anyway is only hurried first
+        if self._low > enough and len(self._waiting) > 1 and self._since_skip > BURST:
             self._waiting.popleft()
             self._lows.clear()
             self._since_skip = 0
@@ -87,9 +88,9 @@ class Thinner:
 
     def takes(self, time: float) -> bool:
         """Whether the frame captured at `time` stays."""
-        if time < self._next - self._period / 2:  # half a period of play: a camera's frames never come evenly
+        if time < self._next - 0.4 * self._period:  # some play: a camera's frames never come evenly
             return False
-        self._next = max(self._next, time - self._period) + self._period
+        self._next = (self._next if time - self._next < self._period else time) + self._period
         return True
 
 

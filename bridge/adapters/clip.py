@@ -16,6 +16,8 @@ from bridge.picture import Picture, blend
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 SCENE = 20.0  # seconds
 FADE = 2.0  # seconds of it that dissolve into the next
+SWAY = 0.05  # radians by which the view turns, at most, to either side
+BREATH = 0.08  # share by which it widens and narrows
 Plane = NDArray[np.float32]
 
 
@@ -30,7 +32,7 @@ class Scene:
 
 
 SCENES = (
-    Scene("chelsea.jpg", 0.50, 0.50, 0.86),
+    Scene("chelsea.jpg", 0.50, 0.50, 0.90),
     Scene("astronaut.jpg", 0.45, 0.30, 0.80),
     Scene("coffee.jpg", 0.50, 0.50, 0.80),
 )
@@ -64,8 +66,9 @@ class Clip(Drawn):
 def load_picture(file: str) -> Picture:
     """A picture of bridge/assets, uint8 RGBA [H, W, 4]."""
     with av.open(str(ASSETS / file)) as container:
-        pixels: Picture = np.asarray(next(container.decode(video=0)).to_ndarray(format="rgba"), np.uint8)
-    return pixels
+        pixels = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    # not "rgba": swscale leaves the last columns of some widths unwritten
+    return np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
 
 
 def sample(picture: Picture, x: Plane, y: Plane) -> Picture:
@@ -97,16 +100,17 @@ def _between(start: Picture, end: Picture, share: NDArray[np.uint16]) -> Picture
 def _view(scene: Scene, moment: float, width: int, height: int) -> tuple[Plane, Plane]:
     """Where each pixel of a picture of this size looks, in pixels of the scene's photograph: x, y [H, W]."""
     high, wide = load_picture(scene.file).shape[:2]
-    room = min(wide / width, high / height)  # photograph pixels per pixel when the view just fits
-    scale = room * scene.share * (1 + 0.08 * np.sin(moment * 0.55))
-    angle = 0.05 * np.sin(moment * 0.41)
-    centre_x = scene.x * wide + 0.06 * room * width * np.sin(moment * 0.70)
-    centre_y = scene.y * high + 0.05 * room * height * np.sin(moment * 0.53 + 1)
+    reach_x, reach_y = width / 2 + SWAY * height / 2, height / 2 + SWAY * width / 2  # of a view that is turned most
+    room = min(wide / reach_x, high / reach_y) / 2  # photograph pixels per pixel when that view just fits
+    scale = room * scene.share * (1 + BREATH * np.sin(moment * 0.55))
+    angle = SWAY * np.sin(moment * 0.41)
+    centre_x = _keep(scene.x * wide + 0.06 * room * width * np.sin(moment * 0.70), scale * reach_x, wide)
+    centre_y = _keep(scene.y * high + 0.05 * room * height * np.sin(moment * 0.53 + 1), scale * reach_y, high)
     columns = (np.arange(width, dtype=np.float32) - (width - 1) / 2) * np.float32(scale)
     rows = (np.arange(height, dtype=np.float32) - (height - 1) / 2)[:, None] * np.float32(scale)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    x: Plane = columns * cos - rows * sin + np.float32(_keep(centre_x, scale * width / 2, wide))
-    y: Plane = columns * sin + rows * cos + np.float32(_keep(centre_y, scale * height / 2, high))
+    x: Plane = columns * cos - rows * sin + np.float32(centre_x)
+    y: Plane = columns * sin + rows * cos + np.float32(centre_y)
     return x, y
 
 

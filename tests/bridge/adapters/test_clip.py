@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bridge.adapters.clip import FADE, SCENE, SCENES, Clip, load_picture, sample
+from bridge.adapters.clip import FADE, SCENE, SCENES, Clip, _view, load_picture, sample
 
 
 def clip(width=320, height=192, at=0):
@@ -41,6 +41,16 @@ def test_it_fills_any_shape_of_picture(size):
     assert pixels.shape == (size[1], size[0], 3)
     for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
         assert edge.std() > 3  # a smeared or empty border would be flat
+
+
+@pytest.mark.parametrize("size", [(320, 192), (192, 320), (256, 256)])
+def test_the_view_never_leaves_the_photograph(size):
+    for scene in SCENES:
+        high, wide = load_picture(scene.file).shape[:2]
+        for moment in np.arange(-FADE, SCENE, 0.5):
+            x, y = _view(scene, moment, *size)
+            assert 0 <= x.min() <= x.max() <= wide - 1
+            assert 0 <= y.min() <= y.max() <= high - 1
 
 
 def test_a_look_between_pixels_blends_their_colours():
