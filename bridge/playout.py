@@ -54,7 +54,8 @@ class Playout:
 
     def _run(self) -> None:
         mixer, due = Mixer(self._out.width, self._out.height), time.monotonic()
-        while not self._stopping.wait(max(0.0, due - time.monotonic())):
+        while not self._stopping.is_set():
+            time.sleep(max(0.0, due - time.monotonic()))  # waiting for an event is coarser on Windows
             now = time.monotonic()
             self._tick(mixer, now)
             due = max(due + mixer.period, now)
