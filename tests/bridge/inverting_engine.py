@@ -1,6 +1,7 @@
 """An engine process with a session of paper: it turns colours over. Everything around the session is the real thing.
 
-Some prompts make it misbehave: "crash" raises, "hang" never returns, "weights" cannot be opened in the first place.
+Some prompts make it misbehave: "crash" raises, "hang" never returns. Of presets that start with them, "weights" cannot
+be opened in the first place, "slow" takes its time.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ class Inversion:
 def open_session(preset, aside):
     if preset.params.prompt == "weights":
         raise BadWeights("dit.safetensors is cut short", "fetch it again")
+    if preset.params.prompt == "slow":
+        time.sleep(1.5)
     return Inversion(preset)
 
 

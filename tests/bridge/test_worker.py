@@ -251,9 +251,12 @@ def test_the_process_loads_warms_streams_and_ends_with_its_stdin(engine):
 
 
 @pytest.mark.process
-def test_what_the_camera_saw_while_the_engine_loaded_is_neither_shown_nor_counted(engine):
-    engine = engine()
+def test_what_the_camera_saw_while_the_engine_loaded_is_neither_shown_nor_counted(engine, tmp_path):
+    slow = tmp_path / "slow.toml"
+    slow.write_text('extends = "tiny"\n[controls]\nprompt = "slow"\n')
+    engine = engine("--preset", str(slow))
     engine.hear(Stage)
+    time.sleep(0.5)  # it has opened the rings by now
     engine.feed(range(14))
     eventually(lambda: engine.hear(Stage).stage == "streaming", within=20)
     time.sleep(0.2)
