@@ -7,6 +7,7 @@ from collections import deque
 from engine.frame import Frame
 
 BURST = 4  # pictures that an engine finishes at once, at most: four to a latent frame
+LONG = 24 * BURST  # pictures; one that was in store all that time was never needed
 PAUSE = 4.0  # seconds without a picture, after which what was known of their rate says nothing
 
 
@@ -23,7 +24,7 @@ class Pacer:
         self.period = period
         self._waiting: deque[Frame] = deque()
         self._arrivals: deque[float] = deque(maxlen=4 * BURST + 1)
-        self._lows: deque[int] = deque(maxlen=2 * BURST)  # how many waited just before each of the last arrivals
+        self._stores: deque[int] = deque(maxlen=LONG)  # how many waited just before each of the last arrivals
         self._due = 0.0
         self._since_skip = 0
 
@@ -31,9 +32,9 @@ class Pacer:
         """Take in a finished picture."""
         if self._arrivals and now - self._arrivals[-1] > PAUSE:
             self._arrivals.clear()
-            self._lows.clear()
+            self._stores.clear()
         self._arrivals.append(now)
-        self._lows.append(len(self._waiting))
+        self._stores.append(len(self._waiting))
         self._waiting.append(frame)
         while len(self._waiting) > 2 * BURST:
             self._waiting.popleft()
@@ -52,17 +53,19 @@ class Pacer:
         mean = self._mean_gap()
         if mean < 1.1 * self.period:
             return self.period
-        return mean * min(max(1.1 - 0.1 * self._low, 0.7), 1.1)  # one picture in store keeps a late burst from showing
+        return mean * min(
+            max(1.1 - 0.1 * self._low(2 * BURST), 0.7), 1.1
+        )  # one picture in store keeps a late burst from showing
 
     @property
     def burst_gap(self) -> float:
         """Seconds between two bursts, as far as is known."""
         return BURST * max(self._mean_gap(), self.period)
 
-    @property
-    def _low(self) -> int:
-        """How many pictures lay in store all the time lately, thus only made everything late."""
-        return min(self._lows, default=0)
+    def _low(self, arrivals: int) -> int:
+        """How many pictures lay in store all through the last `arrivals`, thus only made everything late."""
+        known = list(self._stores)[-arrivals:]
+        return min(known) if len(known) == arrivals else 0
 
     def _mean_gap(self) -> float:
         arrived = self._arrivals
@@ -72,10 +75,12 @@ class Pacer:
 
     def _skip_if_late(self) -> None:
         self._since_skip += 1
-        enough = 1 if self.cadence == self.period else BURST  # an engine that is slow anyway is only hurried first
-        if self._low > enough and len(self._waiting) > 1 and self._since_skip > BURST:
+        late = self._low(2 * BURST) > BURST
+        if self.cadence == self.period:  # else it can also be hurried
+            late = self._low(2 * BURST) > 1 or self._low(LONG) > 0
+        if late and len(self._waiting) > 1 and self._since_skip > BURST:
             self._waiting.popleft()
-            self._lows.clear()
+            self._stores.clear()
             self._since_skip = 0
 
 

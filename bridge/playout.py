@@ -25,7 +25,7 @@ class Playout:
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="playout", daemon=True)
         self._rings = ExitStack()
-        self._mixer: Mixer | None = None
+        self._silence = 1.0  # of the engine, as `Mixer.silence` has it, at the last tick
 
     @property
     def holding(self) -> bool:
@@ -43,7 +43,6 @@ class Playout:
         self._dry = self._rings.enter_context(RingReader(dry))
         self._wet = self._rings.enter_context(RingReader(wet))
         self._out = self._rings.enter_context(RingWriter.attach(out))
-        self._mixer = Mixer(self._out.width, self._out.height)
         self._thread.start()
 
     def stop(self) -> None:
@@ -53,17 +52,13 @@ class Playout:
             self._thread.join()
         self._rings.close()
 
-    @property
-    def _silence(self) -> float:
-        return self._mixer.silence(time.monotonic()) if self._mixer else 1.0
-
     def _run(self) -> None:
-        assert self._mixer is not None
-        due = time.monotonic()
-        while not self._stopping.wait(max(0.0, due - time.monotonic())):
+        mixer, due = Mixer(self._out.width, self._out.height), time.monotonic()
+        while not self._stopping.is_set():
+            time.sleep(max(0.0, due - time.monotonic()))  # waiting for an event is coarser on Windows
             now = time.monotonic()
-            self._tick(self._mixer, now)
-            due = max(due + self._mixer.period, now)
+            self._tick(mixer, now)
+            due = max(due + mixer.period, now)
 
     def _tick(self, mixer: Mixer, now: float) -> None:
         while (frame := self._dry.next()) is not None:
@@ -71,6 +66,7 @@ class Playout:
             mixer.take_dry(frame, now)
         while (frame := self._wet.next()) is not None:
             mixer.take_wet(frame, now)
+        self._silence = mixer.silence(now)
         shown = mixer.choose(self._params(), now)
         self._out.write(shown.frame)
         if shown.new and shown.kind != "slate":

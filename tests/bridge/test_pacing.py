@@ -65,6 +65,15 @@ def test_one_picture_at_a_time_passes_without_delay():
     assert shown[-1][1] >= 5 * 24 - 4
 
 
+def test_a_picture_that_is_never_needed_is_not_kept_in_store():
+    late_start = [(0.01, 3), *steady(PERIOD, 20, size=1)]
+
+    shown = play(late_start, 20)
+
+    arrived = sum(size for moment, size in late_start if moment <= shown[-1][0])
+    assert arrived - shown[-1][1] <= 1
+
+
 def test_after_a_pause_it_goes_on_at_the_rate_of_the_source():
     before, after = steady(4 * PERIOD, 5), [(moment + 12, size) for moment, size in steady(4 * PERIOD, 5)]
 
