@@ -1,0 +1,81 @@
+"""`python -m engine.train tiny`: from nothing to the weights that ship. `export` and `evaluate` besides."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from engine.errors import EngineError
+
+RUNS = Path("runs")
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 if it went well, 2 with one sentence if it could not."""
+    asked = _parser().parse_args(arguments)
+    try:
+        asked.act(asked)
+    except ModuleNotFoundError as error:
+        return _refuse(f"training needs {error.name}", "pip install 'latentcast[train]'")
+    except EngineError as error:
+        return _refuse(str(error), error.hint)
+    except (FileNotFoundError, ValueError) as error:
+        return _refuse(str(error), "see python -m engine.train --help")
+    except KeyboardInterrupt:
+        return _refuse("stopped", "the same command goes on from the last checkpoint")
+    return 0
+
+
+def _refuse(what: str, hint: str) -> int:
+    sys.stderr.write(f"{what}; {hint}\n" if hint else f"{what}\n")
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m engine.train", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    tiny = commands.add_parser("tiny", help="train the embedded model: codec, denoiser and text, finish, export")
+    tiny.add_argument("--run", type=Path, default=RUNS / "tiny", help="folder of checkpoints, curves and sheets")
+    tiny.add_argument("--hours", type=float, help="end by the clock, in parts of a fifth, three fifths and a fifth")
+    tiny.add_argument("--seed", type=int, default=0)
+    tiny.add_argument("--threads", type=int, default=0, help="processor threads; 0 leaves the choice to torch")
+    tiny.set_defaults(act=_train)
+    export = commands.add_parser("export", help="write the newest averaged weights of a run as float16 safetensors")
+    export.add_argument("--run", type=Path, default=RUNS / "tiny")
+    export.add_argument("--to", type=Path, default=ASSETS / "tiny")
+    export.set_defaults(act=_export)
+    evaluate = commands.add_parser("evaluate", help="measure the shipped weights on a clip")
+    evaluate.add_argument("--clip", type=Path, help="a video file; without it, an animated picture never trained on")
+    evaluate.add_argument("--steps", type=int, default=2, choices=range(1, 5))
+    evaluate.add_argument("--frames", type=int, default=48)
+    evaluate.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
+    evaluate.add_argument("--sheet", type=Path, help="also write a PNG: input, rendered look and model, one row a look")
+    evaluate.set_defaults(act=_evaluate)
+    return parser
+
+
+def _train(asked: argparse.Namespace) -> None:
+    from engine.train.run import train
+
+    train(asked.run, asked.hours, asked.seed, asked.threads)
+    _export(argparse.Namespace(run=asked.run, to=asked.run / "weights"))
+
+
+def _export(asked: argparse.Namespace) -> None:
+    from engine.train.export import export
+
+    sizes = export(asked.run, asked.to)
+    parts = ", ".join(f"{name} {size / 2**20:.1f} MiB" for name, size in sizes.items())
+    sys.stdout.write(f"{asked.to}: {parts}; {sum(sizes.values()) / 2**20:.1f} MiB in all\n")
+
+
+def _evaluate(asked: argparse.Namespace) -> None:
+    from engine.train.evaluate import evaluate
+
+    sys.stdout.write(evaluate(asked.clip, asked.steps, asked.frames, asked.sheet, asked.json) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

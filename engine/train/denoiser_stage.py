@@ -1,0 +1,158 @@
+"""Stage two: the denoiser and the text encoder learn to turn a noised source into a look, and to refine a look."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine.models.byte_text import ByteText
+from engine.models.causal_dit import CausalDiT
+from engine.models.interfaces import Context, Memory
+from engine.models.small_codec import SmallCodec
+from engine.preset import Preset, ScheduleSpec
+from engine.stream.schedule import Schedule
+from engine.train.examples import NAMES, Batch, Examples
+from engine.train.learner import Learner, Rates
+from engine.train.memory import one_lane, two_lanes
+from engine.train.pictures import Random
+from engine.train.recipe import Recipe
+
+LONG_FROM = 0.5  # share of the stage after which six batches in ten are as long as the window
+WHOLE_FROM = 0.85  # share of the stage after which four batches in ten are full pictures instead of crops
+
+
+class DenoiserStage:
+    """Denoising translation, supervised: noised source + prompt -> look, and noised look + prompt -> look."""
+
+    name = "denoiser"
+
+    def __init__(self, preset: Preset, recipe: Recipe, codec: SmallCodec, seed: int, device: torch.device) -> None:
+        torch.manual_seed(seed)
+        self.recipe, self.seed, self.device = recipe, seed, device
+        self.codec = codec.to(device).eval()
+        self.translator = Translator(preset, codec).to(device)
+        self.namer = nn.Linear(preset.text.dim, len(NAMES)).to(device)  # teaches the text encoder, and is not shipped
+        self.examples = Examples(preset, codec, recipe.stock, seed, device)
+        modules = {"dit": self.translator.dit, "text": self.translator.text, "namer": self.namer}
+        self.learner = Learner(modules, Rates(rest=1e-3, matrices=1.5e-3), decay=0.998)
+
+    def begin(self) -> None:
+        prepare(self.translator.dit)
+        self.learner.settle()
+
+    def step(self, step: int, share: float) -> dict[str, float]:
+        """One optimiser step. Returns what to plot."""
+        torch.manual_seed(1_000_003 * self.seed + step)
+        long, whole = 0.2 + 0.4 * (share > LONG_FROM), 0.4 * (share > WHOLE_FROM)
+        batch, random = self.examples.draw(step, self.recipe.denoiser_batch, self.recipe.side, long, whole)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            embedding = self.translator.text.encode(batch.prompts)
+            naming = F.cross_entropy(self.namer(embedding.mean(1)).float(), batch.looks)
+            early, last = self.translator.guess(batch, embedding, random)
+            losses = {
+                "early": self.translator.loss(early, batch.target),
+                "last": self.translator.loss(last, batch.target),
+            }
+        self.learner.descend(losses["early"] + losses["last"] + 0.1 * naming, share)
+        return {name: loss.item() for name, loss in (losses | {"naming": naming}).items()}
+
+
+class Translator(nn.Module):
+    """The denoiser and the text encoder in training: what goes in at which timestep, and what an error is worth."""
+
+    worth: Tensor
+
+    def __init__(self, preset: Preset, codec: SmallCodec) -> None:
+        super().__init__()
+        self.dit, self.text = CausalDiT(preset.dit), ByteText(preset.text)
+        self.window, self.schedule = preset.window, preset.schedule
+        self.register_buffer("worth", channel_worth(codec))
+
+    def guess(self, batch: Batch, embedding: Tensor, random: Random) -> tuple[Tensor, Tensor]:
+        """Clean estimates of an early step, from the source, and of a later one, from the look: [B, T, C, h, w] each.
+
+        Six times in ten the early step sees the past at the later step, as a stream with one row does;
+        else each sees the past at its own.
+        """
+        context = self.dit.context(embedding)
+        early, last = mix_source(batch.source, self.schedule, random), mix_look(batch.target, self.schedule, random)
+        if random.random() < 0.6:
+            return self.guess_both(batch, early, last, context)
+        memory = one_lane(batch.positions, batch.tokens, self.window).to(early[0].device)
+        return self.clean(*early, memory, context), self.clean(*last, memory, context)
+
+    def guess_both(
+        self, batch: Batch, early: tuple[Tensor, Tensor], last: tuple[Tensor, Tensor], context: Context
+    ) -> tuple[Tensor, Tensor]:
+        """Both steps in one call; `early` and `last` are noisy latents and their timesteps."""
+        memory = two_lanes(batch.positions, batch.tokens, self.window).to(early[0].device)
+        noisy, t = (torch.cat(parts, dim=1) for parts in zip(early, last, strict=True))
+        frames = early[0].shape[1]
+        clean = self.clean(noisy, t, memory, context)
+        return clean[:, :frames], clean[:, frames:]
+
+    def clean(self, noisy: Tensor, t: Tensor, memory: Memory, context: Context) -> Tensor:
+        flow = self.dit(noisy, t, memory, context)
+        return Schedule(self.schedule, noisy.device).to_clean(noisy, flow.float(), t)
+
+    def loss(self, guess: Tensor, target: Tensor) -> Tensor:
+        """Squared error of latents [B, T, C, h, w], each channel by what it is worth in the picture.
+
+        Dark or flat looks have little energy: half of that (in decibels) is made up for, or nobody would learn them.
+        """
+        error = (self.worth * (guess - target).square()).mean((1, 2, 3, 4))
+        spread = (self.worth * (target - target.mean((1, 3, 4), keepdim=True)).square()).mean((1, 2, 3, 4))
+        return (error / (0.3 + spread).sqrt()).mean()
+
+
+def mix_source(source: Tensor, spec: ScheduleSpec, random: Random) -> tuple[Tensor, Tensor]:
+    """Noise a source [B, T, C, h, w] as the stream does; also the timesteps [B, T] the model is told, `lead` below it.
+
+    Six times in ten the usual 0.8, lowered by up to 0.1 as if by motion; else any share from 0.3 to 0.85.
+    """
+    batch, frames, device = *source.shape[:2], source.device
+    moved = 0.1 * torch.rand(batch, frames, device=device) * (torch.rand(batch, 1, device=device) < 0.5)
+    anything = 0.3 + 0.55 * torch.rand(batch, 1, device=device)
+    share = torch.where(torch.rand(batch, 1, device=device) < 0.6, 0.8 - moved, anything)
+    mixed = torch.lerp(source, noise_like(source, random), share[..., None, None, None])
+    return mixed, (1000 * share).floor() - spec.lead
+
+
+def mix_look(look: Tensor, spec: ScheduleSpec, random: Random) -> tuple[Tensor, Tensor]:
+    """Noise a look [B, T, C, h, w] to one of the later timesteps [B, T], mostly the first of them."""
+    later = torch.tensor(spec.timesteps[1:], dtype=torch.float32, device=look.device)
+    odds = torch.tensor([3.0] + [1.0] * (len(later) - 1), device=look.device)
+    t = later[torch.multinomial(odds, look.shape[0], replacement=True)][:, None].expand(look.shape[:2])
+    return Schedule(spec, look.device).add_noise(look, noise_like(look, random), t), t
+
+
+def noise_like(latents: Tensor, random: Random) -> Tensor:
+    """Gaussian noise [B, T, C, h, w]: one field per clip that stays, or (one time in three) anew for every frame."""
+    if random.random() < 0.35:
+        return torch.randn_like(latents)
+    return torch.randn_like(latents[:, :1]).expand_as(latents)
+
+
+@torch.no_grad()
+def channel_worth(codec: SmallCodec) -> Tensor:
+    """[C, 1, 1]: how much of a picture's energy one unit of each latent channel is, to the power 0.7.
+
+    0.7 rather than 1, so that edges count for more than their few pixels.
+    """
+    energy = codec.decoder.skip.weight.square().sum((0, 2, 3)) ** 0.7
+    return (energy / energy.mean() / codec.spec.scale**2 * 4).view(-1, 1, 1)
+
+
+@torch.no_grad()
+def prepare(dit: CausalDiT) -> None:
+    """A start from which a small model learns at once: open gates, a bias that survives the norms, no flow yet."""
+    for block in dit.blocks:
+        block.modulation[:, [2, 5]] = 1.0  # type: ignore[operator]
+        for layer in (block.self_attn.o, block.cross_attn.o, block.ffn[2]):  # type: ignore[union-attr, index]
+            layer.weight.mul_(0.3)  # type: ignore[union-attr, operator]
+    dit.time_projection[1].weight.mul_(0.1)  # type: ignore[operator]
+    dit.patch_embedding.weight.mul_(0.3)
+    dit.patch_embedding.bias.normal_()  # type: ignore[union-attr]
+    dit.head.head.weight.zero_()
+    dit.head.head.bias.zero_()

@@ -1,0 +1,125 @@
+"""Training examples for the denoiser: clips as filmed and in a look, as latents, with words that ask for the look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.models.small_codec import SmallCodec
+from engine.preset import Preset
+from engine.train.clips import Clip, draw_clip, to_tensor
+from engine.train.looks import LOOKS, render
+from engine.train.phrases import draw_phrase
+from engine.train.pictures import Random
+from engine.train.pool import Pool
+
+NAMES = tuple(LOOKS)
+LATENTS = 7  # latent frames in a clip of the stock
+SHORT, LONG = 3, 6  # latent frames in an example: mostly short, for variety; long ones show the window at work
+SEEN = 2  # latent frames at an example's end whose pictures are kept, to compare decoded ones with
+PER_CLIP = 3  # looks rendered of each clip
+EVERY = 5  # steps between two new clips: rendering one costs about as much as half a step
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One clip's latents [LATENTS, C, h, w], as filmed and in some looks, and the looks' pictures [T, H, W, 3]."""
+
+    source: Tensor
+    looks: dict[str, Tensor]
+    clips: dict[str, Clip]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from.
+
+    source, target: latents [B, T, C, h, w].   looks: [B], index into NAMES.   prompts: B texts.
+    positions: where in the stream the T latent frames lie.   pictures: [B, frames, 3, H, W], the target's last SEEN.
+    """
+
+    source: Tensor
+    target: Tensor
+    looks: Tensor
+    prompts: list[str]
+    positions: list[int]
+    pictures: Tensor
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in one latent frame."""
+        return self.source.shape[-1] * self.source.shape[-2] // 4
+
+
+class Examples:
+    """Draws batches from a steadily refreshed stock of clips, encoded by a codec that no longer changes."""
+
+    def __init__(self, preset: Preset, codec: SmallCodec, stock: int, seed: int, device: torch.device) -> None:
+        self._preset, self._codec, self._device = preset, codec, device
+        self._pool: Pool[Pair] = Pool(self._make, stock, EVERY, seed)
+
+    def draw(self, step: int, count: int, side: int, long: float, whole: float) -> tuple[Batch, Random]:
+        """A batch for this step: `count` short crops of `side` latents.
+
+        long, whole: chances of half as many long clips, and of a fifth as many full pictures.
+        """
+        pairs, random = self._pool.draw(step, count)
+        run, (height, width) = SHORT, (side, side)
+        if random.random() < long:
+            pairs, run = pairs[: -(-len(pairs) // 2)], LONG
+        if random.random() < whole:
+            pairs, (height, width) = pairs[: -(-len(pairs) // 5)], pairs[0].source.shape[-2:]
+        return self._cut(pairs, random, run, height, width), random
+
+    def _cut(self, pairs: Sequence[Pair], random: Random, run: int, height: int, width: int) -> Batch:
+        """Cut the same place and time from each clip and one of its looks."""
+        picks = [list(pair.looks)[random.integers(len(pair.looks))] for pair in pairs]
+        sources, targets, pictures = [], [], []
+        for pair, pick in zip(pairs, picks, strict=True):
+            time, box = _frames(run, random), _box(pair.source, height, width, random)
+            sources.append(pair.source[time][:, :, *box])
+            targets.append(pair.looks[pick][time][:, :, *box])
+            pictures.append(self._pictures(pair.clips[pick], time[-SEEN:], box))
+        return Batch(
+            source=torch.stack(sources).to(self._device, torch.float32),
+            target=torch.stack(targets).to(self._device, torch.float32),
+            looks=torch.tensor([NAMES.index(pick) for pick in picks], device=self._device),
+            prompts=[draw_phrase(pick, random) for pick in picks],
+            positions=_frames(run, random),
+            pictures=torch.stack(pictures).to(self._device),
+        )
+
+    def _pictures(self, clip: Clip, time: Sequence[int], box: tuple[slice, slice]) -> Tensor:
+        step, side = self._preset.codec.temporal, self._preset.codec.spatial
+        rows, columns = (slice(part.start * side, part.stop * side) for part in box)
+        return to_tensor(np.stack([clip[frame * step + i, rows, columns] for frame in time for i in range(step)]))
+
+    def _make(self, random: Random) -> Pair:
+        preset = self._preset
+        clip = draw_clip(LATENTS * preset.codec.temporal, preset.width, preset.height, random)
+        names = [NAMES[i] for i in random.choice(len(NAMES), PER_CLIP, replace=False)]
+        clips = {name: render(name, clip) for name in names}
+        return Pair(self._encode(clip), {name: self._encode(clips[name]) for name in names}, clips)
+
+    @torch.inference_mode()
+    def _encode(self, clip: Clip) -> Tensor:
+        with torch.autocast(self._device.type, torch.bfloat16):
+            latents, _ = self._codec.encode(to_tensor(clip).to(self._device), None)
+        return latents.half().cpu()
+
+
+def _frames(run: int, random: Random) -> list[int]:
+    """`run` latent frames out of LATENTS: in a row, or with a gap somewhere, because sinks are old most of the time."""
+    gap, split = int(random.integers(LATENTS - run + 1)), int(random.integers(1, run))
+    return [*range(split), *range(split + gap, run + gap)]
+
+
+def _box(latents: Tensor, height: int, width: int, random: Random) -> tuple[slice, slice]:
+    """A random place of that size, on whole tokens."""
+    rows, columns = latents.shape[-2:]
+    y, x = (2 * int(random.integers(room // 2 + 1)) for room in (rows - height, columns - width))
+    return slice(y, y + height), slice(x, x + width)

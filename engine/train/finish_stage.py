@@ -1,0 +1,69 @@
+"""Stage three: steps that sharpen. The model refines its own first guess, and is judged by the decoded pictures."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.models.small_codec import SmallCodec, unpack
+from engine.preset import Preset
+from engine.stream.schedule import Schedule
+from engine.train.denoiser_stage import Translator, mix_look, mix_source, noise_like
+from engine.train.examples import SEEN, Batch, Examples
+from engine.train.learner import Learner, Rates
+from engine.train.losses import charbonnier, decibels, detail, ripple, slopes
+from engine.train.pictures import Random
+from engine.train.recipe import Recipe
+
+
+class FinishStage:
+    """Trains denoiser, text encoder and decoder together; the encoder, and so what latents mean, stays as it is."""
+
+    name = "finish"
+
+    def __init__(self, preset: Preset, recipe: Recipe, codec: SmallCodec, seed: int, device: torch.device) -> None:
+        self.recipe, self.seed, self.device = recipe, seed + 1, device
+        self.codec = codec.to(device)
+        self.codec.requires_grad_(True).encoder.requires_grad_(False)
+        self.translator = Translator(preset, codec).to(device)
+        self.examples = Examples(preset, codec, recipe.finish_stock, self.seed, device)
+        modules = {"dit": self.translator.dit, "text": self.translator.text, "codec": self.codec}
+        rates = Rates(rest=3e-4, matrices=4e-4, slow=2e-5, gentle=(".skip.",))
+        self.learner = Learner(modules, rates, decay=0.99)
+
+    def begin(self) -> None:
+        self.learner.settle()
+
+    def step(self, step: int, share: float) -> dict[str, float]:
+        """One optimiser step. Returns what to plot."""
+        torch.manual_seed(1_000_003 * self.seed + step)
+        batch, random = self.examples.draw(step, self.recipe.finish_batch, self.recipe.side, long=0.5, whole=0.15)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            early, last = self._rehearse(batch, random)
+            shown = (early, last, last, batch.target)[random.integers(4)][:, -SEEN:]
+            cubes, _ = self.codec.decoder(shown / self.codec.spec.scale, None)
+        pictures = unpack(cubes.float())
+        worth = self.translator.loss(early, batch.target) + self.translator.loss(last, batch.target)
+        self.learner.descend(worth + 4 * judge(pictures, batch.pictures), share)
+        return {"worth": worth.item(), "picture dB": decibels((pictures - batch.pictures).detach())}
+
+    def _rehearse(self, batch: Batch, random: Random) -> tuple[Tensor, Tensor]:
+        """Two steps as a stream with one row takes them: the later one starts from the model's own first guess."""
+        translator = self.translator
+        context = translator.dit.context(translator.text.encode(batch.prompts))
+        early = mix_source(batch.source, translator.schedule, random)
+        last = mix_look(batch.target, translator.schedule, random)
+        with torch.no_grad():
+            guess, _ = translator.guess_both(batch, early, last, context)
+        noise = noise_like(guess, random)
+        again = Schedule(translator.schedule, guess.device).add_noise(guess, noise, last[1])
+        return translator.guess_both(batch, early, (again, last[1]), context)
+
+
+def judge(pictures: Tensor, truth: Tensor) -> Tensor:
+    """What a viewer sees, frames [B, T, 3, H, W]: closeness, edges at three sizes, enough detail, no flicker."""
+    error = pictures - truth
+    flat = error.flatten(0, 1)
+    edges = slopes(error) + 0.5 * slopes(F.avg_pool2d(flat, 2)) + 0.5 * slopes(F.avg_pool2d(flat, 4))
+    return charbonnier(error) + edges + 0.5 * detail(pictures, truth) + 0.5 * ripple(error)

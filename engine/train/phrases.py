@@ -1,0 +1,141 @@
+"""How people ask for a look: synonyms, other languages, subjects, filler, and words that ask for none."""
+
+from __future__ import annotations
+
+from engine.train.pictures import Random
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(" ".join(word.split()) for word in text.split(","))
+
+
+WORDS: dict[str, tuple[str, ...]] = {
+    "natural": _words("""
+        natural, nature, normal, none, nothing, no effect, no style, original, unchanged, plain, real,
+        realistic, realism, photo, photograph, photographic, camera, real life, as it is, identity, clean, raw,
+        untouched, video, film, natural light, naturlich, naturel, realista, ohne effekt, 自然
+    """),
+    "watercolor": _words("""
+        watercolor, watercolour, watercolors, watercolours, water color, water colour, water colors, aquarelle,
+        aquarell, acuarela, acquerello, aquarela, akwarela, акварель, 水彩, 수채화, gouache, wet on wet, washes, wash
+        painting, water paint, watercolor painting, watercolour painting, pastel wash
+    """),
+    "oil painting": _words("""
+        oil painting, oil paint, oil, oils, oil on canvas, oil paintings, painting in oil, painted in oils,
+        impasto, van gogh, impressionist, impressionism, rembrandt, monet, brush strokes, brushstrokes, thick
+        paint, painterly, acrylic, ölgemälde, oelbild, peinture à l'huile, óleo, pintura al oleo, pittura a
+        olio, масло, 油画, 油絵
+    """),
+    "pencil sketch": _words("""
+        pencil sketch, pencil, sketch, pencils, sketches, pencil drawing, drawing, graphite, hand drawn,
+        hatching, crosshatch, charcoal, sketchbook, pencil art, drawn in pencil, line sketch, bleistift,
+        bleistiftzeichnung, skizze, crayon à papier, croquis, lápiz, dibujo a lapiz, matita, desenho, карандаш,
+        铅笔, 鉛筆
+    """),
+    "ink": _words("""
+        ink, inks, ink drawing, ink wash, sumi-e, sumi e, sumie, calligraphy, black ink, pen and ink, brush and
+        ink, india ink, black and white ink, linocut, woodcut, stencil, brush pen, tusche, tinte, encre, encre
+        de chine, tinta, inchiostro, тушь, 水墨, 墨, 먹
+    """),
+    "comic": _words("""
+        comic, comics, comic book, comic strip, cartoon, cartoons, manga, anime, graphic novel, pop art,
+        superhero, toon, cel shading, cel shaded, marvel, roy lichtenstein, animated, halftone, comique, bande
+        dessinée, bd, cómic, historieta, fumetto, zeichentrick, комикс, 漫画, 动漫, 만화
+    """),
+    "neon": _words("""
+        neon, neon lights, neon light, neon sign, neon signs, neons, cyberpunk, synthwave, vaporwave, retrowave,
+        glowing, glow, glowing lines, tron, blacklight, laser, fluorescent, neon glow, electric, rave,
+        leuchtreklame, néon, neón, неон, 霓虹, ネオン, 네온
+    """),
+    "night": _words("""
+        night, nighttime, night time, at night, midnight, moonlight, moonlit, moon, by night, dark night, day
+        for night, nocturne, nocturnal, after dark, nights, starlight, dusk, nacht, nachts, mondlicht, nuit,
+        clair de lune, noche, notte, noite, ночь, 夜, 夜晚, 밤
+    """),
+    "thermal": _words("""
+        thermal, thermal camera, thermal vision, thermal imaging, heat, heat vision, heat map, heatmap, heat
+        camera, infrared, infra red, thermography, predator vision, temperature, flir, thermal image, hot and
+        cold, wärmebild, wärmebildkamera, infrarot, thermique, infrarouge, térmica, infrarrojo, termico,
+        тепловизор, 热成像, サーモ
+    """),
+    "blueprint": _words("""
+        blueprint, blueprints, blue print, technical drawing, technical plan, architect plan, architecture plan,
+        engineering drawing, schematic, schematics, cyanotype, draft, drafting, white lines on blue,
+        construction plan, cad, blaupause, bauplan, plan d'architecte, plan technique, plano, planos, cianotipo,
+        чертёж, 蓝图, 設計図, 설계도
+    """),
+    "pixel art": _words("""
+        pixel art, pixel, pixels, pixelart, pixelated, pixelate, 8 bit, 8-bit, 8bit, 16 bit, 16-bit, retro game,
+        video game, nintendo, gameboy, minecraft, arcade, sprite, old video game, blocky, lego, voxel,
+        pixelkunst, pixelig, arte pixel, pixel kunst, пиксель, пиксель арт, 像素, ドット絵, 픽셀
+    """),
+    "mosaic": _words("""
+        mosaic, mosaics, mosaic tiles, tiles, tile, tiled, roman mosaic, byzantine, stained glass, tessera,
+        tesserae, stone mosaic, ceramic tiles, ravenna, gaudi, mosaik, mosaïque, mosaico, azulejo, мозаика, 马赛克,
+        モザイク, 모자이크
+    """),
+    "gold": _words("""
+        gold, golden, pure gold, gold statue, golden statue, gilded, gold leaf, gold relief, metal, brass,
+        bronze, gold metal, liquid gold, made of gold, cast in gold, 24 karat, treasure, vergoldet, aus gold,
+        goldene, doré, en or, oro, dorado, d'oro, dourado, золото, 黄金, 金, 골드
+    """),
+}  # fmt: skip
+SUBJECTS = _words("""
+    a cat, cat, a dog, dogs, a face, portrait, a person, people, a woman, a man, a child, my room, a city,
+    street, city street, a house, a forest, trees, mountains, the sea, a beach, flowers, a flower, a car, a
+    bird, a horse, sky, a concert, a dancer, dancing people, a band on stage, a guitar, a table, a cup of
+    coffee, food, an old book, a dj, a robot, a dragon, a castle, a garden, a lake, clouds, a window, hands,
+    eyes, a smile, friends, music, a party, a landscape, a still life, the desk, a streamer, two people
+    talking, a fish, a bicycle, a train, winter, summer, rain
+""")
+LEAD = (
+    *("", "", "", "a ", "in ", "as ", "like ", "the ", "make it ", "turn it into ", "beautiful ", "an old "),
+    *("a detailed ", "please ", "soft ", "bold ", "ein ", "une ", "un "),
+)
+TAIL = (
+    *("", "", "", " style", " art", " look", " picture", " effect", " filter", " image", " please", "!", "."),
+    *(", highly detailed", ", masterpiece", ", 4k", " stil", " estilo"),
+)
+JOINTS = (
+    *("{subject} in {look}", "{subject} as {look}", "{look} of {subject}", "{look}, {subject}"),
+    *("{subject}, {look}", "{look} {subject}", "{subject} {look}", "a {look} style {subject}"),
+)
+
+
+def draw_phrase(look: str, random: Random) -> str:
+    """One way of asking for `look`. For "natural" often words that name no look at all, or none."""
+    chance = random.random()
+    if look == "natural" and chance < 0.6:
+        return _aimless(random)
+    word = look if chance > 0.75 else _pick(WORDS[look], random)
+    if random.random() < 0.25:
+        return word
+    phrase = _pick(LEAD, random) + word + _pick(TAIL, random)
+    if random.random() < 0.35:
+        phrase = _pick(JOINTS, random).format(subject=_pick(SUBJECTS, random), look=phrase.strip(" .!"))
+    return _misspell(phrase, random) if random.random() < 0.08 else phrase
+
+
+def _aimless(random: Random) -> str:
+    chance = random.random()
+    if chance < 0.15:
+        return ""
+    if chance < 0.45:
+        letters = random.integers(97, 123, int(random.integers(3, 12)))
+        return "".join(chr(letter) for letter in letters)
+    return (
+        _pick(LEAD, random)
+        + _pick(SUBJECTS, random)
+        + ("" if random.random() < 0.6 else " and " + _pick(SUBJECTS, random))
+    )
+
+
+def _misspell(phrase: str, random: Random) -> str:
+    if len(phrase) < 6:
+        return phrase
+    at = int(random.integers(1, len(phrase) - 1))
+    return phrase[:at] + phrase[at + 1 :]
+
+
+def _pick(words: tuple[str, ...], random: Random) -> str:
+    return words[int(random.integers(len(words)))]

@@ -1,0 +1,100 @@
+"""Runs one stage of training to its end, through any number of interruptions."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from engine.train.learner import Learner
+
+SAVE_SECONDS = 120.0
+NOTE_STEPS = 20
+
+
+class Stage(Protocol):
+    """A part of training with its own learner."""
+
+    name: str
+    learner: Learner
+
+    def begin(self) -> None:
+        """Before the first step ever."""
+
+    def step(self, step: int, share: float) -> dict[str, float]:
+        """One optimiser step; returns what to plot."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a stage runs: `steps`, or `seconds` if that comes first (then only as repeatable as the clock)."""
+
+    steps: int
+    seconds: float = float("inf")
+
+    def share(self, steps: int, seconds: float) -> float:
+        """How much of it is used up, 0..1."""
+        return min(1.0, max(steps / self.steps, seconds / self.seconds))
+
+
+def run_stage(stage: Stage, folder: Path, budget: Budget, show: Callable[[float, dict[str, float]], None]) -> None:
+    """Train until the budget is used up; a stage that was interrupted goes on where its last checkpoint is."""
+    path, curves = folder / f"{stage.name}.pt", Curves(folder / f"{stage.name}.jsonl")
+    saved = spent = _restore(stage, path)
+    start = time.monotonic() - spent
+    while (share := budget.share(stage.learner.steps, spent)) < 1:
+        losses = stage.step(stage.learner.steps, share)
+        spent = time.monotonic() - start
+        if means := curves.add(stage.learner.steps, spent, losses):
+            show(share, means)
+        if spent - saved > SAVE_SECONDS:
+            _save(stage, path, spent)
+            saved = spent
+    curves.flush(stage.learner.steps, spent)
+    if spent > saved:
+        _save(stage, path, spent)
+
+
+class Curves:
+    """Means over NOTE_STEPS steps, appended to a file of JSON lines."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._waiting: list[dict[str, float]] = []
+
+    def add(self, step: int, seconds: float, losses: dict[str, float]) -> dict[str, float]:
+        """Note one step; returns the means when they are written, else nothing."""
+        self._waiting.append(losses)
+        return self.flush(step, seconds) if step % NOTE_STEPS == 0 else {}
+
+    def flush(self, step: int, seconds: float) -> dict[str, float]:
+        """Write what waits."""
+        if not self._waiting:
+            return {}
+        means = {name: sum(note[name] for note in self._waiting) / len(self._waiting) for name in self._waiting[0]}
+        with self._path.open("a") as file:
+            file.write(json.dumps({"step": step, "seconds": round(seconds, 1), **means}) + "\n")
+        self._waiting.clear()
+        return means
+
+
+def _restore(stage: Stage, path: Path) -> float:
+    if not path.exists():
+        stage.begin()
+        _save(stage, path, 0.0)
+        return 0.0
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    stage.learner.load_state_dict(state["learner"])
+    return float(state["seconds"])
+
+
+def _save(stage: Stage, path: Path, spent: float) -> None:
+    """Write beside, then rename: an interruption never leaves half a checkpoint."""
+    part = path.with_suffix(".part")
+    torch.save({"learner": stage.learner.state_dict(), "seconds": spent}, part)
+    part.replace(path)

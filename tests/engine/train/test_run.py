@@ -1,0 +1,82 @@
+"""The whole of training, very small: it learns, it resumes, and the same seed gives the same weights."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from engine.models.small_codec import SmallCodec
+from engine.preset import load_preset
+from engine.train.__main__ import main
+from engine.train.codec_stage import CodecStage
+from engine.train.denoiser_stage import DenoiserStage
+from engine.train.export import export, newest
+from engine.train.finish_stage import FinishStage
+from engine.train.recipe import Recipe
+from engine.train.run import train_preset
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(
+    codec_steps=4, codec_batch=2, denoiser_steps=4, denoiser_batch=3, finish_steps=3, finish_batch=2,
+    crop=32, side=4, codec_stock=3, stock=2, finish_stock=2, fit_clips=30,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def preset():
+    tiny = load_preset("tiny").resized(64, 48)
+    return replace(
+        tiny,
+        codec=replace(tiny.codec, channels=6, widths=(8, 8), blocks=1),
+        dit=replace(tiny.dit, channels=6, dim=24, ffn=32, heads=2, layers=1, text_dim=16, text_len=2),
+        text=replace(tiny.text, dim=16, length=2, layers=1, heads=2, ffn=16),
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(preset, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    train_preset(preset, RECIPE, folder, None, 0, CPU)
+    return folder
+
+
+def test_a_run_leaves_weights_that_load_strictly(preset, trained, tmp_path):
+    sizes = export(trained, tmp_path)
+    weights = load_file(tmp_path / "codec.safetensors")
+
+    assert set(sizes) == {"codec", "dit", "text"}
+    assert all(tensor.dtype == torch.float16 for tensor in weights.values())
+    SmallCodec(preset.codec).load_state_dict(weights)
+
+
+def test_a_run_that_was_cut_off_ends_with_the_same_weights(preset, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.train.stage.SAVE_SECONDS", 0)
+    for stage in (CodecStage, DenoiserStage, FinishStage):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(stage, "step", cut_off_at(2, stage.step))
+            train_preset(preset, RECIPE, tmp_path, None, 0, CPU)
+
+    train_preset(preset, RECIPE, tmp_path, None, 0, CPU)
+
+    for name in ("codec", "dit", "text"):
+        for key, weight in newest(trained, name).items():
+            assert torch.equal(newest(tmp_path, name)[key], weight), key
+
+
+def cut_off_at(last, step):
+    def cut_off(self, number, share):
+        if number == last:
+            raise KeyboardInterrupt
+        return step(self, number, share)
+
+    return cut_off
+
+
+def test_the_curves_are_written_and_drawn(trained):
+    assert {path.name for path in trained.glob("*.png")} == {"codec.png", "denoiser.png", "finish.png"}
+
+
+def test_export_without_a_run_says_what_to_do(tmp_path, capsys):
+    assert main(["export", "--run", str(tmp_path)]) == 2
+    assert "no trained codec" in capsys.readouterr().err
