@@ -111,6 +111,9 @@ def _convert(value: Any, kind: type[Any]) -> Any:
     if kind is str:
         if not isinstance(value, str):
             raise TypeError
+        if "\0" in value:
+            raise ValueError("a string ends at its NUL in OSC and C")
+        value.encode()  # half a surrogate pair, which JSON can say, is no text: UnicodeEncodeError
         return value
     if kind is bool:
         return _BOOLS[str(value).lower().removesuffix(".0")]

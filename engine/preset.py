@@ -103,7 +103,10 @@ class ScheduleSpec:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One runnable model: size, models, window, schedule, and where its live controls start."""
+    """One runnable model: size, models, window, schedule, and where its live controls start.
+
+    looks: prompts this model is known to answer well, for surfaces to offer as one tap.
+    """
 
     name: str
     title: str
@@ -117,6 +120,7 @@ class Preset:
     window: WindowSpec
     schedule: ScheduleSpec
     controls: Mapping[str, Any] = field(default_factory=dict)
+    looks: tuple[str, ...] = ()
 
     @property
     def params(self) -> Params:

@@ -28,6 +28,8 @@ def parse_blend(prompt: str) -> Blend:
 
 def join_blend(pairs: Blend) -> str:
     """Write texts and weights as one prompt, the inverse of `parse_blend` up to the weights' common factor."""
+    if len(pairs) == 1:
+        return pairs[0][0].replace("|", " ")
     return " | ".join(f"{text.replace('|', ' ')}:{weight:g}" for text, weight in pairs)
 
 

@@ -1,0 +1,65 @@
+"""Rings as inputs and outputs: pictures from and to other programs on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bridge.adapters.base import AdapterUnavailable
+from bridge.errors import RingError
+from bridge.picture import cover_pixels
+from bridge.ring import RingReader, RingWriter
+from engine.frame import Frame
+
+
+class RingSource:
+    """Reads the ring of a program that runs already, at whatever size it has."""
+
+    fps = 0.0  # a ring does not say
+
+    def __init__(self, where: str) -> None:
+        self.name = where
+        self._ring: RingReader | None = None
+
+    def open(self, width: int, height: int, fps: float = 0.0) -> None:
+        self._size = width, height
+        try:
+            self._ring = RingReader(self.name)
+        except RingError as error:
+            raise AdapterUnavailable(str(error), f"start the program that writes {self.name} first") from error
+
+    def read(self, timeout: float) -> Frame | None:
+        assert self._ring is not None, "open comes first"
+        frame = self._ring.next(timeout)
+        if frame is None:
+            if self._ring.orphaned:
+                raise AdapterUnavailable(f"the program that wrote ring {self.name} has ended", "start it again")
+            return None
+        return replace(frame, pixels=cover_pixels(frame.pixels, *self._size))
+
+    def close(self) -> None:
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None
+
+
+class RingSink:
+    """Owns a ring that other programs read."""
+
+    def __init__(self, where: str) -> None:
+        self.name = where
+        self._ring: RingWriter | None = None
+
+    def open(self, width: int, height: int, fps: float) -> None:
+        try:
+            self._ring = RingWriter.create(self.name, width, height)
+        except RingError as error:
+            raise AdapterUnavailable(str(error), error.hint) from error
+
+    def send(self, frame: Frame) -> None:
+        assert self._ring is not None, "open comes first"
+        self._ring.write(frame)
+
+    def close(self) -> None:
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None

@@ -1,0 +1,55 @@
+"""A video file as a camera: looped for ever, at its own rate."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+from bridge.adapters.timeline import Timeline
+from bridge.movie import MovieError, open_movie, pictures, rate_of
+from bridge.picture import Picture, cover
+from engine.frame import Frame
+
+
+class VideoFile:
+    """Plays a file of any size, rate and rotation that FFmpeg reads; a still picture is a film of one frame."""
+
+    def __init__(self, where: str) -> None:
+        self._path = Path(where)
+        self.name = self._path.name
+        self.fps = 0.0
+        self._frames: Generator[Frame, None, None] | None = None
+
+    def open(self, width: int, height: int, fps: float = 0.0) -> None:
+        with open_movie(self._path) as movie:
+            self.fps = float(rate_of(movie.streams.video[0]))
+        self._frames = self._play(width, height)
+
+    def read(self, timeout: float) -> Frame | None:
+        assert self._frames is not None, "open comes first"
+        return next(self._frames)
+
+    def close(self) -> None:
+        if self._frames is not None:
+            self._frames.close()
+            self._frames = None
+
+    def _play(self, width: int, height: int) -> Generator[Frame, None, None]:
+        timeline, start, index = Timeline(), 0.0, 0
+        while True:
+            end = start
+            for pixels, moment in self._once(width, height):
+                yield Frame(pixels, timeline.due(start + moment), index)
+                end, index = start + moment + 1 / self.fps, index + 1
+            start = end
+
+    def _once(self, width: int, height: int) -> Generator[tuple[Picture, float], None, None]:
+        """The pictures of one pass with their moments, in seconds from the first."""
+        first = None
+        with open_movie(self._path) as movie:
+            for number, picture in enumerate(pictures(movie)):
+                moment = number / self.fps if picture.time is None else picture.time
+                first = moment if first is None else first
+                yield cover(picture, width, height), moment - first
+        if first is None:
+            raise MovieError(f"not one picture of {self.name} can be read", "play it in another program")

@@ -1,0 +1,219 @@
+"""`latentcast run`: rings, processes, playout and surfaces, started and ended in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import webbrowser
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from bridge.config import RunOptions
+from bridge.control import ControlState, Event, OutputStatus
+from bridge.engine_link import EngineLink
+from bridge.input import Input
+from bridge.live_line import LiveLine
+from bridge.metrics import Meter
+from bridge.outputs import Outputs
+from bridge.playout import Playout
+from bridge.protocol import Report
+from bridge.ring import RingWriter
+from bridge.state import run_state
+from bridge.supervisor import module_command
+from bridge.surfaces.osc import OscSurface
+from bridge.surfaces.web import WebSurface
+from engine.errors import EngineError
+from engine.preset import Preset, load_preset
+
+ENGINE = "bridge.worker"  # a module to run
+LOOK = 0.1  # seconds between two looks at the state
+PUBLISH_EVERY = 5  # looks
+RING_BYTES = 64 * 2**20  # of pictures a ring between processes holds: seconds of small ones, 8 of the largest
+
+
+def run(options: RunOptions, engine: str = ENGINE) -> int:
+    """Run until Ctrl-C, SIGTERM, or the end of `options.duration`; the exit code.
+
+    Raises EngineError for what cannot be started, with nothing left behind.
+    """
+    return asyncio.run(_run(options, engine))
+
+
+async def _run(options: RunOptions, engine: str) -> int:
+    told = asyncio.Event()
+    _on_signals(told.set)
+    run = Run(options, engine)
+    tasks = [asyncio.create_task(work) for work in (told.wait(), run.keep_looking(), run.start())]
+    waiting, looking, starting = tasks
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if starting in done:
+            await starting
+            done, _ = await asyncio.wait(
+                {waiting, looking}, timeout=options.duration, return_when=asyncio.FIRST_COMPLETED
+            )
+        if looking in done:
+            await looking
+    finally:
+        for task in tasks:
+            task.cancel()
+        await run.stop()
+    return 0
+
+
+class Run:
+    """Everything that is there while `latentcast run` is, and how the parts know of each other."""
+
+    def __init__(self, options: RunOptions, engine: str = ENGINE) -> None:
+        self.options = options
+        self.preset = _sized(load_preset(options.preset), options)
+        self.control = ControlState(self.preset.params.set_all(options.controls), self._perform)
+        self.rings = {"in": f"lc-{os.getpid()}-in", "wet": f"lc-{os.getpid()}-wet", "out": options.ring}
+        self._engine = engine
+        self.fps = options.fps or self.preset.fps
+        self.meter = Meter()
+        self.line = LiveLine(self.control)
+        self.engine = EngineLink(
+            self._engine_command(options.preset),
+            self.control.params,
+            on_report=self._reported,
+            on_failure=lambda reason: self.control.fail(reason, "engine"),
+            on_stage=self._look,
+        )
+        self.input = Input(self.rings["in"], options.fps, lambda reason: self.control.fail(reason, "input"))
+        self.outputs = Outputs(self.rings["out"], self.fps, lambda name, reason: self.control.fail(reason, name))
+        self.osc = OscSurface(self.control, options.host, options.osc_port, options.feedback_port, options.root)
+        self.web = WebSurface(self.control, self.rings["in"], self.rings["out"], options.host, options.web_port)
+        self.playout: Playout | None = None
+        self._streamed = False  # pictures were seen since an engine was last asked for
+        self._owned = ExitStack()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Start everything. Raises EngineError; `stop` then undoes what was done."""
+        self.control.watch(self._watch)
+        for name in self.rings.values():
+            self._owned.enter_context(_make_ring(name, self.preset))
+        await self.osc.start()
+        await self.web.start()
+        self.line.start()
+        self.engine.start()
+        self.playout = Playout(
+            self.rings["in"], self.rings["wet"], self.rings["out"], lambda: self.control.params, self.meter
+        )
+        self.playout.start()
+        await self.outputs.open(self.options.outputs)
+        await self.input.open(self.options.input)
+        self.line.say(f"web page {self.web.url}, OSC on port {self.osc.port}, pictures in the ring {self.rings['out']}")
+        if self.options.browser:
+            self._begin(asyncio.to_thread(webbrowser.open, self.web.url))
+
+    async def stop(self) -> None:
+        """End everything, in under two seconds, and leave nothing in shared memory."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(
+            self.outputs.stop(), self.input.stop(), self.engine.stop(), self.osc.stop(), self.web.stop()
+        )
+        if self.playout is not None:
+            self.playout.stop()
+        self._owned.close()
+        self.line.stop()
+
+    # ---- actions
+
+    def _perform(self, action: str, arguments: tuple[Any, ...]) -> None:
+        actions: Mapping[str, Callable[..., None]] = {
+            "reset": self.engine.reset,
+            "restart": self._restart,
+            "preset": self._change_preset,
+            "input": lambda uri: self._begin(self.input.replace(uri), "input"),
+            "output": self.outputs.switch,
+            "record": self.outputs.record,
+        }
+        actions[action](*arguments)
+        self._look()
+
+    def _change_preset(self, name: str) -> None:
+        """Run another model at the size the pictures have; outputs never change theirs."""
+        self.preset = load_preset(name).resized(self.preset.width, self.preset.height)
+        self._restart(self._engine_command(name))
+
+    def _restart(self, command: Sequence[str] | None = None) -> None:
+        self._streamed = False
+        self.engine.restart(command)
+
+    def _engine_command(self, preset: str) -> list[str]:
+        size = f"{self.preset.width}x{self.preset.height}"
+        rings = ["--inbox", self.rings["in"], "--outbox", self.rings["wet"]]
+        return module_command(self._engine, "--preset", preset, "--size", size, *rings)
+
+    def _begin(self, work: Coroutine[Any, Any, Any], where: str = "run") -> None:
+        """Do something that takes time; if it fails, people are told."""
+        task = asyncio.create_task(self._attempt(work, where))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _attempt(self, work: Coroutine[Any, Any, Any], where: str) -> None:
+        try:
+            await work
+        except EngineError as error:
+            self.control.fail(f"{error}; {error.hint}", where)
+
+    # ---- news
+
+    def _watch(self, event: Event) -> None:
+        if event.kind == "changed":
+            self.engine.update(self.control.params)
+        elif event.kind == "error":
+            self.line.say(f"{event.data['where']}: {event.data['reason']}", "yellow")
+
+    def _reported(self, report: Report) -> None:
+        self.meter.report(report)
+        if report.frame is not None and report.revision != self.control.status.applied["revision"]:
+            self.control.publish(applied={"revision": report.revision, "frame": report.frame})
+
+    async def keep_looking(self) -> None:
+        """Tell the surfaces how things stand, until cancelled."""
+        while True:
+            for _ in range(PUBLISH_EVERY):
+                self._look()
+                await asyncio.sleep(LOOK)
+            outputs = (OutputStatus(self.rings["out"], "ring"), OutputStatus("web", "web"), *self.outputs.status)
+            self.control.publish(
+                input=self.input.uri, engine=self.engine.status, outputs=outputs, **self.meter.fields()
+            )
+            self.line.refresh()
+
+    def _look(self) -> None:
+        """Tell everybody at once if the state is another one than before."""
+        stale = self.playout is None or self.playout.holding or self.playout.dry
+        state = run_state(
+            self.engine.stage,
+            failed=self.engine.failed,
+            streamed=self._streamed,
+            stale=stale,
+            dry=self.playout is not None and self.playout.dry,
+        )
+        self._streamed = self._streamed or state == "streaming"
+        if state != self.control.status.state or self.engine.status != self.control.status.engine:
+            self.control.publish(state=state, engine=self.engine.status)
+
+
+def _sized(preset: Preset, options: RunOptions) -> Preset:
+    return preset.resized(*options.size) if options.size else preset
+
+
+def _make_ring(name: str, preset: Preset) -> RingWriter:
+    slots = RING_BYTES // (preset.width * preset.height * 4)
+    return RingWriter.create(name, preset.width, preset.height, min(max(slots, 8), 64))
+
+
+def _on_signals(callback: Callable[[], None]) -> None:
+    """Call `callback` on this loop when we are told to end; Windows has no loop.add_signal_handler."""
+    loop = asyncio.get_running_loop()
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        if (number := getattr(signal, name, None)) is not None:
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback))

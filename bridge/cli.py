@@ -1,0 +1,197 @@
+"""The command line: reads what was asked for, calls who can do it, and says in one sentence why not."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from bridge import show
+from bridge.client import NotRunning, ask
+from bridge.config import BadOption, RunOptions, read_config
+from bridge.doctor import examine
+from bridge.errors import BridgeError
+from engine.errors import EngineError
+from engine.params import CONTROLS, Control
+from engine.preset import Preset, load_preset
+
+USER_ERROR = 2
+INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, except that a mistake is an error like every other: one sentence, and a next step."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadOption(message, f"see `{self.prog} --help`")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        given = build_parser().parse_args(arguments)
+        code: int = given.command(given)
+        return code
+    except EngineError as error:
+        show.print_error(error)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # `latentcast controls | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def build_parser() -> Parser:
+    """Every command and option; those for live controls come from the table."""
+    parser = Parser(prog="latentcast", description="Live generative video.", allow_abbrev=False)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
+
+    run = _command(commands, "run", _run, "carry pictures from an input through the engine to the outputs")
+    _add_run_options(run)
+    _add_model_options(run, CONTROLS)
+    _add_instance_options(run)
+
+    render = _command(commands, "render", _render, "stylise a video file")
+    render.add_argument("source", type=Path, metavar="IN", help="the video to read")
+    render.add_argument("target", type=Path, metavar="OUT", help="the video to write; its sound is the input's")
+    _add_model_options(render, [row for row in CONTROLS if row.home == "engine"])  # a file has no live picture to mix
+
+    status = _command(commands, "status", _status, "how the running instance stands")
+    preset = _command(commands, "preset", _preset, "change the running instance's model, or list what there is")
+    preset.add_argument("name", metavar="NAME", nargs="?", help="the preset to run")
+    doctor = _command(commands, "doctor", _doctor, "check this machine, and say what to do about what is missing")
+    doctor.add_argument("--preset", metavar="NAME", help="the model to check")
+    controls = _command(commands, "controls", _controls, "everything that can be turned while it plays")
+    for command in (status, preset, doctor):
+        _add_instance_options(command)
+    for command in (status, doctor, controls):
+        command.add_argument("--json", action="store_true", help="for programs")
+    return parser
+
+
+def _command(commands: Any, name: str, function: Any, help: str) -> Parser:
+    made: Parser = commands.add_parser(
+        name, help=help, description=help.capitalize() + ".", allow_abbrev=False, argument_default=argparse.SUPPRESS
+    )
+    made.set_defaults(command=function)
+    made.add_argument("--config", type=Path, metavar="FILE", help="read options from here, not from the usual place")
+    return made
+
+
+def _add_run_options(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--in", dest="input", metavar="URI", help="camera:N, FILE, testcard, clip or ring:NAME")
+    add("--out", dest="outputs", metavar="URI", action="append", help="recorder:FILE or ring:NAME; may be repeated")
+    add("--fps", metavar="F", help="pictures per second to take from the input")
+    add("--duration", metavar="SECONDS", help="end by itself after this long")
+    add("--no-browser", dest="browser", action="store_const", const=False, help="do not open the web page")
+    add("--osc-port", metavar="PORT", help="UDP port for OSC in (9510)")
+    add("--feedback-port", metavar="PORT", help="UDP port of this machine for OSC out (9511)")
+    add("--root", metavar="ADDRESS", help="what OSC addresses begin with (/latentcast)")
+    add("--ring", metavar="NAME", help="the shared-memory ring of the output (latentcast-out)")
+
+
+def _add_instance_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--host", metavar="HOST", help="address of the OSC and web ports (127.0.0.1: this machine only)"
+    )
+    parser.add_argument("--web-port", metavar="PORT", help="TCP port of the web page (9512)")
+
+
+def _add_model_options(parser: Parser, rows: Iterable[Control]) -> None:
+    parser.add_argument("--preset", metavar="NAME", help="the model (tiny); `latentcast preset` lists them")
+    parser.add_argument("--size", metavar="WxH", help="pixels, instead of the preset's own size")
+    group = parser.add_argument_group("live controls, as they start")
+    for row in rows:
+        help = f"{row.help} ({show.span(row)})".replace("%", "%%")
+        if row.kind == "bool":
+            group.add_argument(f"--{row.name}", action=argparse.BooleanOptionalAction, help=row.help.replace("%", "%%"))
+        else:
+            group.add_argument(f"--{row.name}", metavar={"str": "TEXT", "int": "N"}.get(row.kind, "X"), help=help)
+
+
+def _options(given: argparse.Namespace) -> RunOptions:
+    """What the configuration file says, and over it what the command line says."""
+    names = {row.name for row in CONTROLS}
+    values = {name: value for name, value in vars(given).items() if name in RunOptions.__dataclass_fields__}
+    values["controls"] = {name: value for name, value in vars(given).items() if name in names}
+    return read_config(getattr(given, "config", None)).changed(values)
+
+
+def _sized(options: RunOptions) -> Preset:
+    preset = load_preset(options.preset)
+    return preset.resized(*options.size) if options.size else preset
+
+
+def _run(given: argparse.Namespace) -> int:
+    options = _options(given)
+    _sized(options)
+    from bridge import app  # late: the other commands need none of it
+
+    return app.run(options.changed({"browser": options.browser and _can_open_browser()}))
+
+
+def _render(given: argparse.Namespace) -> int:
+    source, target = given.source, given.target
+    if not source.is_file():
+        raise BridgeError(f"there is no file {source}", "name a video that exists")
+    if target.exists() and target.samefile(source):
+        raise BridgeError(f"{target} would overwrite its own input", "name another output")
+    options = _options(given)
+    preset = _sized(options)
+    from bridge import offline  # late, because it loads torch
+
+    with show.progress(f"{source.name} -> {target.name}") as on_progress:
+        offline.render(source, target, preset, preset.params.set_all(options.controls), on_progress)
+    return 0
+
+
+def _status(given: argparse.Namespace) -> int:
+    status = ask(_options(given), "GET", "/api/status")
+    show.print_json(status) if "json" in given else show.print_status(status)
+    return 0
+
+
+def _controls(given: argparse.Namespace) -> int:
+    rows = [row._asdict() | {"kind": row.kind} for row in CONTROLS]
+    show.print_json(rows) if "json" in given else show.print_controls()
+    return 0
+
+
+def _preset(given: argparse.Namespace) -> int:
+    options = _options(given)
+    if "name" in given:
+        load_preset(given.name)
+        ask(options, "POST", "/api/actions/preset", {"arguments": [given.name]})
+        return 0
+    try:
+        running = ask(options, "GET", "/api/status")["engine"]["preset"]
+    except NotRunning:
+        running = ""
+    show.print_presets(running)
+    return 0
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    checks = list(examine(_options(given)))
+    if "json" in given:
+        show.print_json([check._asdict() for check in checks])
+    else:
+        show.print_checks(checks)
+    return int(any(check.level == "fail" for check in checks))
+
+
+def _can_open_browser() -> bool:
+    """Somebody sits in front of this: a terminal, and a screen for the browser."""
+    screen = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(screen) and sys.stdout.isatty()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

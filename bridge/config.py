@@ -1,0 +1,171 @@
+"""What a run is started with. The command line and bridge.toml fill in the same dataclass, through the same checks."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bridge.errors import BridgeError
+from engine.params import Params, find_control
+
+
+class BadOption(BridgeError):
+    """An option, on the command line or in bridge.toml, that does not exist or cannot have that value."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Everything `latentcast run` needs to know before it starts; what may change while it plays is in Params.
+
+    input:    where pictures come from; empty takes the first camera that opens, else the built-in clip.
+    outputs:  where they go besides the web page and the ring called `ring`.
+    size:     (width, height) in pixels, None for the preset's own. fps likewise.
+    controls: live controls that start with another value than the preset gives them.
+    duration: seconds after which the run ends by itself, None for never.
+    root:     what every OSC address begins with.
+    """
+
+    input: str = ""
+    outputs: tuple[str, ...] = ()
+    preset: str = "tiny"
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+    controls: Mapping[str, Any] = field(default_factory=dict)
+    duration: float | None = None
+    browser: bool = True
+    host: str = "127.0.0.1"
+    osc_port: int = 9510
+    feedback_port: int = 9511
+    web_port: int = 9512
+    root: str = "/latentcast"
+    ring: str = "latentcast-out"
+
+    def changed(self, values: Mapping[str, Any]) -> RunOptions:
+        """A copy with some options set, from text or from TOML. Controls add to those already there.
+
+        Raises BadOption for an unknown name or an impossible value, BadParam for a control of the wrong kind.
+        """
+        if unknown := sorted(set(values) - set(_READ)):
+            raise BadOption(f"there is no option named {unknown[0]!r:.80}", f"known: {', '.join(_READ)}")
+        checked = {name: _checked(name, value) for name, value in values.items()}
+        if "controls" in checked:
+            checked["controls"] = {**self.controls, **checked["controls"]}
+        return replace(self, **checked)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read "320x192" as (width, height). Raises ValueError."""
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.strip().isdecimal() and height.strip().isdecimal()):
+        raise ValueError("WIDTHxHEIGHT in pixels, such as 320x192")
+    return int(width), int(height)
+
+
+def config_path() -> Path:
+    """Where this user's bridge.toml lies, whether or not there is one."""
+    home = Path.home() / ".config"
+    if sys.platform == "win32":
+        home = Path(os.environ.get("APPDATA", home))
+    return Path(os.environ.get("XDG_CONFIG_HOME") or home) / "latentcast" / "bridge.toml"
+
+
+def read_config(path: Path | None = None) -> RunOptions:
+    """The options a user keeps in a file; the defaults if no path is given and there is no file at `config_path()`.
+
+    Raises BadOption for a file that cannot be read and for what it says wrongly, BadParam for a wrong control.
+    """
+    if path is None and not config_path().is_file():
+        return RunOptions()
+    path = path or config_path()
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadOption(f"{path} cannot be read: {error}", "compare it with configs/bridge.toml") from error
+    return RunOptions().changed(table)
+
+
+def _checked(name: str, value: Any) -> Any:
+    try:
+        return _READ[name](value)
+    except (TypeError, ValueError) as error:
+        raise BadOption(f"{name.replace('_', '-')} cannot be {value!r:.80}", f"give {error}") from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("one text in quotes")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError("a list of texts")
+    return tuple(_text(item) for item in value)
+
+
+def _switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false")
+    return value
+
+
+def _size(value: Any) -> tuple[int, int]:
+    return parse_size(_text(value))
+
+
+def _positive(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = 0.0
+    if isinstance(value, bool) or not 0 < number < float("inf"):
+        raise ValueError("a number above 0")
+    return number
+
+
+def _port(value: Any) -> int:
+    if isinstance(value, bool) or not str(value).isdecimal() or not int(value) < 65536:
+        raise ValueError("a port from 1 to 65535, or 0 for any free one")
+    return int(value)
+
+
+def _root(value: Any) -> str:
+    root = _text(value).rstrip("/").lower()
+    if not root.startswith("/") or set(root) & set(" #*,?[]{}"):
+        raise ValueError("an OSC address such as /latentcast")
+    return root
+
+
+def _controls(value: Any) -> dict[str, Any]:
+    """Check starting values against the table. A slider may overshoot; a number that somebody wrote may not."""
+    if not isinstance(value, Mapping):
+        raise TypeError("a table, [controls]")
+    checked = {name: getattr(Params().set(name, given), name) for name, given in value.items()}
+    for name, given in value.items():
+        row = find_control(name)
+        if row.low is not None and row.high is not None and not row.low <= float(given) <= row.high:
+            raise BadOption(f"{name} cannot be {given}", f"give {row.low:g} to {row.high:g}")
+    return checked
+
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "input": _text,
+    "outputs": _texts,
+    "preset": _text,
+    "size": _size,
+    "fps": _positive,
+    "controls": _controls,
+    "duration": _positive,
+    "browser": _switch,
+    "host": _text,
+    "osc_port": _port,
+    "feedback_port": _port,
+    "web_port": _port,
+    "root": _root,
+    "ring": _text,
+}

@@ -1,0 +1,153 @@
+"""Looks at this machine the way a run would, and says for everything missing what to do about it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import av
+
+from bridge.client import ask
+from bridge.config import RunOptions
+from bridge.errors import BridgeError
+from engine.errors import EngineError
+from engine.preset import Preset, load_preset
+
+SLOTS = 16  # pictures in a ring
+RINGS = 3
+CODECS = {"libx264": "recording", "aac": "sound of a rendered file", "mjpeg": "the web page"}
+TORCH = "import json, torch; c = torch.cuda.is_available(); m = torch.backends.mps.is_available();\
+ print(json.dumps([torch.__version__, torch.cuda.get_device_name(0) if c else 'mps' if m else 'cpu']))"
+ENGINE = "import sys; from engine.preset import load_preset; from engine.session import open_session;\
+ open_session(load_preset(sys.argv[1]))"
+PATIENCE = 120.0  # seconds an engine may take to load
+
+
+class Check(NamedTuple):
+    """One finding. A note is worth knowing and stops nothing; `fix` says what to do now."""
+
+    name: str
+    level: Literal["ok", "note", "fail"]
+    found: str
+    fix: str = ""
+
+
+def examine(options: RunOptions) -> Iterator[Check]:
+    """Every check, in the order in which a run needs what it looks at. Takes seconds: an engine is loaded."""
+    yield _python()
+    yield _torch()
+    yield _model(options.preset)
+    yield _cameras()
+    yield _codecs()
+    yield from _ports(options)
+    yield _memory(options)
+
+
+def _python() -> Check:
+    return Check("python", "ok", f"{platform.python_version()} in {sys.prefix}")
+
+
+def _torch() -> Check:
+    """In a process of its own: the bridge never loads torch, and a broken install may crash instead of raising."""
+    try:
+        version, device = json.loads(_run(TORCH))
+    except (subprocess.SubprocessError, ValueError) as error:
+        return Check("torch", "fail", _last_line(error), "pip install torch, following https://pytorch.org/get-started")
+    if device == "cpu":
+        fix = "the embedded model runs on it; for larger ones install a torch built for your GPU"
+        return Check("torch", "note", f"{version}, no GPU in use", fix)
+    return Check("torch", "ok", f"{version} on {device}")
+
+
+def _model(name: str) -> Check:
+    try:
+        load_preset(name)
+        _run(ENGINE, name)
+    except EngineError as error:
+        return Check("model", "fail", str(error), error.hint)
+    except subprocess.SubprocessError as error:
+        fix = "pip install --force-reinstall latentcast, or choose another with --preset"
+        return Check("model", "fail", f"{name} does not load: {_last_line(error)}", fix)
+    return Check("model", "ok", f"{name} loads")
+
+
+def _cameras() -> Check:
+    if sys.platform != "linux":
+        return Check("cameras", "note", "not looked for on this system", "try `latentcast run --in camera:0`")
+    found = sorted(Path("/dev").glob("video*"))
+    if not found:
+        return Check("cameras", "note", "none", "plug one in; until then a run plays the built-in clip")
+    return Check("cameras", "ok", ", ".join(f"camera:{path.name.removeprefix('video')}" for path in found))
+
+
+def _codecs() -> Check:
+    missing = [name for name in CODECS if name not in av.codecs_available or not _can_encode(name)]
+    if missing:
+        what = ", ".join(f"{name} ({CODECS[name]})" for name in missing)
+        return Check("codecs", "fail", f"PyAV lacks {what}", "pip install --force-reinstall av")
+    return Check("codecs", "ok", f"PyAV {av.__version__} encodes {', '.join(CODECS)}")
+
+
+def _can_encode(name: str) -> bool:
+    try:
+        av.codec.Codec(name, "w")
+    except ValueError:
+        return False
+    return True
+
+
+def _ports(options: RunOptions) -> Iterator[Check]:
+    try:
+        ask(options, "GET", "/api/status")
+        yield Check("ports", "ok", f"latentcast is running on {options.web_port}")
+        return
+    except BridgeError:
+        pass  # not running, which is what the next lines are for
+    kinds = {"osc": (socket.SOCK_DGRAM, options.osc_port), "web": (socket.SOCK_STREAM, options.web_port)}
+    for name, (kind, port) in kinds.items():
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in options.host else socket.AF_INET, kind) as probe:
+                probe.bind((options.host, port))
+            yield Check(f"{name} port", "ok", f"{port} is free")
+        except OSError as error:
+            yield Check(f"{name} port", "fail", f"{port}: {error.strerror}", f"choose another with --{name}-port")
+
+
+def _memory(options: RunOptions) -> Check:
+    """Rings live in shared memory, which containers often limit to 64 MiB."""
+    folder = Path("/dev/shm")
+    need = RINGS * SLOTS * 4 * _pixels(options) / 2**20
+    if not folder.is_dir():
+        return Check("shared memory", "ok", f"a run takes {need:.0f} MiB")
+    free = shutil.disk_usage(folder).free / 2**20
+    if free < need:
+        fix = "free some of it, use a smaller --size, or start the container with a larger --shm-size"
+        return Check("shared memory", "fail", f"{free:.0f} MiB free, a run takes {need:.0f} MiB", fix)
+    return Check("shared memory", "ok", f"{free:.0f} MiB free, a run takes {need:.0f} MiB")
+
+
+def _pixels(options: RunOptions) -> int:
+    try:
+        preset: Preset = load_preset(options.preset)
+    except EngineError:
+        return 0
+    width, height = options.size or (preset.width, preset.height)
+    return width * height
+
+
+def _run(code: str, *arguments: str) -> str:
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+
+
+def _last_line(error: Any) -> str:
+    """The end of a traceback is the sentence in it."""
+    lines = str(getattr(error, "stderr", "") or error).strip().splitlines()
+    return lines[-1][:200] if lines else "it ended without a word"

@@ -1,0 +1,122 @@
+"""The engine process as the bridge sees it: what it was asked last, and what it said last."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from bridge.control import EngineStatus
+from bridge.errors import BridgeError
+from bridge.protocol import Failure, Report, Reset, SetParams, Stage, decode, encode
+from bridge.supervisor import Child
+from engine.params import Params
+
+PATIENCE = {"streaming": 5.0}  # seconds without a sign of life, by stage
+PATIENCE_LOADING = 60.0  # weights come off a slow disk, kernels are tuned
+RETRY = 0.05  # seconds until the next try to get a line to an engine that still has earlier ones to read
+
+log = logging.getLogger("engine")
+
+
+class EngineLink:
+    """Passes controls down, newest first and whole at every start; passes reports and failures up.
+
+    on_report:  called with each chunk's report.
+    on_failure: called with one sentence for people; `failed` is set if the engine will not be started again.
+    on_stage:   called when `stage` changed.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        params: Params,
+        on_report: Callable[[Report], None],
+        on_failure: Callable[[str], None],
+        on_stage: Callable[[], None],
+    ) -> None:
+        self.stage = "offline"
+        self.failed = False
+        self._said = Stage("offline")
+        self._why = ""  # its last word, if that was a failure
+        self._params = params
+        self._retry: asyncio.TimerHandle | None = None
+        self._on_report, self._on_failure, self._on_stage = on_report, on_failure, on_stage
+        self._child = Child("engine", command, self)
+
+    @property
+    def status(self) -> EngineStatus:
+        """The engine as surfaces show it."""
+        said = self._said
+        return EngineStatus(self._child.pid, self._child.restarts, self.stage, said.device, said.preset)
+
+    def start(self) -> None:
+        """Begin to keep an engine running. Needs the event loop."""
+        self._child.start()
+        self._enter("starting")
+
+    def restart(self, command: Sequence[str] | None = None) -> None:
+        """End this engine and start another at once, with `command` if given."""
+        self.failed = False
+        self._child.restart(command)
+
+    async def stop(self) -> None:
+        """End the engine."""
+        if self._retry is not None:
+            self._retry.cancel()
+        await self._child.stop()
+        self._enter("offline")
+
+    def update(self, params: Params) -> None:
+        """Let the engine have these controls as soon as it takes them; while it does not, newer ones replace them."""
+        self._params = params
+        if self._retry is None:
+            self._flush()
+
+    def reset(self) -> None:
+        """Let the engine forget the stream so far."""
+        self._child.send(encode(Reset()))
+
+    # ---- what the supervisor tells us
+
+    @property
+    def deadline(self) -> float:
+        return PATIENCE.get(self.stage, PATIENCE_LOADING)
+
+    def started(self) -> None:
+        self._why = ""
+        self._enter("starting")
+        self.update(self._params)
+
+    def heard(self, line: str) -> None:
+        try:
+            message = decode(line)
+        except BridgeError as error:
+            log.warning("%s", error)
+            return
+        self._why = str(message) if isinstance(message, Failure) else ""
+        match message:
+            case Stage(stage):
+                self._said = message
+                self._enter(stage)
+            case Report():
+                self._on_report(message)
+            case Failure():
+                self._on_failure(self._why)
+
+    def ended(self, reason: str, final: bool) -> None:
+        self.failed = final
+        if reason and not self._why:
+            self._on_failure(f"{reason}; it is started again")
+        self._enter("error" if final else "starting")
+
+    def _enter(self, stage: str) -> None:
+        if stage != self.stage:
+            self.stage = stage
+            self._on_stage()
+
+    def _flush(self) -> None:
+        self._retry = None
+        sent = self._child.send(encode(SetParams(self._params.to_dict())))
+        if not sent and self._child.pid is not None:  # the next engine is told when it starts
+            self._retry = asyncio.get_running_loop().call_later(RETRY, self._flush)

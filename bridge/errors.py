@@ -1,0 +1,24 @@
+"""
+Every error the bridge raises on purpose, beside those of the engine. One family with them: whoever shows errors to
+people catches EngineError, wherever it came from.
+
+* BridgeError
+  - RingError      a ring that is missing, foreign, or already has an owner
+  - AdapterFailed  a source or a sink that could not open what it was given
+"""
+
+from __future__ import annotations
+
+from engine.errors import EngineError
+
+
+class BridgeError(EngineError):
+    """Something in the bridge's world that a person can act on: a port, a device, a file."""
+
+
+class RingError(BridgeError):
+    """A ring is missing, is not one, speaks another version, or belongs to another running program."""
+
+
+class AdapterFailed(BridgeError):
+    """A source or a sink could not open its file, camera or device."""

@@ -1,0 +1,58 @@
+"""Where the pictures come from, and changing it while they flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from bridge.adapter_link import AdapterLink
+from bridge.errors import AdapterFailed
+from bridge.supervisor import module_command
+
+OPENS_WITHIN = 10.0  # seconds; some cameras take three
+ANYTHING = ("camera", "clip")  # what an input that nobody named may be, best first
+
+
+class Input:
+    """One source at a time, writing into `ring`. on_failure: called with one sentence for people."""
+
+    def __init__(self, ring: str, fps: float | None, on_failure: Callable[[str], None]) -> None:
+        self.uri = ""
+        self._ring, self._fps = ring, fps
+        self._on_failure = on_failure
+        self._link: AdapterLink | None = None
+
+    async def open(self, uri: str) -> None:
+        """Take pictures from `uri`, or from the first thing that opens if it is empty. Raises AdapterFailed."""
+        *better, last = (uri,) if uri else ANYTHING
+        for candidate in better:
+            with suppress(AdapterFailed):
+                return await self._open(candidate)
+        return await self._open(last)
+
+    async def replace(self, uri: str) -> None:
+        """Take pictures from `uri` instead; if it does not open, from where they came before. Raises AdapterFailed."""
+        before = self.uri
+        try:
+            await self._open(uri)
+        except AdapterFailed:
+            if before:
+                await self._open(before)
+            raise
+
+    async def stop(self) -> None:
+        """End the source. Twice is fine."""
+        if self._link is not None:
+            await self._link.stop()
+
+    async def _open(self, uri: str) -> None:
+        await self.stop()  # a ring has one writer
+        command = module_command("bridge.source", uri, "--ring", self._ring, "--fps", f"{self._fps or 0:g}")
+        self._link = AdapterLink("input", uri.partition(":")[0], command, self._on_failure)
+        self._link.start()
+        try:
+            await self._link.opened(OPENS_WITHIN)
+        except AdapterFailed:
+            await self._link.stop()
+            raise
+        self.uri = uri

@@ -1,0 +1,184 @@
+"""Video files: every picture that can be read out of one, and writing one that is never found half finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import av
+from av.error import FFmpegError, InvalidDataError
+
+from bridge.adapters.base import AdapterUnavailable
+from bridge.picture import BT709, Picture
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+STUDIO_RANGE = 1  # how AVFrame.color_range calls 16..235, which every player expects
+# sounds that players expect in each kind of file, and that may thus be copied into it
+COMMON = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
+PLAIN = frozenset({"pcm_s16le", "pcm_s24le", "pcm_f32le"})
+SOUNDS = {
+    "mp4": COMMON | {"opus", "flac"},
+    "mov": COMMON | PLAIN,
+    "matroska": COMMON | PLAIN | {"opus", "flac", "vorbis"},
+}
+# each fragment is whole once it is on the disk; finishing folds them into a plain file
+FRAGMENTS = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
+
+
+class MovieError(AdapterUnavailable):
+    """A video file cannot be read or written."""
+
+
+def open_movie(path: Path) -> InputContainer:
+    """Open a file that has a video stream. Raises MovieError, in one sentence, for any other."""
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise MovieError(f"{path} {what}", "give a video file, camera:N, testcard, clip or ring:NAME")
+    try:
+        movie = av.open(str(path))
+    except (FFmpegError, OSError) as error:
+        why = f"cannot be opened: {error.strerror}"
+        if isinstance(error, InvalidDataError | EOFError):
+            why = "is not a video, or is cut short"
+        raise MovieError(f"{path.name} {why}", "play it in another program to see whether it is whole") from error
+    if not movie.streams.video:
+        movie.close()
+        raise MovieError(f"{path.name} has no picture", "give a file with a video stream")
+    movie.streams.video[0].thread_type = "AUTO"
+    return movie
+
+
+def pictures(movie: InputContainer) -> Iterator[av.VideoFrame]:
+    """Every picture of the first video stream, in order of showing; damaged ones are left out."""
+    for packet in movie.demux(movie.streams.video[0]):
+        yield from decode(packet)
+
+
+def decode(packet: Packet[VideoStream]) -> list[av.VideoFrame]:
+    """The pictures that a packet completes; none if it is damaged."""
+    try:
+        return packet.decode()
+    except InvalidDataError:
+        return []
+
+
+def rate_of(stream: VideoStream) -> Fraction:
+    """Frames a second, exact; 25 for a film that does not say, or says nonsense."""
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate and 1 <= rate <= 1000:
+            return Fraction(rate)
+    return Fraction(25)
+
+
+class MovieWriter:
+    """An H.264 film, called NAME.part until `finish`, so that NAME is always whole. Every method may raise MovieError.
+
+    rate: frames a second, about. time_base: seconds, exactly, that `pts` counts in.
+    durable: what was written can be played even after a kill, at the price of sound that starts before the picture.
+    """
+
+    def __init__(
+        self, path: Path, width: int, height: int, rate: Fraction, time_base: Fraction, durable: bool = False
+    ) -> None:
+        self.path = path
+        self.part = path.with_name(path.name + ".part")
+        self._check_path(width, height)
+        self._time_base = time_base
+        self._format = FORMATS[path.suffix.lower()]
+        options = {} if self._format == "matroska" else FRAGMENTS if durable else {"movflags": "faststart"}
+        try:
+            self.part.touch()  # FFmpeg makes the file with the first picture: too late to say that it cannot
+            self._file = av.open(str(self.part), "w", format=self._format, options=options)
+            self._video = self._add_video(width, height, rate, "zerolatency" if durable else "film")
+        except (FFmpegError, OSError) as error:
+            raise MovieError(f"{path} cannot be written: {error.strerror}", "choose another folder") from error
+
+    def add_sound(self, like: AudioStream) -> tuple[AudioStream, bool]:
+        """A stream for the sound of another film, and whether its packets may be copied; else encode what they hold."""
+        if like.codec_context.codec.canonical_name in SOUNDS[self._format]:
+            return self._file.add_stream_from_template(like), True
+        stream = self._file.add_stream("aac", rate=like.codec_context.sample_rate)
+        stream.layout = "mono" if like.codec_context.layout.nb_channels == 1 else "stereo"
+        return stream, False
+
+    def write(self, pixels: Picture, pts: int) -> None:
+        """Add a picture, uint8 RGB [H, W, 3]; `pts` grows from call to call."""
+        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+        frame.pts, frame.time_base = pts, self._time_base
+        self.mux(self._video.encode(frame))
+
+    def mux(self, packets: Packet[Any] | list[Packet[Any]]) -> None:
+        """Add packets that are ready, such as copied sound."""
+        try:
+            self._file.mux(packets)
+        except (FFmpegError, OSError) as error:
+            self._let_go()
+            raise self._broken(error) from error
+
+    def finish(self) -> None:
+        """Write what is held back, close, and give the file its name."""
+        self.mux(self._video.encode(None))
+        try:
+            self._file.close()
+        except (FFmpegError, OSError) as error:
+            raise self._broken(error) from error
+        self.part.replace(self.path)
+
+    def abandon(self) -> None:
+        """Close and remove what was written. After `finish` it does nothing."""
+        self._let_go()
+        self.part.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Finish, or leave nothing if it came to no good end."""
+        if kind is None:
+            self.finish()
+        else:
+            self.abandon()
+
+    def _add_video(self, width: int, height: int, rate: Fraction, tune: str) -> VideoStream:
+        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        # no pictures out of order: timestamps start where the first picture's does, and a fragment stands alone
+        options = (
+            {"preset": "veryfast", "crf": "17", "tune": tune} if codec == "libx264" else {"qmin": "2", "qmax": "4"}
+        )
+        stream = cast("VideoStream", self._file.add_stream(codec, rate=rate, options={**options, "bf": "0"}))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        codec_context = stream.codec_context
+        stream.time_base = codec_context.time_base = self._time_base
+        codec_context.gop_size = max(1, round(rate))  # a key frame, thus a fragment, every second
+        codec_context.color_range = STUDIO_RANGE
+        codec_context.colorspace = codec_context.color_primaries = codec_context.color_trc = BT709
+        return stream
+
+    def _check_path(self, width: int, height: int) -> None:
+        if self.path.suffix.lower() not in FORMATS:
+            raise MovieError(f"{self.path.name} is no name for a video", f"end it in {', '.join(FORMATS)}")
+        if not self.path.parent.is_dir():
+            raise MovieError(f"there is no folder {self.path.parent}", "make it first")
+        if width % 2 or height % 2:
+            raise MovieError(f"{width}x{height} cannot be encoded", "use an even width and height")
+
+    def _let_go(self) -> None:
+        with suppress(FFmpegError, OSError):
+            self._file.close()
+
+    def _broken(self, error: FFmpegError | OSError) -> MovieError:
+        why = f"{self.path.name} cannot be written any further: {error.strerror}"
+        return MovieError(why, f"make room on the disk; what was saved is in {self.part}")

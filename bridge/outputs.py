@@ -1,0 +1,77 @@
+"""Where the pictures go besides the web page and the ring: switched on and off by name while they flow."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from bridge.adapter_link import AdapterLink
+from bridge.control import BadAction, OutputStatus
+from bridge.supervisor import module_command
+
+OPENS_WITHIN = 10.0  # seconds
+RECORD = "record"
+
+
+class Outputs:
+    """The sinks, each reading `ring`. on_failure: called with the output's name and one sentence for people."""
+
+    def __init__(self, ring: str, fps: float, on_failure: Callable[[str, str], None]) -> None:
+        self._ring, self._fps = ring, fps
+        self._on_failure = on_failure
+        self._links: dict[str, AdapterLink] = {}
+        self._switching = asyncio.Lock()  # an output is closed before it is opened again
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def status(self) -> tuple[OutputStatus, ...]:
+        """Every output that is on."""
+        return tuple(link.status for link in self._links.values() if link.on)
+
+    async def open(self, uris: Sequence[str]) -> None:
+        """Send pictures to all of `uris`. Raises AdapterFailed for the first that does not open."""
+        links = [self._add(uri.partition(":")[0], uri) for uri in uris]
+        for link in links:
+            link.start()
+        for link in links:
+            await link.opened(OPENS_WITHIN)
+
+    def switch(self, name: str, on: bool) -> None:
+        """Switch an output on or off. Raises BadAction for one that does not exist."""
+        if name not in self._links:
+            raise BadAction(f"there is no output named {name!r:.80}", f"known: {', '.join(self._links) or 'none'}")
+        task = asyncio.create_task(self._switch(self._links[name], on))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def record(self, on: bool) -> None:
+        """Start a recording in the current folder, or finish the one there is."""
+        link = self._links.get(RECORD)
+        if on and not (link and link.on):
+            self._links.pop(RECORD, None)
+            self._add(RECORD, time.strftime("recorder:latentcast-%Y%m%d-%H%M%S.mp4"))
+        if on or link:
+            self.switch(RECORD, on)
+
+    async def stop(self) -> None:
+        """End every output; recordings are finished. Twice is fine."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*(link.stop() for link in self._links.values()))
+
+    def _add(self, name: str, uri: str) -> AdapterLink:
+        names = [name, *(f"{name}-{number}" for number in range(2, len(self._links) + 3))]
+        name = next(free for free in names if free not in self._links)
+        command = module_command("bridge.sink", uri, "--ring", self._ring, "--fps", f"{self._fps:g}")
+        self._links[name] = AdapterLink(
+            name, uri.partition(":")[0], command, lambda reason: self._on_failure(name, reason)
+        )
+        return self._links[name]
+
+    async def _switch(self, link: AdapterLink, on: bool) -> None:
+        async with self._switching:
+            if on and not link.on:
+                link.start()
+            elif link.on and not on:
+                await link.stop()

@@ -1,0 +1,73 @@
+"""The show must go on: a thread that puts a picture out at every tick, whatever the engine and the input do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from threading import Event, Thread
+
+from bridge.metrics import Meter
+from bridge.mixer import Mixer
+from bridge.ring import RingReader, RingWriter
+from engine.params import Params
+
+
+class Playout:
+    """Reads the rings `dry` (the camera) and `wet` (the engine), writes `out` at the camera's rate without a gap.
+
+    It needs nobody: pictures flow, and mix, bypass, freeze and panic work, with the engine dead and the loop busy.
+    """
+
+    def __init__(self, dry: str, wet: str, out: str, params: Callable[[], Params], meter: Meter) -> None:
+        self._names = dry, wet, out
+        self._params, self._meter = params, meter
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="playout", daemon=True)
+        self._rings = ExitStack()
+        self._silence = 1.0  # of the engine, as `Mixer.silence` has it, at the last tick
+
+    @property
+    def holding(self) -> bool:
+        """Whether the engine's last picture stands because no new one came when it should have."""
+        return 0.5 <= self._silence < 1
+
+    @property
+    def dry(self) -> bool:
+        """Whether the engine was silent for so long that the input is shown instead, or a slate if there is none."""
+        return self._silence >= 1
+
+    def start(self) -> None:
+        """Attach to the rings and begin. Raises RingError."""
+        dry, wet, out = self._names
+        self._dry = self._rings.enter_context(RingReader(dry))
+        self._wet = self._rings.enter_context(RingReader(wet))
+        self._out = self._rings.enter_context(RingWriter.attach(out))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and let go of the rings. Twice is fine."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._rings.close()
+
+    def _run(self) -> None:
+        mixer, due = Mixer(self._out.width, self._out.height), time.monotonic()
+        while not self._stopping.is_set():
+            time.sleep(max(0.0, due - time.monotonic()))  # waiting for an event is coarser on Windows
+            now = time.monotonic()
+            self._tick(mixer, now)
+            due = max(due + mixer.period, now)
+
+    def _tick(self, mixer: Mixer, now: float) -> None:
+        while (frame := self._dry.next()) is not None:
+            self._meter.arrived()
+            mixer.take_dry(frame, now)
+        while (frame := self._wet.next()) is not None:
+            mixer.take_wet(frame, now)
+        self._silence = mixer.silence(now)
+        shown = mixer.choose(self._params(), now)
+        self._out.write(shown.frame)
+        if shown.new and shown.kind != "slate":
+            self._meter.shown(shown.frame, shown.kind)

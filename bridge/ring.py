@@ -1,0 +1,236 @@
+"""Pictures between processes: named shared memory, one writer, many readers, newest wins. docs/ring.md has every byte.
+
+The writer never waits. Each slot carries a lock number that says which picture it holds and whether it is whole, so
+a reader that was overtaken notices and tries again.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import suppress
+from multiprocessing.shared_memory import SharedMemory
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge import ring_format, segment
+from bridge.errors import RingError
+from bridge.ring_format import ALIGN, COUNT, HEADER, OPEN, OWNER
+from engine.frame import Frame
+
+PUBLIC = "latentcast-out"  # the ring other programs look for
+NAP = 0.001  # between two looks at the counter while waiting; there is no portable wake-up across processes
+
+Picture = NDArray[np.uint8]
+
+
+class Ring:
+    """A mapped segment as numbers and pictures. What writers and readers have in common."""
+
+    width: int
+    height: int
+    slots: int
+    _closed = True
+
+    def __init__(self, name: str, memory: SharedMemory) -> None:
+        self.name = name
+        self._memory = memory
+        self._bytes = segment.contents(memory)
+        _, _, first, self.width, self.height, _, self.slots, stride, *_ = HEADER.unpack_from(self._bytes)
+        self._words = self._bytes.cast("Q")
+        self._times = self._bytes.cast("d")
+        self._heads = [(first + slot * stride) // 8 for slot in range(self.slots)]
+        self._pictures: list[Picture] = [self._map(head * 8 + ALIGN) for head in self._heads]
+        self._owner = self._words[OWNER]
+        self._closed = False
+
+    def _map(self, offset: int) -> Picture:
+        flat = np.frombuffer(self._bytes, np.uint8, self.width * self.height * 4, offset)
+        return flat.reshape(self.height, self.width, 4)
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the owner is gone, so that nothing new will come: close this one and attach again."""
+        same = self._words[OPEN] and self._words[OWNER] == self._owner
+        return not (same and segment.process_alive(self._owner))
+
+    def close(self) -> None:
+        """Let go of the memory. Twice is fine."""
+        if not self._closed:
+            self._closed = True
+            self._pictures.clear()
+            self._words.release()
+            self._times.release()
+            self._memory.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class RingWriter(Ring):
+    """Writes pictures; never waits for a reader. Make one with `create` or `attach`."""
+
+    _owns = False
+
+    @classmethod
+    def create(cls, name: str, width: int, height: int, slots: int = 16) -> RingWriter:
+        """Make the ring and own it: `close` removes it, and so does the end of this process.
+
+        Takes over a name whose owner is dead. Raises RingError if the owner lives, ValueError for under 3 slots.
+        """
+        if slots < 3:
+            raise ValueError(f"{slots} slots cannot keep a reader and the writer apart; 3 can")
+        ring = cls(name, ring_format.make(name, width, height, slots))
+        ring._owns = True
+        return ring
+
+    @classmethod
+    def attach(cls, name: str) -> RingWriter:
+        """Write into a ring that another process owns. Raises RingError."""
+        return cls(name, ring_format.find(name))
+
+    def write(self, frame: Frame) -> None:
+        """Publish a frame. Raises ValueError if it has another size than the ring."""
+        self._check(frame.pixels)
+        picture = self._begin(frame.time, frame.index)
+        for channel in range(3):  # three plain strided copies: five times as fast as one of [H, W, 3] into [H, W, 4]
+            picture[..., channel] = frame.pixels[..., channel]
+        picture[..., 3] = 255
+        self._end()
+
+    def write_rgba(self, pixels: Picture, time: float, index: int) -> None:
+        """Publish uint8 RGBA pixels [H, W, 4]. Raises ValueError if they have another size than the ring."""
+        self._check(pixels)
+        np.copyto(self._begin(time, index), pixels)
+        self._end()
+
+    def close(self) -> None:
+        """Let go, and remove the ring if it is ours. Twice is fine."""
+        if self._owns and not self._closed:
+            self._words[OPEN] = 0
+            super().close()
+            with suppress(FileNotFoundError):  # someone tidied /dev/shm by hand
+                self._memory.unlink()
+        super().close()
+
+    def _check(self, pixels: Picture) -> None:
+        height, width = pixels.shape[:2]
+        if (width, height) != (self.width, self.height):
+            raise ValueError(f"ring {self.name} holds {self.width}x{self.height}, not {width}x{height}")
+
+    def _begin(self, time: float, index: int) -> Picture:
+        count = self._words[COUNT]
+        head = self._heads[count % self.slots]
+        self._words[head] = 2 * count + 1  # odd: being written
+        self._words[head + 1] = index
+        self._times[head + 2] = time
+        return self._pictures[count % self.slots]
+
+    def _end(self) -> None:
+        count = self._words[COUNT]
+        self._words[self._heads[count % self.slots]] = 2 * count + 2  # even: picture `count` is whole
+        self._words[COUNT] = count + 1
+
+
+class RingReader(Ring):
+    """Reads pictures, each at most once, beginning with the newest one there is. Raises RingError."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, ring_format.find(name))
+        self._next = max(0, self._words[COUNT] - 1)
+        self.missed = 0  # pictures overwritten before `next` came to them
+
+    def next(self, timeout: float = 0.0) -> Frame | None:
+        """The oldest unread picture still there, waiting up to `timeout` seconds for one; None if none came."""
+        behind = self.slots - 1  # one more, and it is the slot the writer is in
+        while self._wait(timeout):
+            self._skip_to(self._words[COUNT] - behind)
+            if (frame := self._read_frame()) is not None:
+                return frame
+            behind = self.slots // 2  # so close to the writer's heels it would only happen again
+        return None
+
+    @property
+    def newest_time(self) -> float:
+        """Capture time of the newest picture there is, read or not; minus infinity before the first."""
+        count = self._words[COUNT]
+        return self._times[self._heads[(count - 1) % self.slots] + 2] if count else -math.inf
+
+    def latest(self) -> Frame | None:
+        """The newest picture if it was not read yet, else None. Skipping to it does not count as missing any."""
+        while self._wait(0.0):
+            self._next = self._words[COUNT] - 1
+            if (frame := self._read_frame()) is not None:
+                return frame
+        return None
+
+    def read_rgba_into(self, pixels: Picture) -> tuple[float, int] | None:
+        """Copy the newest unread picture into `pixels` [H, W, 4], without allocating; its time and index, or None."""
+        while self._wait(0.0):
+            self._next = self._words[COUNT] - 1
+            head, slot = self._locate()
+            np.copyto(pixels, self._pictures[slot])
+            stamp = self._times[head + 2], self._words[head + 1]
+            if self._take(head):
+                return stamp
+        return None
+
+    def _wait(self, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        while self._words[COUNT] <= self._next:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(NAP)
+        return True
+
+    def _skip_to(self, oldest: int) -> None:
+        if self._next < oldest:
+            self.missed += oldest - self._next
+            self._next = oldest
+
+    def _locate(self) -> tuple[int, int]:
+        slot = self._next % self.slots
+        return self._heads[slot], slot
+
+    def _read_frame(self) -> Frame | None:
+        """Picture number `self._next`, or None if the writer came over it."""
+        head, slot = self._locate()
+        pixels = np.empty((self.height, self.width, 3), np.uint8)
+        for channel in range(3):
+            pixels[..., channel] = self._pictures[slot][..., channel]
+        frame = Frame(pixels, self._times[head + 2], self._words[head + 1])
+        return frame if self._take(head) else None
+
+    def _take(self, head: int) -> bool:
+        """Whether the copy just made was of picture `self._next` from start to end; if so, it counts as read.
+
+        One look after the copy is enough: the lock of a slot only grows, and was `2n + 2` when the counter said so.
+        """
+        whole = self._words[head] == 2 * self._next + 2
+        self._next += whole
+        return whole
+
+
+def ring_names() -> list[str]:
+    """The rings on this machine; where the system does not list shared memory, only the public one if it is there."""
+    names = sorted(path.name for path in segment.FOLDER.iterdir()) if segment.FOLDER.is_dir() else [PUBLIC]
+    return [name for name in names if _is_ring(name)]
+
+
+def _is_ring(name: str) -> bool:
+    try:
+        ring_format.find(name).close()
+    except (OSError, RingError):
+        return False
+    return True

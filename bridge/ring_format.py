@@ -1,0 +1,83 @@
+"""docs/ring.md in numbers, and the opening and claiming of shared memory by it."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from multiprocessing.shared_memory import SharedMemory
+
+from bridge import segment
+from bridge.errors import RingError
+
+MAGIC = b"LCASTRNG"
+VERSION = 1
+RGBA8 = 1
+ALIGN = 64
+HEADER = struct.Struct("<8sIIIIIIQQQQ")  # magic version header width height format slots | stride owner count open
+OWNER, COUNT, OPEN = 5, 6, 7  # places of the last three, counted in 8 bytes; a slot begins with lock, index, time
+
+
+def make(name: str, width: int, height: int, slots: int) -> SharedMemory:
+    """An empty ring that this process owns. Raises RingError if someone who lives owns the name."""
+    stride = ALIGN + -(-width * height * 4 // ALIGN) * ALIGN
+    memory = _claim(name, ALIGN + slots * stride)
+    head = segment.contents(memory)
+    head[:ALIGN] = bytes(ALIGN)
+    HEADER.pack_into(head, 0, bytes(8), VERSION, ALIGN, width, height, RGBA8, slots, stride, os.getpid(), 0, 1)
+    head[:8] = MAGIC  # last: a ring is one only when its header is whole
+    return memory
+
+
+def find(name: str) -> SharedMemory:
+    """The ring called `name`, whoever made it. Raises RingError."""
+    try:
+        memory = segment.attach(name)
+    except FileNotFoundError as error:
+        raise RingError(
+            f"there is no ring named {name}", "start `latentcast run`, or look at `latentcast doctor`"
+        ) from error
+    if problem := _problem(memory):
+        memory.close()
+        raise RingError(f"{name} {problem}", "update the older of the two programs, or use another name")
+    return memory
+
+
+def _problem(memory: SharedMemory) -> str:
+    head = bytes(segment.contents(memory)[:ALIGN])
+    if len(head) < ALIGN or head[:8] != MAGIC:
+        return "is shared memory, but not a ring"
+    _, version, first, _, _, form, slots, stride, *_ = HEADER.unpack_from(head)
+    if version != VERSION or form != RGBA8:
+        return f"speaks version {version}, format {form}; this program speaks version {VERSION}, format {RGBA8}"
+    return "is cut short" if memory.size < first + slots * stride else ""
+
+
+def _claim(name: str, size: int) -> SharedMemory:
+    """A segment of at least `size` bytes that nobody else owns."""
+    try:
+        return segment.create(name, size)
+    except FileExistsError:
+        memory = segment.attach(name)
+    try:
+        _check_free(name, memory)
+        if sys.platform == "win32" and memory.size < size:
+            raise RingError(f"ring {name} is held open by a reader, and is too small", "close that program first")
+    except RingError:
+        memory.close()
+        raise
+    if sys.platform == "win32":  # there, a name lives as long as any reader: use the memory again
+        return memory
+    memory.close()
+    segment.remove(name)
+    return segment.create(name, size)
+
+
+def _check_free(name: str, memory: SharedMemory) -> None:
+    """Raises RingError if the memory is no ring at all, or a ring whose owner lives."""
+    head = bytes(segment.contents(memory)[:ALIGN])
+    if len(head) < ALIGN or head[:8] != MAGIC:
+        raise RingError(f"{name} is the shared memory of another program", "use another name")
+    owner, _, is_open = HEADER.unpack_from(head)[-3:]
+    if is_open and segment.process_alive(owner):
+        raise RingError(f"ring {name} belongs to process {owner}, which runs", "stop it, or use another name")

@@ -1,0 +1,200 @@
+"""
+Knobs over Open Sound Control: UDP in, feedback out. The address space is in osc_space.py.
+
+Messages of a bundle become one change of the desk, all or none. A time tag in the near future is waited for without
+holding anybody up; one in the past, or further ahead than MAX_AHEAD (a clock that disagrees), means now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from bridge.control import ControlState
+from bridge.errors import BridgeError
+from bridge.surfaces.osc_feedback import Address, Feedback
+from bridge.surfaces.osc_space import Arguments, BadAddress, Change, Do, interpret, readable, relative
+from bridge.surfaces.osc_wire import MAX_DATAGRAM, BadPacket, Batch, read_packet
+from engine.errors import EngineError
+from engine.params import Params
+
+MAX_AHEAD = 10.0  # seconds
+MAX_WAITING = 1024  # batches with a time tag in the future
+BEAT = 1.0  # seconds between heartbeats
+log = logging.getLogger(__name__)
+
+
+class Ask(NamedTuple):
+    """A question, answered to whoever sent it; it changes nothing on the desk."""
+
+    question: Callable[..., None]
+    arguments: Arguments
+
+
+class OscSurface:
+    """Listens on `host`:`port` and tells `feedback_port` of this machine, and whoever subscribes, what happens."""
+
+    def __init__(
+        self,
+        control: ControlState,
+        host: str = "127.0.0.1",
+        port: int = 9510,
+        feedback_port: int = 9511,
+        root: str = "/latentcast",
+    ) -> None:
+        self.port = port
+        self._control = control
+        self._host = host
+        self._root = root
+        self._standing = ("::1" if ":" in host else "127.0.0.1", feedback_port)
+        self._transport: asyncio.DatagramTransport | None = None
+        self._feedback: Feedback | None = None
+        self._waiting: set[asyncio.TimerHandle] = set()
+        self._beating: asyncio.TimerHandle | None = None
+        self._refused: set[str] = set()  # addresses whose mistakes are in the log already
+
+    async def start(self) -> None:
+        """Bind and begin the heartbeat. Raises BridgeError when the port is taken or the host is not ours."""
+        loop = asyncio.get_running_loop()
+        try:
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: _Receiver(self), local_addr=(self._host, self.port)
+            )
+        except OSError as error:
+            raise _cannot_listen(error, self._host, self.port) from error
+        udp = transport.get_extra_info("socket")
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * MAX_DATAGRAM)
+        self.port = udp.getsockname()[1]
+        if self.port == self._standing[1]:
+            transport.close()
+            raise BridgeError(f"OSC cannot talk to itself on port {self.port}", "choose another with --feedback-port")
+        self._transport = transport
+        self._feedback = Feedback(self._control, self._root, transport.sendto, self._standing)
+        self._beat()
+
+    async def stop(self) -> None:
+        """Close the port and forget what was still to come. Twice is fine."""
+        for handle in (self._beating, *self._waiting):
+            if handle:
+                handle.cancel()
+        self._waiting.clear()
+        if self._feedback and self._transport:
+            self._feedback.close()
+            self._transport.close()
+        self._feedback = self._transport = None
+
+    def received(self, data: bytes, sender: Address) -> None:
+        """Take one datagram: now, or when its time tag says."""
+        try:
+            for batch in read_packet(data):
+                self._schedule(batch, sender)
+        except BadPacket as error:
+            self._refuse(error, "", sender)
+
+    def _beat(self) -> None:
+        if self._feedback:
+            self._feedback.beat()
+            self._beating = asyncio.get_running_loop().call_later(BEAT, self._beat)
+
+    def _schedule(self, batch: Batch, sender: Address) -> None:
+        delay = batch.time - time.time()
+        if not 0 < delay <= MAX_AHEAD:
+            return self._carry_out(batch, sender)
+        if len(self._waiting) >= MAX_WAITING:
+            raise BadPacket("too many bundles are waiting for their time", "send them later")
+
+        def due() -> None:
+            self._waiting.discard(handle)
+            self._carry_out(batch, sender)
+
+        handle = asyncio.get_running_loop().call_later(delay, due)
+        self._waiting.add(handle)
+        return None
+
+    def _carry_out(self, batch: Batch, sender: Address) -> None:
+        """Set every control of the batch as one change, then do what else it asks for, in order, up to a mistake."""
+        changes: dict[str, Any] = {}
+        others: list[tuple[str, Do | Ask]] = []
+        params = self._control.params  # as the batch leaves them so far: a switch may turn over twice
+        address = ""
+        try:
+            for address, arguments in batch.messages:
+                asked = self._read(address, arguments, params)
+                if isinstance(asked, Change):
+                    params = params.set_all(asked.values)
+                    changes |= asked.values
+                else:
+                    others.append((address, asked))
+            if changes:
+                self._control.set_all(changes)
+            for address, other in others:  # noqa: B007  the handler below names the address
+                self._do(other, sender)
+        except EngineError as error:
+            self._refuse(error, address, sender)
+
+    def _read(self, address: str, arguments: Arguments, params: Params) -> Change | Do | Ask:
+        name = relative(address, self._root)
+        question = self._questions.get(name.lower())
+        return Ask(question, arguments) if question else interpret(name, arguments, params)
+
+    def _do(self, asked: Do | Ask, sender: Address) -> None:
+        if isinstance(asked, Do):
+            self._control.do(asked.action, *asked.arguments)
+        elif self._feedback:
+            asked.question(self, self._feedback, asked.arguments, sender)
+
+    def _refuse(self, error: EngineError, address: str, sender: Address) -> None:
+        sentence = f"{error}; {error.hint}" if error.hint else str(error)
+        if address not in self._refused and len(self._refused) < 64:  # a fader sends the same mistake all day
+            self._refused.add(address)
+            log.warning("OSC %r from %s: %s", address, sender[0], sentence)
+        if self._feedback:
+            self._feedback.answer(sender, "error", sentence, address)
+
+    def _ping(self, feedback: Feedback, arguments: Arguments, sender: Address) -> None:
+        feedback.answer(sender, "pong", *arguments, time.time())
+
+    def _get(self, feedback: Feedback, arguments: Arguments, sender: Address) -> None:
+        asked = str(arguments[0]).lower().removeprefix(self._root).lstrip("/") if arguments else ""
+        values = readable(self._control.params, self._control.status)
+        if asked not in values:
+            raise BadAddress(f"{asked!r:.80} cannot be read", f"known: {', '.join(values)}")
+        feedback.answer(sender, asked, *values[asked])
+
+    def _subscribe(self, feedback: Feedback, arguments: Arguments, sender: Address) -> None:
+        port = arguments[0] if arguments else sender[1]
+        if isinstance(port, bool | str) or not 0 < port < 65536 or int(port) == self.port:
+            raise BadAddress(f"nobody can listen on port {port!r:.80}", "send the port you listen on, 1 to 65535")
+        feedback.subscribe((sender[0], int(port)))
+
+    def _unsubscribe(self, feedback: Feedback, arguments: Arguments, sender: Address) -> None:
+        feedback.unsubscribe(sender[0])
+
+    _questions: Mapping[str, Callable[..., None]] = {
+        "ping": _ping,
+        "get": _get,
+        "subscribe": _subscribe,
+        "unsubscribe": _unsubscribe,
+    }
+
+
+class _Receiver(asyncio.DatagramProtocol):
+    def __init__(self, surface: OscSurface) -> None:
+        self._surface = surface
+
+    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
+        self._surface.received(data, (addr[0], addr[1]))
+
+    def error_received(self, exc: Exception) -> None:
+        """A listener has gone, or an answer was too long: UDP promises nothing, and nothing waits for it."""
+
+
+def _cannot_listen(error: OSError, host: str, port: int) -> BridgeError:
+    if error.errno == errno.EADDRINUSE:
+        return BridgeError(f"UDP port {port} is in use", "choose another with --osc-port, or end the other program")
+    return BridgeError(f"cannot listen for OSC on {host}:{port}: {error.strerror}", "check --host and --osc-port")

@@ -1,0 +1,89 @@
+"""What OSC listeners hear: a heartbeat, the echo of every accepted change, when it was applied, and what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bridge.control import ControlState, Event
+from bridge.surfaces.osc_space import control_values, status_values
+from bridge.surfaces.osc_wire import write_message
+
+Address = tuple[str, int]
+Send = Callable[[bytes, Address], None]
+MAX_LISTENERS = 16  # the one that subscribed first makes room
+
+
+class Feedback:
+    """Watches the desk and tells the listeners, in messages below `root`.
+
+    standing: the listener that is always there.
+    """
+
+    def __init__(self, control: ControlState, root: str, send: Send, standing: Address) -> None:
+        self._control = control
+        self._root = root
+        self._send = send
+        self._standing = standing
+        self._subscribed: dict[Address, None] = {}  # in the order they came
+        self._awaited: dict[str, int] = {}  # control -> the revision that changed it last, not yet applied
+        self._beats = 0
+        self._end_watch = control.watch(self._heard)
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._end_watch()
+
+    def subscribe(self, listener: Address) -> None:
+        """Tell this one too, from now on; start with where every control stands."""
+        self._subscribed.pop(listener, None)
+        while len(self._subscribed) >= MAX_LISTENERS:
+            self._subscribed.pop(next(iter(self._subscribed)))
+        self._subscribed[listener] = None
+
+    def unsubscribe(self, host: str) -> None:
+        """Forget every listener of that machine but the standing one."""
+        self._subscribed = {listener: None for listener in self._subscribed if listener[0] != host}
+
+    def beat(self) -> None:
+        """Say that the bridge lives, and how things stand. Called every second."""
+        self._beats += 1
+        self._tell("heartbeat", self._beats)
+        for name, arguments in status_values(self._control.status).items():
+            self._tell(name, *arguments)
+
+    def answer(self, sender: Address, name: str, *arguments: object) -> None:
+        """Reply to whoever asked: where the question came from, and where that machine listens."""
+        datagram = write_message(f"{self._root}/{name}", *arguments)
+        for listener in {sender, *(one for one in self._listeners() if one[0] == sender[0])}:
+            self._send(datagram, listener)
+
+    def _listeners(self) -> set[Address]:
+        return {self._standing, *self._subscribed}
+
+    def _tell(self, name: str, *arguments: object) -> None:
+        datagram = write_message(f"{self._root}/{name}", *arguments)
+        for listener in self._listeners():
+            self._send(datagram, listener)
+
+    def _heard(self, event: Event) -> None:
+        if event.kind == "changed":
+            self._echo(list(event.data))
+        elif event.kind == "applied":
+            self._applied(event.data["revision"], event.data["frame"])
+        elif event.kind == "state":
+            self._tell("state", event.data["state"])
+        elif event.kind == "error":
+            self._tell("error", event.data["reason"], event.data["where"])
+
+    def _echo(self, names: list[str]) -> None:
+        for name in names:
+            self._awaited[name] = self._control.params.revision
+            for address, arguments in control_values(self._control.params, name).items():
+                self._tell(address, *arguments)
+
+    def _applied(self, revision: int, frame: int) -> None:
+        """A control changed again before its first change was applied is reported once, for the last."""
+        done = [name for name, wanted in self._awaited.items() if wanted <= revision]
+        for name in done:
+            del self._awaited[name]
+            self._tell("applied", f"{self._root}/{name}", frame)

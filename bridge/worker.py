@@ -1,0 +1,190 @@
+"""The engine process: frames in, pictures out. The only module that joins the rings to a Session."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+import numpy as np
+
+from bridge.intake import Intake
+from bridge.pipe import Pipe
+from bridge.protocol import GAVE_UP, Failure, Message, Report, Stage
+from bridge.ring import RingReader, RingWriter
+from engine.errors import EngineError
+from engine.frame import Frame
+from engine.params import Params
+from engine.preset import Preset, load_preset
+
+log = logging.getLogger("engine")
+
+
+class Inbox(Protocol):
+    """Where camera frames arrive."""
+
+    @property
+    def newest_time(self) -> float:
+        """Capture time of the newest frame there is, read or not."""
+
+    @property
+    def missed(self) -> int:
+        """Frames gone before they could be read."""
+
+    def next(self, timeout: float) -> Frame | None: ...
+
+
+class Outbox(Protocol):
+    """Where finished pictures go. Writing never waits: a slow reader misses pictures instead."""
+
+    def write(self, frame: Frame) -> None: ...
+
+
+class Control(Protocol):
+    """What the user asked for, and what he is told. `stopping` turns true once and stays true."""
+
+    @property
+    def stopping(self) -> bool: ...
+
+    def latest(self) -> Params | None:
+        """The newest snapshot if any control moved since the last call, else None."""
+
+    def take_reset(self) -> bool:
+        """Whether a reset was asked for since the last call."""
+
+    def beat(self) -> None:
+        """The loop came round."""
+
+    def say(self, message: Message) -> None: ...
+
+
+class Session(Protocol):
+    """The part of engine.session.Session this loop needs."""
+
+    @property
+    def report(self) -> Any:
+        """A new object for every chunk, None before the first."""
+
+    def update(self, params: Params) -> None: ...
+
+    def push(self, frame: Frame) -> None: ...
+
+    def step(self) -> Iterable[Frame]: ...
+
+    def reset(self) -> None: ...
+
+
+OpenSession = Callable[[Preset, Executor], Session]
+
+
+def run(session: Session, inbox: Inbox, outbox: Outbox, control: Control, patience: float = 0.1) -> None:
+    """Serve one stream until told to stop.
+
+    Controls take effect between chunks, never inside one. Nothing is caught here: an error ends the
+    process, and bridge.supervisor reports it, restarts the engine and keeps the outputs alive meanwhile.
+    """
+    intake, taken, behind = Intake(), 0, 0.0
+    while not control.stopping:
+        control.beat()
+        if control.take_reset():
+            session.reset()
+        if (params := control.latest()) is not None:
+            session.update(params)
+        if (frame := inbox.next(timeout=patience)) is not None and intake.takes(frame.time, inbox.newest_time):
+            session.push(frame)
+            taken += 1
+            behind = inbox.newest_time - frame.time
+        began, before = time.monotonic(), session.report
+        for picture in session.step():
+            outbox.write(picture)
+        if (report := session.report) is not None and report is not before:
+            intake.learn(taken, time.monotonic() - began, behind)
+            taken = 0
+            control.say(_report(report, intake.dropped + inbox.missed))
+
+
+def warm(session: Session, preset: Preset, params: Params) -> None:
+    """Do two chunks of nothing, so that allocation, tuning and the first prompt do not cost the first real one."""
+    session.update(params)
+    grey = np.full((preset.height, preset.width, 3), 128, np.uint8)
+    for index in range(preset.chunk.first + preset.chunk.later):
+        session.push(Frame(grey, time.monotonic(), index))
+        for _ in session.step():
+            pass
+    session.reset()
+
+
+def serve(options: argparse.Namespace, pipe: Pipe, open_session: OpenSession) -> None:
+    """Load, warm up and stream, saying so. Raises EngineError and BridgeError for what cannot work."""
+    pipe.say(Stage("loading", preset=options.preset))
+    preset = load_preset(options.preset)
+    if options.size:
+        preset = preset.resized(*options.size)
+    pipe.listen(preset.params)
+    with ExitStack() as stack:
+        inbox = stack.enter_context(RingReader(options.inbox))
+        outbox = stack.enter_context(RingWriter.attach(options.outbox))
+        aside = ThreadPoolExecutor(1, "prompts")  # prompts are encoded there while the old one plays on
+        stack.callback(aside.shutdown, wait=False, cancel_futures=True)
+        session = open_session(preset, aside)
+        device = str(getattr(session, "device", ""))
+        pipe.say(Stage("warming", device, preset.name))
+        warm(session, preset, pipe.latest() or preset.params)
+        inbox.latest()  # what the camera saw meanwhile is old by now
+        pipe.say(Stage("streaming", device, preset.name))
+        run(session, inbox, outbox, pipe)
+
+
+def open_engine(preset: Preset, aside: Executor) -> Session:
+    """The real engine. Its import takes seconds, so it happens only now that the bridge has heard from us."""
+    from engine.session import open_session
+
+    session: Session = open_session(preset, submit=aside.submit)
+    return session
+
+
+def main(arguments: list[str] | None = None, open_session: OpenSession = open_engine) -> int:
+    """Be the engine process; the exit code says whether to try again (1) or not (GAVE_UP)."""
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    options = parse(arguments)
+    pipe = Pipe.on_stdio()
+    try:
+        serve(options, pipe, open_session)
+    except EngineError as error:
+        pipe.say(Failure(str(error), error.hint))
+        return GAVE_UP
+    except Exception as error:  # a process wall: whatever it is, the bridge is told and starts us again
+        log.exception("the engine failed")
+        pipe.say(Failure(f"{type(error).__name__}: {error}", "the engine is started again"))
+        return 1
+    return 0
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser("bridge.worker", description=__doc__)
+    parser.add_argument("--preset", required=True)
+    parser.add_argument("--size", type=_size, help="WIDTHxHEIGHT; the preset's own if left out")
+    parser.add_argument("--inbox", required=True, help="name of the ring frames come from")
+    parser.add_argument("--outbox", required=True, help="name of the ring pictures go to")
+    return parser.parse_args(arguments)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, height = text.split("x")
+    return int(width), int(height)
+
+
+def _report(report: Any, dropped: int) -> Report:
+    """The session's own report as the bridge reads it, with what was left out before the session saw it."""
+    stages_ms = {stage: round(ms, 3) for stage, ms in report.stages_ms.items()}
+    return Report(report.revision, report.frame, stages_ms, report.backlog, report.dropped + dropped)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Frames in, chunks out, pictures back: the only place where pixels become tensors and tensors become pixels."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.frame import Frame
+from engine.preset import ChunkSpec
+
+Stamp = tuple[float, int]  # a frame's capture time and index
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Frames that are denoised together: pixels [T, 3, H, W] in [-1, 1] and the stamps of those that are real.
+
+    The last chunk of a stream may carry fewer stamps than frames: it was filled up by repeating the last one.
+    """
+
+    pixels: Tensor
+    stamps: tuple[Stamp, ...]
+
+
+class Chunker:
+    """Gathers frames into chunks of the preset's lengths: one for the first chunk of a stream, one for the rest.
+
+    keep: how many frames may wait; older ones are dropped and counted. None keeps every frame, as offline work needs.
+    """
+
+    def __init__(self, spec: ChunkSpec, device: torch.device, dtype: torch.dtype, keep: int | None = None) -> None:
+        self._spec, self._device, self._dtype, self._keep = spec, device, dtype, keep
+        self._waiting: deque[Frame] = deque()
+        self._length = spec.first
+        self.dropped = 0
+
+    @property
+    def backlog(self) -> int:
+        """Frames that wait."""
+        return len(self._waiting)
+
+    def push(self, frame: Frame) -> None:
+        self._waiting.append(frame)
+        if self._keep is not None and len(self._waiting) > max(self._keep, self._length):
+            self._waiting.popleft()
+            self.dropped += 1
+
+    def take(self) -> Chunk | None:
+        """The next chunk, or None while there are too few frames."""
+        if len(self._waiting) < self._length:
+            return None
+        frames = [self._waiting.popleft() for _ in range(self._length)]
+        self._length = self._spec.later
+        return self._chunk(frames, len(frames))
+
+    def take_rest(self) -> Chunk | None:
+        """The frames that are left as one full chunk, the last one repeated; None if there are none."""
+        frames = list(self._waiting)
+        self._waiting.clear()
+        return self._chunk(frames + frames[-1:] * (self._length - len(frames)), len(frames)) if frames else None
+
+    def _chunk(self, frames: list[Frame], real: int) -> Chunk:
+        pixels = torch.from_numpy(np.stack([frame.pixels for frame in frames])).to(self._device, non_blocking=True)
+        scaled = pixels.permute(0, 3, 1, 2).to(self._dtype, memory_format=torch.contiguous_format).mul_(2 / 255).sub_(1)
+        return Chunk(scaled, tuple((frame.time, frame.index) for frame in frames[:real]))
+
+
+def to_pictures(pixels: Tensor, stamps: tuple[Stamp, ...]) -> list[Frame]:
+    """Decoded pixels [T, 3, H, W] in [-1, 1] -> one frame per stamp, carrying the time its light was caught."""
+    scaled = pixels[: len(stamps)].clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+    host = scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return [Frame(picture, time, index) for picture, (time, index) in zip(host, stamps, strict=True)]

@@ -1,0 +1,60 @@
+"""Where and in what precision to compute, and how long it took without making the device wait."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from engine.errors import DeviceUnavailable
+
+
+def pick_device(name: str | None = None) -> torch.device:
+    """The device called `name`, or the best there is: cuda, then mps, then cpu. Raises DeviceUnavailable."""
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    kind = (name or next(kind for kind, here in present.items() if here)).partition(":")[0]
+    if not present.get(kind):
+        known = ", ".join(kind for kind, here in present.items() if here)
+        raise DeviceUnavailable(f"there is no device {name!r} here", f"available: {known}")
+    return torch.device(name or kind)
+
+
+def pick_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 on a GPU that has it, float16 on other GPUs, float32 on a CPU (where the rounding is visible)."""
+    if device.type == "cpu":
+        return torch.float32
+    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float16
+
+
+class StageClock:
+    """Milliseconds per stage of a chunk. On CUDA it leaves events in the stream and reads them when all is done."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self._marks: list[tuple[str, Any]] = []
+
+    def mark(self, stage: str) -> None:
+        """Stage `stage` starts now and the one before it ends."""
+        self._marks.append((stage, self._now()))
+
+    def read(self) -> dict[str, float]:
+        """End the last stage, return milliseconds by stage in the order they ran, and start over."""
+        marks, self._marks = [*self._marks, ("", self._now())], []
+        spans: dict[str, float] = {}
+        for (stage, start), (_, end) in zip(marks, marks[1:], strict=False):
+            spans[stage] = spans.get(stage, 0.0) + self._between(start, end)
+        return spans
+
+    def _now(self) -> Any:
+        if not self._cuda:
+            return time.perf_counter()
+        event: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record()
+        return event
+
+    def _between(self, start: Any, end: Any) -> float:
+        if not self._cuda:
+            return float((end - start) * 1000)
+        end.synchronize()  # the pictures are already out by the time anyone asks
+        return float(start.elapsed_time(end))

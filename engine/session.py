@@ -1,0 +1,174 @@
+"""Session: the engine's one public object. Frames in, pictures out; whoever owns the world calls it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.chunk import Chunk, Chunker, Stamp, to_pictures
+from engine.device import StageClock, pick_device, pick_dtype
+from engine.frame import Frame
+from engine.models.build import Models, build
+from engine.models.interfaces import CodecState, Context
+from engine.params import Params
+from engine.preset import Preset
+from engine.prompt import parse_blend
+from engine.stream.batch import Lane, StreamBatch
+from engine.stream.kvcache import KVCache
+from engine.stream.noise import NoisePolicy, NoiseSource, first_timestep, motion
+from engine.stream.pace import Plan, plan_steps
+from engine.stream.prompts import PromptBook, PromptTrack, Submit, run_now
+from engine.stream.schedule import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one chunk did.
+
+    revision:  of the controls it was made with; a prompt counts once it is encoded and has begun to fade in.
+    frame:     index of the first picture that came out of the same call, None if none did.
+    stages_ms: milliseconds by stage.   backlog, dropped: frames that wait, and that were dropped so far.
+    """
+
+    revision: int
+    frame: int | None
+    stages_ms: dict[str, float]
+    backlog: int
+    dropped: int
+
+
+class Session:
+    """One stream: push frames, step, and take the pictures. Not thread-safe; models may be shared between sessions.
+
+    keep:   how many frames may wait before old ones are dropped; None keeps all, as offline work needs.
+    submit: runs prompt encoding; the default encodes at once.
+    """
+
+    def __init__(self, models: Models, preset: Preset, keep: int | None = None, submit: Submit = run_now) -> None:
+        self._models, self._preset, self._keep = models, preset, keep
+        self._schedule = Schedule(preset.schedule, models.device)
+        self._book = PromptBook(models.text, submit)
+        self._clock = StageClock(models.device)
+        self._params = preset.params
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream: the next frame is the first. Weights, controls and encoded prompts stay."""
+        models, preset = self._models, self._preset
+        tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
+        cache = KVCache(preset.window, preset.dit, tokens, models.device, models.dtype)
+        self._batch = StreamBatch(models.denoiser, self._schedule, preset.window, cache)
+        self._chunker = Chunker(preset.chunk, models.device, models.dtype, self._keep)
+        self._noise_source = NoiseSource(self._params.seed, models.device)
+        self._track = PromptTrack(self._book)
+        self._track.aim(parse_blend(self._params.prompt), 0.0)
+        self._encoding: CodecState | None = None
+        self._decoding: CodecState | None = None
+        self._before: Tensor | None = None  # the frame ahead of the coming chunk, [3, H, W]
+        self._noise = self._params.noise
+        self._context: Context = ()
+        self._stamps: dict[int, tuple[Stamp, ...]] = {}  # of chunks in flight, by tag
+        self._entered = 0
+        self._applied = self._params.revision
+        self.report: Report | None = None
+
+    def update(self, params: Params) -> None:
+        """Use `params` from the next chunk on; a chunk already begun is not touched."""
+        if params.prompt != self._params.prompt:
+            self._track.aim(parse_blend(params.prompt), params.fade)
+        if params.seed != self._params.seed:
+            self._noise_source = NoiseSource(params.seed, self._models.device)
+        self._params = params
+
+    def push(self, frame: Frame) -> None:
+        """Hand over one frame. Raises ValueError if it has not the session's size."""
+        if frame.size != (self._preset.width, self._preset.height):
+            raise ValueError(f"a frame of {frame.size} in a session of {self._preset.width}x{self._preset.height}")
+        self._chunker.push(frame)
+
+    @torch.inference_mode()
+    def step(self) -> list[Frame]:
+        """Run at most one chunk: the pictures that are finished, oldest first; none while frames are few."""
+        chunk = self._chunker.take()
+        return [] if chunk is None else self._run(chunk)
+
+    @torch.inference_mode()
+    def flush(self) -> list[Frame]:
+        """Finish the stream: every picture still owed, one for each frame pushed. `reset()` before pushing more."""
+        pictures: list[Frame] = []
+        while (chunk := self._chunker.take() or self._chunker.take_rest()) is not None:
+            pictures += self._run(chunk)
+        if self._entered:
+            done = self._batch.drain(self._timesteps(), self._plan, self._context, self._renoise)
+            pictures += self._decode(done)
+        return pictures
+
+    def _run(self, chunk: Chunk) -> list[Frame]:
+        self._clock.mark("encode")
+        latents, self._encoding = self._models.codec.encode(chunk.pixels, self._encoding)
+        self._clock.mark("noise")
+        noisy = self._add_noise(latents, chunk.pixels)
+        self._read_prompt(chunk.stamps[0][0])
+        self._clock.mark("denoise")
+        self._stamps[self._entered] = chunk.stamps
+        done = self._batch.step(noisy, self._entered, self._timesteps(), self._plan, self._context, self._renoise)
+        self._entered += 1
+        self._clock.mark("decode")
+        pictures = self._decode(done)
+        self._batch.note_stale_sink()
+        self._finish(pictures)
+        return pictures
+
+    def _add_noise(self, latents: Tensor, pixels: Tensor) -> Tensor:
+        """Mix in as much noise as the motion asks for; a stream's first chunk has nothing to move against."""
+        params, spec = self._params, self._preset.schedule
+        if self._before is None:
+            self._noise = params.noise
+        else:
+            policy = NoisePolicy(params.noise, params.motion, spec.full_motion, spec.memory)
+            self._noise = policy.next(motion(pixels, self._before).item(), self._noise)
+        self._before = pixels[-1].clone()
+        return torch.lerp(latents, self._noise_source.draw(latents, 0, params.carry), self._noise)
+
+    def _timesteps(self) -> list[int]:
+        """One per step. The first follows the noise, and no later one is noisier than it."""
+        first = first_timestep(self._noise, self._preset.schedule.lead)
+        return [first, *(min(t, first) for t in self._preset.schedule.timesteps[1 : self._plan.steps])]
+
+    @property
+    def _plan(self) -> Plan:
+        return plan_steps(min(self._params.steps, len(self._preset.schedule.timesteps)), self._params.rows)
+
+    def _read_prompt(self, time: float) -> None:
+        embedding = self._track.at(time)
+        if embedding is not None:
+            self._context = self._models.denoiser.context(embedding)
+        if not self._track.waiting:
+            self._applied = self._params.revision
+
+    def _renoise(self, like: Tensor, step: int) -> Tensor:
+        return self._noise_source.draw(like, step, self._params.carry)
+
+    def _decode(self, lanes: list[Lane]) -> list[Frame]:
+        pictures: list[Frame] = []
+        for lane in lanes:
+            pixels, self._decoding = self._models.codec.decode(lane.latent, self._decoding)
+            pictures += to_pictures(pixels, self._stamps.pop(lane.tag))
+        return pictures
+
+    def _finish(self, pictures: list[Frame]) -> None:
+        frame = pictures[0].index if pictures else None
+        self.report = Report(self._applied, frame, self._clock.read(), self._chunker.backlog, self._chunker.dropped)
+
+
+def open_session(
+    preset: Preset, device: str | None = None, submit: Submit = run_now, keep: int | None = None
+) -> Session:
+    """Load the preset's weights onto the best device (or `device`) and open a stream on them.
+
+    Raises DeviceUnavailable, BadPreset or BadWeights, each with a hint.
+    """
+    place = pick_device(device)
+    return Session(build(preset, place, pick_dtype(place)), preset, keep, submit)

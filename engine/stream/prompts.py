@@ -1,0 +1,90 @@
+"""From words to what the picture is told: embeddings are kept, encoded off the loop, blended, and faded in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+
+import torch
+from torch import Tensor
+
+from engine.models.interfaces import TextEncoder
+from engine.prompt import Blend
+
+Submit = Callable[[Callable[[], Tensor]], "Future[Tensor]"]
+
+
+def run_now(work: Callable[[], Tensor]) -> Future[Tensor]:
+    """The `Submit` for callers that may wait: offline rendering, tests, encoders that take milliseconds."""
+    done: Future[Tensor] = Future()
+    done.set_result(work())
+    return done
+
+
+class PromptBook:
+    """Every prompt's embedding, encoded once. The newest `pages` are kept."""
+
+    def __init__(self, encoder: TextEncoder, submit: Submit = run_now, pages: int = 64) -> None:
+        self._encoder, self._submit, self._pages = encoder, submit, pages
+        self._book: dict[str, Future[Tensor]] = {}
+
+    def look_up(self, blend: Blend) -> Tensor | None:
+        """The weighted mean of the blend's embeddings, [1, L, D], or None while one is still being encoded.
+
+        Raises whatever the encoder raised.
+        """
+        pages = [self._page(text) for text, _ in blend]
+        if not all(page.done() for page in pages):
+            return None
+        weighted = [page.result() * weight for page, (_, weight) in zip(pages, blend, strict=True)]
+        return torch.stack(weighted).sum(dim=0)
+
+    def _page(self, text: str) -> Future[Tensor]:
+        page = self._book.pop(text, None) or self._submit(lambda: self._encode(text))
+        self._book[text] = page  # newest last
+        while len(self._book) > self._pages:
+            del self._book[next(iter(self._book))]
+        return page
+
+    @torch.inference_mode()
+    def _encode(self, text: str) -> Tensor:
+        return self._encoder.encode([text])
+
+
+class PromptTrack:
+    """What the picture is told at each moment. A new prompt may arrive midway through a fade; nothing ever jumps."""
+
+    def __init__(self, book: PromptBook) -> None:
+        self._book = book
+        self._wanted: tuple[Blend, float] | None = None
+        self._start = self._target = self._now = torch.empty(0)
+        self._began, self._seconds = 0.0, 0.0
+
+    @property
+    def waiting(self) -> bool:
+        """True while the newest prompt is still being encoded and the old one plays on."""
+        return self._wanted is not None
+
+    def aim(self, blend: Blend, seconds: float) -> None:
+        """Fade to `blend` over `seconds`, from wherever the picture is, as soon as it is encoded."""
+        self._wanted = (blend, seconds)
+
+    def at(self, time: float) -> Tensor | None:
+        """The embedding [1, L, D] for a chunk caught at `time` seconds, or None if it is the same as last time.
+
+        A stream's first prompt does not fade, and the first call waits for it: there is nothing to show before.
+        """
+        if self._wanted is not None and (target := self._book.look_up(self._wanted[0])) is not None:
+            first = self._now.numel() == 0
+            self._start, self._target = (target if first else self._now), target
+            self._began, self._seconds = time, 0.0 if first else self._wanted[1]
+            self._wanted = None
+        return self._fade(time)
+
+    def _fade(self, time: float) -> Tensor | None:
+        share = 1.0 if self._seconds <= 0 else min(max((time - self._began) / self._seconds, 0.0), 1.0)
+        now = self._target if share == 1.0 else torch.lerp(self._start, self._target, share)
+        if now is self._now:
+            return None
+        self._now = now
+        return now

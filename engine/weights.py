@@ -1,0 +1,66 @@
+"""The only reader of weight files: safetensors, checked against the module key by key before anything is changed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from engine.errors import BadWeights
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+
+
+def models_folder() -> Path:
+    """Where downloaded weights live: LATENTCAST_MODELS, else the system's cache folder for this user."""
+    if chosen := os.environ.get("LATENTCAST_MODELS"):
+        return Path(chosen)
+    home = Path.home()
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "latentcast"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", home)) / "latentcast"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "latentcast"
+
+
+def locate(location: str) -> Path:
+    """A preset's `weights` entry as a path: `package:` ships with latentcast, a relative path is a downloaded file."""
+    kind, _, inside = location.rpartition("package:")
+    return ASSETS / inside if location.startswith("package:") and not kind else models_folder() / location
+
+
+def load_weights(module: nn.Module, location: str) -> None:
+    """Fill `module` from a safetensors file, keeping the module's own dtype and device.
+
+    Raises BadWeights if the file is missing, damaged, or does not fit; the module is unchanged then.
+    """
+    path = locate(location)
+    if not path.is_file():
+        raise BadWeights(f"weights are missing: {path}", "reinstall latentcast, or choose another --preset")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BadWeights(f"{path} cannot be read: {error}", "the file is damaged; fetch it again") from error
+    if problem := _misfit(module.state_dict(), tensors):
+        raise BadWeights(f"{path} does not fit this preset: {problem}", "it belongs to another model or version")
+    module.load_state_dict(tensors)
+
+
+def _misfit(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> str:
+    """The first way in which `found` is not what `wanted` describes, or nothing."""
+    if missing := sorted(wanted.keys() - found.keys()):
+        return (
+            f"{missing[0]} and {len(missing) - 1} more keys are missing" if missing[1:] else f"{missing[0]} is missing"
+        )
+    if unknown := sorted(found.keys() - wanted.keys()):
+        return f"{unknown[0]} is not part of it"
+    for key, tensor in wanted.items():
+        if found[key].shape != tensor.shape:
+            return f"{key} is {list(found[key].shape)}, not {list(tensor.shape)}"
+        if not found[key].isfinite().all():
+            return f"{key} holds values that are not numbers"
+    return ""

@@ -1,0 +1,225 @@
+"""The page in a real browser: what a person does reaches the desk, and the pictures move."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from itertools import count
+from urllib.request import ProxyHandler, build_opener
+
+import numpy as np
+import pytest
+from websockets.sync.client import connect
+
+from bridge.surfaces.web import WebSurface
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync"
+FLAGS += " --disable-component-update --disable-dev-shm-usage --remote-debugging-port=0"
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt install chromium)"),
+    pytest.mark.skipif(os.name != "posix", reason="ends its browser by process group"),
+]
+
+
+class Browser:
+    """Chromium, driven over its debugging protocol. `complaints` are errors the page's scripts made."""
+
+    def __init__(self, folder):
+        command = [CHROMIUM, *FLAGS.split(), f"--user-data-dir={folder}", "about:blank"]
+        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+        self._ids = count(1)
+        self.complaints = []
+        port = self._port(folder / "DevToolsActivePort")
+        with build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{port}/json", timeout=10) as answer:
+            (page,) = [tab for tab in json.load(answer) if tab["type"] == "page"]
+        self._connecting = connect(page["webSocketDebuggerUrl"], proxy=None, max_size=None)
+        self._socket = self._connecting.__enter__()
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+
+    def _port(self, file):
+        deadline = time.monotonic() + 30
+        while not (file.exists() and file.read_text().count("\n")):
+            assert time.monotonic() < deadline and self._process.poll() is None, "Chromium does not start"
+            time.sleep(0.05)
+        return int(file.read_text().splitlines()[0])
+
+    def call(self, method, **parameters):
+        number = next(self._ids)
+        self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while True:
+            answer = json.loads(self._socket.recv(timeout=20))
+            level = answer.get("params", {}).get("entry", {}).get("level")
+            if answer.get("method") == "Runtime.exceptionThrown" or level == "error":
+                self.complaints.append(answer["params"])
+            if answer.get("id") == number:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+    def see(self, script):
+        answer = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def until(self, script, seconds=10):
+        deadline = time.monotonic() + seconds
+        while not self.see(script):
+            assert time.monotonic() < deadline, f"never true: {script}"
+            time.sleep(0.05)
+
+    def visit(self, url, width=1280, height=800, phone=False):
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone}
+        self.call("Emulation.setDeviceMetricsOverride", **size)
+        self.call("Page.navigate", url=url)
+        self.until("document.querySelectorAll('.widget').length && document.body.dataset.state == 'streaming'")
+
+    def click(self, selector, across=0.5):
+        box = self.see(
+            f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView({{block: 'center'}});"
+            " const b = e.getBoundingClientRect(); return [b.x, b.y, b.width, b.height] })()"
+        )
+        where = {"x": box[0] + box[2] * across, "y": box[1] + box[3] / 2, "button": "left", "clickCount": 1}
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, **where)
+
+    def type(self, text):
+        self.call("Input.insertText", text=text)
+
+    def press(self, key):
+        for kind in ("keyDown", "keyUp"):
+            text = {"text": "\r" if key == "Enter" else key} if kind == "keyDown" else {}
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, **text)
+
+    def close(self):
+        self._connecting.__exit__(None, None, None)
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def web(desk, ring_names):
+    web = desk.start(WebSurface(desk.control, *ring_names, port=0))
+    desk.call(desk.control.publish, state="streaming", input="clip")
+    return web
+
+
+@pytest.fixture
+def browser(chromium, web):
+    chromium.complaints.clear()
+    chromium.visit(web.url)
+    yield chromium
+    assert chromium.complaints == []
+    chromium.call("Page.navigate", url="about:blank")
+
+
+@pytest.mark.parametrize("width, phone", [(1280, False), (390, True)])
+def test_the_page_fits_its_screen(chromium, web, width, phone):
+    chromium.visit(web.url, width, 844, phone)
+
+    assert chromium.see("document.documentElement.scrollWidth") <= width
+
+
+def test_a_slider_moves_its_control(desk, browser):
+    browser.click("[data-name=noise] input", across=0.5)
+
+    desk.until(lambda: desk.control.params.noise == pytest.approx(0.5, abs=0.05))
+
+
+def test_buttons_and_switches_move_their_controls(desk, browser):
+    browser.click("[data-name=steps] button:last-child")
+    desk.until(lambda: desk.control.params.steps == 4)
+    browser.click("[data-name=panic]")
+    desk.until(lambda: desk.control.params.panic)
+    browser.until("!document.querySelector('.notice').hidden")
+    browser.click("[data-name=panic]")
+    desk.until(lambda: not desk.control.params.panic)
+
+
+def test_a_look_is_one_tap_and_any_other_prompt_is_typed(desk, browser):
+    browser.click(".chips button:nth-child(7)")
+    desk.until(lambda: desk.control.params.prompt == "neon")
+
+    browser.click("[data-name=prompt] textarea")
+    browser.see("document.querySelector('[data-name=prompt] textarea').select()")
+    browser.type("a forest of glass")
+    assert desk.control.params.prompt == "neon"
+    browser.press("Enter")
+    desk.until(lambda: desk.control.params.prompt == "a forest of glass")
+
+    browser.type(" at dusk")
+    desk.until(lambda: desk.control.params.prompt == "a forest of glass at dusk")
+
+
+def test_keys_work_while_nobody_types(desk, browser):
+    browser.press("b")
+    desk.until(lambda: desk.control.params.bypass)
+
+    browser.click("[data-name=prompt] textarea")
+    browser.press("b")
+    time.sleep(0.3)
+    assert desk.control.params.bypass
+
+
+def test_a_change_made_elsewhere_moves_the_widget_and_its_tick_says_when_it_is_seen(desk, browser):
+    desk.call(desk.control.set, "noise", 0.25)
+    browser.until("document.querySelector('[data-name=noise] input').value == 0.25")
+    browser.until("document.querySelector('[data-name=noise] .tick').classList.contains('waiting')")
+
+    desk.call(desk.control.publish, applied={"revision": 1, "frame": 96})
+    browser.until("document.querySelector('[data-name=noise] .tick').title.includes('96')")
+
+
+def test_actions_are_buttons_and_their_failures_are_read(desk, browser):
+    browser.click("[data-action=reset]")
+    desk.until(lambda: ("reset",) in desk.performed)
+
+    browser.click("[data-action=input] input")
+    browser.see("document.querySelector('[data-action=input] input').select()")
+    browser.type("broken")
+    browser.press("Enter")
+    browser.until("document.querySelector('#toasts').textContent.includes('take another')")
+    browser.complaints.clear()  # Chromium itself logs every 422
+
+
+def test_pictures_move(browser, rings):
+    shade = "document.querySelector('#{} canvas').getContext('2d').getImageData(20, 20, 1, 1).data[0]"
+    stop = threading.Event()
+    level = {"in": 40, "out": 200}
+
+    def play():
+        while not stop.wait(0.03):
+            for end, ring in rings.items():
+                ring.write_rgba(np.full((48, 64, 4), level[end], np.uint8), time.monotonic(), 0)
+
+    player = threading.Thread(target=play)
+    player.start()
+    try:
+        for level["in"], level["out"] in ((40, 200), (120, 80)):
+            for end in rings:
+                browser.until(f"Math.abs({shade.format(end)} - {level[end]}) < 5")
+    finally:
+        stop.set()
+        player.join()
+
+
+def test_it_says_that_the_bridge_is_gone_and_comes_back_with_it(desk, browser, web, ring_names):
+    port = web.port
+    desk.wait(web.stop())
+    browser.until("document.body.dataset.state == 'lost'")
+
+    desk.start(WebSurface(desk.control, *ring_names, port=port))
+    browser.until("document.body.dataset.state == 'streaming'")
+    browser.complaints.clear()  # Chromium itself logs refused connections

@@ -1,0 +1,234 @@
+"""Whole runs, in processes of their own, watched only through what people have: pictures, OSC, HTTP, signals."""
+
+import os
+import signal
+import socket
+import sys
+import time
+
+import pytest
+
+from tests.bridge.running import FPS, LIGHT, Running, alive, until
+
+DARK = 255 - LIGHT  # what the engine makes of it
+pytestmark = [pytest.mark.process, pytest.mark.skipif(sys.platform == "win32", reason="asks with POSIX signals")]
+
+
+@pytest.fixture
+def start():
+    runs = []
+
+    def start(*options, **more):
+        runs.append(Running(*options, **more))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.close()
+
+
+def test_pictures_go_through_the_engine_and_the_status_says_how(start):
+    run = start("--prompt", "negative").watch()
+    run.shows(DARK)
+    run.state("streaming")
+    time.sleep(1.5)
+    status = run.status()
+
+    assert status["engine"] | {"pid": 0} == {
+        "pid": 0, "restarts": 0, "stage": "streaming", "device": "paper", "preset": "tiny",
+    }  # fmt: skip
+    assert status["params"]["prompt"] == "negative"
+    assert status["fps_out"] == pytest.approx(FPS, rel=0.3)
+    assert status["stages_ms"]
+    assert 0 < status["latency_ms"]["p50"] < 1000
+    assert {output["name"] for output in status["outputs"]} >= {run.out, "web"}
+
+
+def test_a_prompt_over_osc_reaches_the_engine_and_the_frame_is_named(start):
+    run = start().watch()
+    run.state("streaming")
+    run.say("/prompt", "pencil sketch")
+    revision = until(lambda: (s := run.status())["params"]["prompt"] == "pencil sketch" and s["revision"])
+    applied = until(lambda: (a := run.status()["applied"])["revision"] == revision and a)
+
+    assert applied["frame"] > 0
+
+
+def test_killing_the_engine_leaves_no_hole_and_the_same_controls_come_back(start):
+    run = start("--prompt", "negative", "--steps", "3").watch()
+    for kills in range(1, 4):
+        run.state("streaming")
+        before, moment = run.status(), time.monotonic()
+        os.kill(before["engine"]["pid"], signal.SIGKILL)
+        run.state("degraded", "failover")
+        after = run.state("streaming")
+
+        assert after["engine"]["restarts"] == kills
+        assert after["engine"]["pid"] != before["engine"]["pid"]
+        assert after["params"] == before["params"]
+        assert run.viewer.gap(moment) < 5 / FPS, "the outputs went on"
+    run.end()
+    assert run.left_over() == []
+
+
+def test_without_an_engine_the_picture_is_held_and_then_the_input_is_shown(start):
+    run = start().watch()
+    run.state("streaming")
+    run.shows(DARK)
+    for _ in range(4):  # the waits between starts add up to more than a second
+        os.kill(until(lambda: run.status()["engine"]["pid"]), signal.SIGKILL)
+        time.sleep(0.1)
+    run.shows(LIGHT)
+    run.state("failover")
+
+    run.shows(DARK)
+    run.state("streaming")
+
+
+def test_a_hung_engine_is_replaced_and_what_the_bridge_controls_works_meanwhile(start):
+    run = start().watch()
+    run.state("streaming")
+    run.shows(DARK)
+    os.kill(run.status()["engine"]["pid"], signal.SIGSTOP)
+    run.shows(LIGHT, within=4.0)
+    run.say("/panic", True)
+    until(lambda: run.viewer.grey not in (LIGHT, DARK), within=2.0)
+    run.say("/panic", False)
+
+    status = run.state("streaming", within=20)
+    assert status["engine"]["restarts"] == 1
+    run.shows(DARK)
+
+
+def test_an_engine_that_cannot_work_is_said_and_the_input_goes_on(start, tmp_path):
+    broken = tmp_path / "broken.toml"
+    broken.write_text('extends = "tiny"\n[controls]\nprompt = "weights"\n')
+    run = start(preset=str(broken)).watch()
+    status = run.state("error")
+    run.shows(LIGHT)
+
+    assert status["engine"]["restarts"] == 0
+    run.close()
+    assert "cut short" in run.said[0] + run.said[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_it_ends_in_two_seconds_with_nothing_left(start, number):
+    run = start().watch()
+    run.state("streaming")
+    children = run.children()
+
+    assert run.end(number) < 2.0
+    assert run.process.returncode == 0
+    assert run.left_over() == []
+    until(lambda: not alive(children), within=2.0)
+
+
+def test_killed_itself_it_leaves_no_process_and_no_memory(start):
+    run = start().watch()
+    run.state("streaming")
+    children = run.children()
+    run.end(signal.SIGKILL)
+
+    until(lambda: not alive(children), within=5.0)
+    until(lambda: run.left_over() == [], within=5.0)
+
+
+def test_it_ends_by_itself_after_its_duration(start):
+    run = start("--duration", "1.5")
+
+    assert run.process.wait(timeout=15) == 0
+    assert run.left_over() == []
+
+
+def test_a_second_run_does_not_take_the_output_of_the_first(start):
+    first = start().watch()
+    first.state("streaming")
+    second = start("--ring", first.out)
+
+    assert second.process.wait(timeout=15) == 2
+    assert f"ring {first.out} belongs to process {first.process.pid}" in second.process.stderr.read()
+    assert first.status()["state"] == "streaming"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--in", "nowhere.mp4"], "nowhere.mp4"),
+        (["--in", "ring:lc-test-nowhere"], "no ring named lc-test-nowhere"),
+        (["--in", "camera:77"], "camera"),
+        (["--out", "spoon:me"], "spoon"),
+        (["--preset", "tinny"], "tinny"),
+        (["--size", "321x192"], "multiples of 16"),
+        (["--ring", "a/b"], "cannot name a ring"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_started_is_said_in_one_sentence_and_nothing_is_left(start, options, says):
+    run = start(*options)
+    said, errors = run.process.communicate(timeout=30)
+
+    assert run.process.returncode == 2
+    assert says in errors
+    assert "Traceback" not in errors + said
+    assert run.left_over() == []
+
+
+def test_a_port_in_use_is_said_before_anything_is_left(start):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        run = start("--web-port", str(taken.getsockname()[1]))
+        _, errors = run.process.communicate(timeout=30)
+
+    assert run.process.returncode == 2
+    assert "in use" in errors
+    assert run.left_over() == []
+
+
+def test_the_input_can_be_changed_and_a_wrong_one_changes_nothing(start):
+    run = start().watch()
+    run.shows(DARK)
+    run.say("/input", "testcard")
+    until(lambda: run.status()["input"] == "testcard")
+    until(lambda: run.viewer.grey != DARK)
+    run.say("/input", "nowhere.mp4")
+    time.sleep(1.0)
+    until(lambda: run.status()["input"] == "testcard")
+    run.say("/input", f"ring:{run.camera.ring.name}")
+    run.shows(DARK)
+
+
+def test_a_recording_is_started_and_finished_by_word(start, tmp_path):
+    run = start(folder=tmp_path)
+    run.state("streaming")
+    run.say("/record", True)
+    until(lambda: "record" in {output["name"] for output in run.status()["outputs"]})
+    time.sleep(1.0)
+    run.say("/record", False)
+    (film,) = until(lambda: list(tmp_path.glob("latentcast-*.mp4")))
+
+    assert film.stat().st_size > 0
+    until(lambda: "record" not in {output["name"] for output in run.status()["outputs"]})
+
+
+def test_another_preset_is_another_engine_and_a_wrong_one_changes_nothing(start):
+    run = start("--prompt", "negative").watch()
+    first = run.state("streaming")["engine"]["pid"]
+    run.say("/preset", "tinny")
+    time.sleep(0.5)
+    assert run.status()["engine"]["pid"] == first
+
+    run.say("/preset", "tiny")
+    until(lambda: run.status()["engine"]["pid"] not in (first, None))
+    assert run.state("streaming")["params"]["prompt"] == "negative", "people's controls stay"
+    run.shows(DARK)
+
+
+def test_an_output_is_switched_off_and_finished_while_the_rest_goes_on(start, tmp_path):
+    run = start("--out", f"recorder:{tmp_path / 'show.mp4'}").watch()
+    run.state("streaming")
+    assert "recorder" in {output["name"] for output in run.status()["outputs"]}
+    run.say("/output/recorder", False)
+    until((tmp_path / "show.mp4").is_file)
+
+    run.say("/output/nothing", True)
+    assert run.state("streaming")

@@ -1,0 +1,208 @@
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import bridge
+from bridge.cli import main
+from bridge.config import RunOptions
+from engine.params import CONTROLS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def no_file_of_this_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("APPDATA", str(tmp_path))
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The options of every run, without running: what a run does is its own tests' business."""
+    runs = []
+    app = ModuleType("bridge.app")
+    app.run = lambda options: runs.append(options) or 0
+    monkeypatch.setitem(sys.modules, "bridge.app", app)
+    monkeypatch.setattr(bridge, "app", app, raising=False)
+    return runs
+
+
+@pytest.fixture
+def instance():
+    """Something that answers HTTP with what it is told to, and writes down what it was asked."""
+    asked = []
+
+    class Answer(BaseHTTPRequestHandler):
+        status, body = 200, b"{}"
+
+        def do_GET(self):
+            length = int(self.headers.get("content-length", 0))
+            asked.append((self.command, self.path, self.rfile.read(length)))
+            self.send_response(self.status)
+            self.end_headers()
+            self.wfile.write(self.body)
+
+        do_POST = do_GET
+
+        def log_message(self, *arguments):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    server.asked, server.answer = asked, Answer
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def port(server):
+    return ["--web-port", str(server.server_port)]
+
+
+def test_a_run_without_options_is_a_run_with_the_defaults(started):
+    assert main(["run"]) == 0
+    assert started == [RunOptions(browser=False)]  # no terminal here, so no browser
+
+
+def test_every_option_arrives(started):
+    command = "run --in camera:1 --out recorder:a.mp4 --out ring:b --preset tiny --size 640x384 --fps 24 --duration 5 "
+    command += "--osc-port 1 --feedback-port 2 --web-port 3 --host 0.0.0.0 --root /stage --ring r --no-browser "
+    command += "--prompt neon --steps 3 --noise 0.5 --carry --no-freeze"
+
+    main(command.split())
+
+    assert started == [
+        RunOptions(
+            input="camera:1",
+            outputs=("recorder:a.mp4", "ring:b"),
+            size=(640, 384),
+            fps=24.0,
+            duration=5.0,
+            browser=False,
+            host="0.0.0.0",
+            osc_port=1,
+            feedback_port=2,
+            web_port=3,
+            root="/stage",
+            ring="r",
+            controls={"prompt": "neon", "steps": 3, "noise": 0.5, "carry": True, "freeze": False},
+        )
+    ]
+
+
+def test_the_command_line_wins_over_the_file(started, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('input = "clip"\nosc_port = 9000\n[controls]\nsteps = 4\nseed = 1', encoding="utf-8")
+
+    main(["run", "--config", str(file), "--osc-port", "9001", "--steps", "1"])
+
+    assert (started[0].input, started[0].osc_port) == ("clip", 9001)
+    assert started[0].controls == {"steps": 1, "seed": 1}
+
+
+def test_every_live_control_is_an_option_of_run(capsys):
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+
+    help = capsys.readouterr().out
+    assert all(f"--{row.name}" in help for row in CONTROLS)
+
+
+@pytest.mark.parametrize(
+    "command, words",
+    [
+        ("", ["COMMAND", "--help"]),
+        ("frobnicate", ["frobnicate", "--help"]),
+        ("run --frobnicate", ["--frobnicate", "--help"]),
+        ("run --in", ["--in", "run --help"]),
+        ("run --size 333x190", ["333x190", "336x192"]),
+        ("run --size big", ["size", "320x192"]),
+        ("run --preset nope", ["nope", "known: tiny"]),
+        ("run --steps 9", ["steps", "1 to 4"]),
+        ("run --steps two", ["steps", "two"]),
+        ("run --noise nan", ["noise", "nan"]),
+        ("run --osc-port 99999", ["osc-port", "65535"]),
+        ("run --duration -1", ["duration", "above 0"]),
+        ("run --config nowhere.toml", ["nowhere.toml", "configs/bridge.toml"]),
+        ("render nowhere.mp4 out.mp4", ["nowhere.mp4"]),
+        ("render pyproject.toml ./pyproject.toml", ["overwrite"]),
+        ("preset nope", ["nope", "known: tiny"]),
+        ("status --web-port 1", ["not running", "latentcast run"]),
+        ("preset tiny --web-port 1", ["not running", "latentcast run"]),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_a_next_step(started, capsys, monkeypatch, command, words):
+    monkeypatch.chdir(ROOT)
+
+    assert main(command.split()) == 2
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 2
+    assert all(word in said.err for word in words), said.err
+    assert started == []
+
+
+def test_status_is_what_the_instance_answers(instance, capsys):
+    instance.answer.body = json.dumps({"state": "streaming"}).encode()
+
+    assert main(["status", "--json", *port(instance)]) == 0
+    assert json.loads(capsys.readouterr().out) == {"state": "streaming"}
+
+
+def test_a_preset_is_asked_for_by_name(instance):
+    assert main(["preset", "tiny", *port(instance)]) == 0
+    assert instance.asked == [("POST", "/api/actions/preset", b'{"arguments": ["tiny"]}')]
+
+
+def test_a_refusal_is_passed_on_in_the_instances_words(instance, capsys):
+    instance.answer.status = 422
+    instance.answer.body = json.dumps({"error": "no room for it", "hint": "take a smaller one"}).encode()
+
+    assert main(["preset", "tiny", *port(instance)]) == 2
+    assert "no room for it\n  take a smaller one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("status, body", [(200, b"<html>"), (404, b"<html>"), (422, b"[]"), (500, b'{"error": 1}')])
+def test_another_program_at_the_port_is_told_apart(instance, capsys, status, body):
+    instance.answer.status, instance.answer.body = status, body
+
+    assert main(["status", *port(instance)]) == 2
+    assert "not latentcast" in capsys.readouterr().err
+
+
+def test_the_presets_are_listed_whether_or_not_one_runs(instance, capsys):
+    assert main(["preset", "--web-port", "1"]) == 0
+    assert "running" not in capsys.readouterr().out
+
+    instance.answer.body = json.dumps({"engine": {"preset": "tiny"}}).encode()
+    main(["preset", *port(instance)])
+    assert "running" in capsys.readouterr().out
+
+
+def test_the_controls_are_printed_for_people_and_for_programs(capsys):
+    main(["controls"])
+    table = capsys.readouterr().out
+    main(["controls", "--json"])
+    rows = json.loads(capsys.readouterr().out)
+
+    assert [row["name"] for row in rows] == [row.name for row in CONTROLS]
+    assert all(row.name in table for row in CONTROLS)
+
+
+@pytest.mark.process
+def test_it_runs_as_a_program_and_minds_a_closed_pipe():
+    command = f"{sys.executable} -m bridge.cli controls --json | head -c 1"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, timeout=60, env=os.environ)
+
+    assert done.stdout == b"["
+    assert done.stderr == b""

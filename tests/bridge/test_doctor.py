@@ -1,0 +1,84 @@
+import json
+import socket
+
+import pytest
+
+from bridge import doctor
+from bridge.cli import main
+from bridge.config import RunOptions
+
+
+@pytest.fixture
+def options(free_ports):
+    osc, web = free_ports
+    return RunOptions(osc_port=osc, web_port=web)
+
+
+@pytest.fixture
+def free_ports():
+    ports = []
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+    return ports
+
+
+def found(checks, name):
+    (check,) = [check for check in checks if check.name == name]
+    return check
+
+
+@pytest.mark.process
+def test_it_looks_at_everything_a_run_needs_and_says_what_to_do(options):
+    checks = list(doctor.examine(options))
+
+    names = [check.name for check in checks]
+    assert names == ["python", "torch", "model", "cameras", "codecs", "osc port", "web port", "shared memory"]
+    assert all(check.fix for check in checks if check.level != "ok")
+    assert all("\n" not in check.fix for check in checks)
+
+
+def test_a_taken_port_is_a_failure_that_names_the_option(options):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind((options.host, options.osc_port))
+        check = found(doctor._ports(options), "osc port")
+
+    assert check.level == "fail"
+    assert "--osc-port" in check.fix
+
+
+def test_a_model_that_does_not_load_is_said_in_one_line(monkeypatch):
+    monkeypatch.setattr(doctor, "ENGINE", "raise RuntimeError('weights are damaged')")
+
+    check = doctor._model("tiny")
+
+    assert check.level == "fail"
+    assert "weights are damaged" in check.found
+    assert doctor._model("nope").found == "there is no preset 'nope'"
+
+
+def test_a_broken_torch_is_a_failure_and_not_a_crash(monkeypatch):
+    monkeypatch.setattr(doctor, "TORCH", "import os; os.abort()")
+    assert doctor._torch().level == "fail"
+
+    monkeypatch.setattr(doctor, "TORCH", "print('hello')")
+    assert doctor._torch().level == "fail"
+
+
+def test_too_little_shared_memory_names_the_way_out():
+    check = doctor._memory(RunOptions(size=(1_000_000, 1_000_000)))
+
+    if check.level == "ok":
+        pytest.skip("shared memory has no folder to measure on this system")
+    assert "--shm-size" in check.fix
+
+
+def test_it_answers_in_json_and_its_exit_code_says_whether_something_failed(monkeypatch, capsys):
+    for level, code in (("ok", 0), ("note", 0), ("fail", 1)):
+        monkeypatch.setattr("bridge.cli.examine", lambda options, level=level: [doctor.Check("x", level, "y", "z")])
+        assert main(["doctor", "--json"]) == code
+        assert json.loads(capsys.readouterr().out) == [{"name": "x", "level": level, "found": "y", "fix": "z"}]
+
+    assert main(["doctor"]) == 1
+    assert "z" in capsys.readouterr().out

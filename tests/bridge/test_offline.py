@@ -1,0 +1,155 @@
+from collections import deque
+from dataclasses import replace
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from bridge.adapters.testcard import read_number
+from bridge.movie import MovieError, open_movie, rate_of
+from bridge.offline import render
+from engine.preset import load_preset
+from tests.bridge.films import make_film, make_unreadable, read_film, sound_packets
+
+TINY = load_preset("tiny")
+
+
+class Negative:
+    """A session that turns colours over, in chunks of 4 like the real one, and is late by one chunk."""
+
+    def __init__(self, preset):
+        self._waiting, self._done = deque(), deque()
+
+    def update(self, params):
+        self.params = params
+
+    def push(self, frame):
+        self._waiting.append(replace(frame, pixels=255 - frame.pixels))
+
+    def step(self):
+        if len(self._waiting) < 4:
+            return []
+        late = list(self._done)
+        self._done = deque(self._waiting.popleft() for _ in range(4))
+        return late
+
+    def flush(self):
+        return [*self._done, *self._waiting]
+
+
+def make(source, target, preset=TINY, open_session=Negative, on_progress=lambda done, total: None):
+    render(source, target, preset, preset.params, on_progress, open_session)
+    return target
+
+
+def rate(path):
+    with open_movie(path) as movie:
+        return rate_of(movie.streams.video[0])
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 17])
+def test_as_many_pictures_come_out_as_went_in_and_in_order(tmp_path, count):
+    out = make(make_film(tmp_path / "in.mp4", count=count), tmp_path / "out.mp4")
+
+    assert [read_number(255 - pixels) for pixels, _ in read_film(out)] == list(range(count))
+
+
+@pytest.mark.parametrize("frames", [Fraction(24), Fraction(30000, 1001), Fraction(50), Fraction(16)])
+@pytest.mark.parametrize("ends", [("in.mp4", "out.mp4"), ("in.mkv", "out.mp4"), ("in.mov", "out.mov")])
+def test_the_rate_is_exactly_the_same(tmp_path, frames, ends):
+    out = make(make_film(tmp_path / ends[0], count=30, rate=frames), tmp_path / ends[1])
+
+    assert rate(out) == frames
+    assert [moment for _, moment in read_film(out)] == pytest.approx([float(n / frames) for n in range(30)])
+
+
+def test_pictures_at_uneven_moments_keep_them(tmp_path):
+    stamps = [0, 40, 100, 110, 300, 301, 900]
+
+    out = make(make_film(tmp_path / "in.mp4", count=7, stamps=stamps), tmp_path / "out.mp4")
+
+    assert [moment for _, moment in read_film(out)] == pytest.approx([stamp / 1000 for stamp in stamps], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("sound", "ends"), [("aac", ("in.mp4", "out.mp4")), ("aac", ("in.mkv", "out.mov")), ("flac", ("in.mkv", "out.mkv"))]
+)
+def test_sound_is_copied_bit_for_bit_where_the_new_file_can_hold_it(tmp_path, sound, ends):
+    source = make_film(tmp_path / ends[0], count=50, sound=sound)
+
+    out = make(source, tmp_path / ends[1])
+
+    assert sound_packets(out) == sound_packets(source)
+    assert len(read_film(out)) == 50
+
+
+def test_sound_that_an_mp4_cannot_hold_is_encoded_anew(tmp_path):
+    out = make(make_film(tmp_path / "in.mkv", count=50, sound="pcm_s16le"), tmp_path / "out.mp4")
+
+    with av.open(str(out)) as film:
+        (stream,) = film.streams.audio
+        heard = np.concatenate([sound.to_ndarray()[0] for sound in film.decode(stream)])
+    assert stream.codec_context.name == "aac"
+    assert len(heard) / 48000 == pytest.approx(2.0, abs=0.1)
+    assert np.abs(heard).max() > 0.1
+
+
+def test_pictures_have_the_size_of_the_preset(tmp_path):
+    out = make(make_film(tmp_path / "in.mp4"), tmp_path / "out.mp4", TINY.resized(96, 64))
+
+    assert read_film(out)[0][0].shape == (64, 96, 3)
+
+
+def test_the_same_film_twice_is_the_same_file(tmp_path):
+    source = make_film(tmp_path / "in.mp4", count=10)
+
+    first, second = make(source, tmp_path / "1.mp4"), make(source, tmp_path / "2.mp4")
+
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_progress_is_told_up_to_the_last_picture(tmp_path):
+    told = []
+
+    make(make_film(tmp_path / "in.mp4", count=11), tmp_path / "out.mp4", on_progress=lambda *news: told.append(news))
+
+    assert told[0][1] == 11
+    assert told[-1] == (11, 11)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+
+def test_what_goes_wrong_half_way_leaves_nothing_and_spares_what_was_there(tmp_path):
+    source = make_film(tmp_path / "in.mp4", count=30)
+    (tmp_path / "out.mp4").write_text("precious")
+
+    def interrupt(done, total):
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(source, tmp_path / "out.mp4", on_progress=interrupt)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+    assert (tmp_path / "out.mp4").read_text() == "precious"
+
+
+def test_what_was_there_is_replaced_when_the_new_film_is_whole(tmp_path):
+    (tmp_path / "out.mp4").write_text("old")
+
+    out = make(make_film(tmp_path / "in.mp4"), tmp_path / "out.mp4")
+
+    assert len(read_film(out)) == 12
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize(("target", "sentence"), [("out.gif", "no name for a video"), ("none/out.mp4", "no folder")])
+def test_a_target_that_cannot_be_is_refused_before_the_work_begins(tmp_path, target, sentence):
+    with pytest.raises(MovieError, match=sentence):
+        make(make_film(tmp_path / "in.mp4"), tmp_path / target, open_session=None)
+
+
+def test_a_film_without_a_picture_is_refused(tmp_path):
+    with pytest.raises(MovieError, match="not one picture"):
+        make(make_unreadable(tmp_path / "in.mkv"), tmp_path / "out.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]

@@ -1,0 +1,151 @@
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bridge.metrics import Meter
+from bridge.playout import Playout
+from bridge.ring import RingReader, RingWriter
+from engine.frame import Frame
+from engine.params import Params
+from tests.bridge.children import child, ring_name
+from tests.bridge.films import numbered
+
+FPS = 50
+
+
+class Stage:
+    """Rings, a camera that films, and a playout; what came out, with the moment it did."""
+
+    def __init__(self):
+        self.names = [ring_name() for _ in range(3)]
+        self.rings = [RingWriter.create(name, 160, 96) for name in self.names]
+        self.params, self.meter = Params(), Meter()
+        self.playout = Playout(*self.names, lambda: self.params, self.meter)
+        self.seen = []
+        self.filming = True
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=work) for work in (self._film, self._look)]
+
+    def __enter__(self):
+        self.playout.start()
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+        self.playout.stop()
+        for ring in self.rings:
+            ring.close()
+
+    def wet(self, index, captured):
+        self.rings[1].write(Frame(255 - numbered(index), captured, index))
+
+    def wait(self, seconds):
+        self.seen.clear()
+        time.sleep(seconds)
+        return list(self.seen)
+
+    def _film(self):
+        start, index = time.monotonic(), 0
+        while not self._over.wait(max(0.0, start + index / FPS - time.monotonic())):
+            if self.filming:
+                self.rings[0].write(Frame(numbered(index), start + index / FPS, index))
+            index += 1
+
+    def _look(self):
+        with RingReader(self.names[2]) as reader:
+            while not self._over.is_set():
+                if (frame := reader.next(timeout=0.1)) is not None:
+                    self.seen.append((time.monotonic(), frame))
+
+
+@pytest.fixture
+def stage():
+    with Stage() as stage:
+        time.sleep(0.5)
+        yield stage
+
+
+def test_pictures_leave_at_the_rate_of_the_camera(stage):
+    seen = stage.wait(2.0)
+
+    gaps = np.diff([moment for moment, _ in seen])
+    assert np.median(gaps) == pytest.approx(1 / FPS, abs=0.002)
+    assert len(seen) == pytest.approx(2 * FPS, abs=6)
+
+
+def test_without_an_engine_the_camera_is_on_bit_for_bit(stage):
+    _, frame = stage.wait(0.3)[-1]
+
+    assert np.array_equal(frame.pixels, numbered(frame.index))
+    assert stage.playout.dry
+
+
+def test_the_controls_of_the_bridge_need_no_engine(stage):
+    stage.params = replace(stage.params, panic=True)
+    _, slate = stage.wait(0.3)[-1]
+    assert slate.pixels[0, 0].tolist() != [255, 0, 0]  # the card's red corner
+
+    stage.params = replace(stage.params, panic=False, freeze=True)
+    time.sleep(0.1)
+    assert len({frame.index for _, frame in stage.wait(0.3)}) == 1
+
+    stage.params = replace(stage.params, freeze=False)
+    assert len({frame.index for _, frame in stage.wait(0.3)}) > 5
+
+
+def test_when_the_camera_ends_pictures_still_leave(stage):
+    stage.filming = False
+
+    seen = stage.wait(4.0)
+
+    gaps = np.diff([moment for moment, _ in seen])
+    assert len(seen) > 3.5 * FPS
+    assert np.percentile(gaps, 99) < 2 / FPS
+    assert seen[-1][1].pixels[0, 0].tolist() != [255, 0, 0]
+
+
+def test_the_meter_knows_rates_and_ages(stage):
+    time.sleep(1.0)
+    fields = stage.meter.fields()
+
+    assert fields["fps_in"] == pytest.approx(FPS, rel=0.15)
+    assert fields["fps_out"] == pytest.approx(FPS, rel=0.15)
+    assert fields["latency_ms"]["p50"] < 2000 / FPS
+
+
+@pytest.mark.process
+def test_a_killed_engine_leaves_no_gap_and_no_dark_picture(stage):
+    preset = ("--preset", "tiny", "--size", "160x96")
+    command = ("tests.bench.identity_engine", "4", *preset, "--inbox", stage.names[0], "--outbox", stage.names[1])
+    with child(*command) as engine:
+        while engine.hear().get("stage") != "streaming":
+            pass
+        time.sleep(1.0)
+        assert not stage.playout.dry
+        stage.seen.clear()
+        engine.process.kill()
+        time.sleep(2.5)
+        seen = list(stage.seen)
+
+    gaps = np.diff([moment for moment, _ in seen])
+    assert np.percentile(gaps, 99) < 2 / FPS
+    assert min(frame.pixels.max() for _, frame in seen) > 50
+    assert stage.playout.dry
+    ages = [moment - frame.time for moment, frame in seen]
+    assert max(ages) > 0.8, "it held the last picture"
+    assert ages[-1] < 0.2, "it went over to the camera"
+
+
+def test_it_stops_twice():
+    stage = Stage()
+    stage.playout.stop()
+    with stage:
+        pass
+    stage.playout.stop()

@@ -1,0 +1,332 @@
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge import segment
+from bridge.errors import RingError
+from bridge.ring import RingReader, RingWriter, ring_names
+from engine.frame import Frame
+
+
+def picture(value, width=16, height=8):
+    return np.full((height, width, 3), value % 256, np.uint8)
+
+
+def frame(index, **size):
+    return Frame(picture(index, **size), time=index / 10, index=index)
+
+
+@pytest.fixture
+def name():
+    return f"lc-test-ring-{os.getpid()}"
+
+
+@pytest.fixture
+def writer(name):
+    with RingWriter.create(name, 16, 8, slots=4) as writer:
+        yield writer
+
+
+@pytest.fixture
+def reader(writer):
+    with RingReader(writer.name) as reader:
+        yield reader
+
+
+def test_a_frame_arrives_as_it_was_sent(writer, reader):
+    sent = Frame(np.random.default_rng(0).integers(0, 256, (8, 16, 3), np.uint8), time=12.5, index=7)
+    writer.write(sent)
+
+    got = reader.next()
+
+    assert (got.time, got.index) == (12.5, 7)
+    np.testing.assert_array_equal(got.pixels, sent.pixels)
+    assert got.pixels.flags.owndata, "the writer may come round, and the picture stays"
+
+
+def test_transparency_survives_where_it_is_asked_for(writer, reader):
+    sent = np.random.default_rng(0).integers(0, 256, (8, 16, 4), np.uint8)
+    writer.write_rgba(sent, time=1.0, index=2)
+    got = np.empty_like(sent)
+
+    assert reader.read_rgba_into(got) == (1.0, 2)
+    np.testing.assert_array_equal(got, sent)
+    assert reader.read_rgba_into(got) is None, "each picture is read once"
+
+
+def test_frames_from_the_camera_are_opaque(writer, reader):
+    writer.write(frame(5))
+    got = np.empty((8, 16, 4), np.uint8)
+    reader.read_rgba_into(got)
+
+    assert (got[..., 3] == 255).all()
+
+
+def test_a_reader_begins_with_the_newest_picture_there_is(writer):
+    for index in range(3):
+        writer.write(frame(index))
+    with RingReader(writer.name) as reader:
+        assert reader.next().index == 2
+        assert reader.next() is None
+
+
+def test_pictures_come_in_order_and_each_once(writer, reader):
+    for index in range(3):
+        writer.write(frame(index))
+
+    assert [reader.next().index for _ in range(3)] == [0, 1, 2]
+    assert reader.next() is None
+    assert reader.missed == 0
+
+
+def test_a_slow_reader_misses_the_oldest_and_knows_how_many(writer, reader):
+    for index in range(10):
+        writer.write(frame(index))
+
+    assert [reader.next().index for _ in range(3)] == [7, 8, 9]
+    assert reader.missed == 7
+
+
+def test_who_wants_the_newest_gets_it_at_once(writer, reader):
+    for index in range(10):
+        writer.write(frame(index))
+
+    assert reader.latest().index == 9
+    assert reader.latest() is None
+    assert reader.missed == 0, "skipped on purpose is not missed"
+
+
+def test_waiting_ends_with_the_timeout(reader):
+    began = time.monotonic()
+
+    assert reader.next(timeout=0.05) is None
+    assert 0.05 <= time.monotonic() - began < 1
+
+
+def test_a_picture_overwritten_while_it_is_copied_is_never_shown(writer, reader, monkeypatch):
+    writer.write(frame(0))
+    locate, overtaken = reader._locate, []
+
+    def overtake():
+        if not overtaken:
+            overtaken.extend(range(1, 6))
+            for index in overtaken:
+                writer.write(frame(index))
+        return locate()
+
+    monkeypatch.setattr(reader, "_locate", overtake)
+
+    assert reader.next().index == 4
+    assert reader.missed == 4
+
+
+def test_a_writer_that_died_inside_a_picture_leaves_no_trace(writer, reader):
+    with RingWriter.attach(writer.name) as engine:
+        engine.write(frame(0))
+        engine._begin(9.0, 9)
+    assert reader.latest().index == 0
+    assert reader.latest() is None
+
+    with RingWriter.attach(writer.name) as engine:
+        engine.write(frame(1))
+    assert reader.latest().index == 1
+
+
+@pytest.mark.parametrize("size", [(8, 16), (17, 8), (16, 9)])
+def test_another_size_is_refused_by_name(writer, size):
+    width, height = size
+    with pytest.raises(ValueError, match=rf"16x8, not {width}x{height}"):
+        writer.write(frame(0, width=width, height=height))
+
+
+def test_an_owner_that_lives_is_not_robbed(writer):
+    with pytest.raises(RingError, match=f"belongs to process {os.getpid()}") as error:
+        RingWriter.create(writer.name, 16, 8)
+
+    assert error.value.hint
+    assert not writer.orphaned
+
+
+def test_a_ring_can_be_made_again_after_it_was_closed(name):
+    for size in (16, 32):
+        with RingWriter.create(name, size, size) as writer:
+            assert writer.width == size
+    assert name not in ring_names()
+
+
+def test_readers_learn_that_the_owner_left(name):
+    writer = RingWriter.create(name, 16, 8)
+    writer.write(frame(0))
+    with RingReader(name) as reader:
+        assert not reader.orphaned
+        writer.close()
+        assert reader.orphaned
+        assert reader.latest().index == 0, "what was there may still be read"
+
+
+def test_closing_twice_is_fine(writer, reader):
+    for ring in (reader, reader, writer, writer):
+        ring.close()
+
+
+def test_a_ring_that_is_not_there_says_so_in_one_sentence():
+    with pytest.raises(RingError, match="no ring named lc-test-nowhere") as error:
+        RingReader("lc-test-nowhere")
+
+    assert "latentcast run" in error.value.hint
+
+
+@pytest.mark.parametrize("bad", ["", "a/b", "x" * 31, "ä", "a b"])
+def test_a_name_that_some_system_refuses_is_refused_everywhere(bad):
+    with pytest.raises(RingError, match="cannot name a ring"):
+        RingWriter.create(bad, 16, 8)
+
+
+def test_a_ring_of_another_version_is_refused(writer):
+    writer._bytes[8] = 9
+    with pytest.raises(RingError, match="speaks version 9"):
+        RingReader(writer.name)
+
+
+def test_the_memory_of_another_program_is_neither_read_nor_taken(name):
+    memory = segment.create(name, 4096)
+    try:
+        with pytest.raises(RingError, match="not a ring"):
+            RingReader(name)
+        with pytest.raises(RingError, match="another program"):
+            RingWriter.create(name, 16, 8)
+    finally:
+        memory.close()
+        memory.unlink()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says beforehand that memory is short")
+def test_a_ring_larger_than_the_machine_is_refused_and_leaves_nothing(name):
+    with pytest.raises(RingError, match="no room for"):
+        RingWriter.create(name, 2**16, 2**15, slots=4000)
+    assert name not in [path.name for path in segment.FOLDER.iterdir()]
+
+
+def test_rings_are_found_by_name(writer):
+    if segment.FOLDER.is_dir():
+        assert writer.name in ring_names()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from(["write", "next", "latest"]), max_size=60), st.integers(3, 6))
+def test_whatever_the_order_pictures_only_move_forward(moves, slots):
+    seen, written = [], 0
+    with ExitStack() as stack:
+        writer = stack.enter_context(RingWriter.create(f"lc-test-hyp-{os.getpid()}", 4, 2, slots))
+        reader = stack.enter_context(RingReader(writer.name))
+        for move in moves:
+            if move == "write":
+                writer.write(frame(written, width=4, height=2))
+                written += 1
+            elif (got := getattr(reader, move)()) is not None:
+                assert (got.pixels == got.index % 256).all()
+                seen.append(got.index)
+    assert seen == sorted(set(seen))
+    assert not seen or seen[-1] < written
+
+
+# ---- real processes
+
+
+def flood(name, seconds):
+    """Write pictures of one colour each, as fast as one can."""
+    with RingWriter.attach(name) as writer:
+        end, index, pixels = time.monotonic() + seconds, 0, np.empty((120, 160, 4), np.uint8)
+        while time.monotonic() < end:
+            pixels[:] = index % 256
+            writer.write_rgba(pixels, time=float(index), index=index)
+            index += 1
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("slots", [3, 16])
+def test_no_reader_ever_sees_a_torn_picture(name, slots):
+    with RingWriter.create(name, 160, 120, slots), RingReader(name) as newest, RingReader(name) as ordered:
+        writer = multiprocessing.get_context("spawn").Process(target=flood, args=(name, 1.5))
+        writer.start()
+        pixels, seen = np.empty((120, 160, 4), np.uint8), 0
+        while writer.is_alive():
+            if (stamp := newest.read_rgba_into(pixels)) is not None:
+                assert stamp[0] == stamp[1]
+                assert (pixels == stamp[1] % 256).all()
+                seen += 1
+            if (got := ordered.next()) is not None:
+                assert got.time == got.index
+                assert (got.pixels == got.index % 256).all()
+        writer.join()
+    assert writer.exitcode == 0
+    assert seen > 50
+
+
+OWNER = """
+import os, signal, sys
+from bridge.ring import RingWriter
+ring = RingWriter.create({name!r}, 16, 8)
+print("ready", flush=True)
+sys.stdin.read()
+os.kill(os.getpid(), signal.SIGKILL) if {killed} else sys.exit()
+"""
+
+
+def owner(name, killed):
+    code = OWNER.format(name=name, killed=killed)
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1, stderr=-1, text=True)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def gone(name, within=5.0):
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if name not in ring_names():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("killed", [False, True], ids=["by itself", "by kill -9"])
+def test_a_ring_goes_with_its_owner_however_it_ends(name, killed):
+    process = owner(name, killed)
+    with RingReader(name) as reader:
+        process.communicate("")
+        assert reader.orphaned
+        assert gone(name)
+
+
+@pytest.mark.process
+def test_a_reader_that_ends_leaves_the_ring_alone(writer):
+    code = f"from bridge.ring import RingReader; RingReader({writer.name!r}).next()"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert writer.name in ring_names()
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform == "win32", reason="there the system itself forgets the memory")
+def test_the_ring_of_a_dead_owner_is_taken_over(name):
+    process = owner(name, killed=True)
+    with RingReader(name) as reader:
+        stale = bytes(reader._bytes)
+        process.communicate("")
+        assert gone(name)
+    memory = segment.create(name, len(stale))  # as if even the clean-up after the owner had been killed
+    memory.buf[:] = stale
+    memory.close()
+
+    with RingWriter.create(name, 32, 32) as writer:
+        assert writer.width == 32

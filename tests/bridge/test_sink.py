@@ -1,0 +1,102 @@
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from bridge.adapters.testcard import read_number
+from bridge.ring import RingReader, RingWriter
+from engine.frame import Frame
+from tests.bridge.children import child, ring_name
+from tests.bridge.films import numbered, read_film
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def ring():
+    with RingWriter.create(ring_name(), 160, 96) as ring:
+        yield ring
+
+
+def play(ring, count, gap=0.01, picture=numbered):
+    for index in range(count):
+        ring.write(Frame(picture(index), time.monotonic(), index))
+        time.sleep(gap)
+
+
+def noise(index):
+    return np.random.default_rng(index).integers(0, 256, (96, 160, 3), np.uint8)
+
+
+def test_a_recording_is_finished_when_the_bridge_goes(ring, tmp_path):
+    with child("bridge.sink", f"recorder:{tmp_path / 'show.mp4'}", "--ring", ring.name, "--fps", 50) as sink:
+        assert sink.hear()["stage"] == "streaming"
+        play(ring, 40)
+        began = time.monotonic()
+
+        assert sink.end() == 0
+        assert time.monotonic() - began < 1.0
+
+    numbers = [read_number(pixels) for pixels, _ in read_film(tmp_path / "show.mp4")]
+    assert numbers == list(range(numbers[0], 40))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process, it does not ask")
+def test_a_recording_is_finished_when_a_signal_says_so(ring, tmp_path):
+    with child("bridge.sink", f"recorder:{tmp_path / 'show.mp4'}", "--ring", ring.name) as sink:
+        sink.hear()
+        play(ring, 20)
+        sink.process.send_signal(signal.SIGTERM)
+
+        assert sink.process.wait(5) == 0
+    assert read_film(tmp_path / "show.mp4")
+
+
+def test_a_full_disk_is_reported_and_no_half_file_has_the_final_name(ring, tmp_path):
+    resource = pytest.importorskip("resource")
+
+    def small_disk():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+    target = tmp_path / "show.mp4"
+    with child("bridge.sink", f"recorder:{target}", "--ring", ring.name, preexec_fn=small_disk) as sink:
+        sink.hear()
+        play(ring, 60, picture=noise)
+        line = sink.hear()
+
+        assert "show.mp4 cannot be written any further" in line["error"]
+        assert "make room" in line["hint"]
+        assert sink.process.wait(5) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["show.mp4.part"]
+
+
+def test_what_was_recorded_before_a_kill_can_be_played(ring, tmp_path):
+    with child("bridge.sink", f"recorder:{tmp_path / 'show.mp4'}", "--ring", ring.name, "--fps", 20) as sink:
+        sink.hear()
+        play(ring, 100, gap=0.005)
+        time.sleep(0.3)
+        sink.process.kill()
+        sink.process.wait(5)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["show.mp4.part"]
+    assert len(read_film(tmp_path / "show.mp4.part")) >= 60
+
+
+def test_another_program_can_read_what_goes_to_a_ring(ring):
+    theirs = ring_name()
+    with child("bridge.sink", f"ring:{theirs}", "--ring", ring.name) as sink:
+        sink.hear()
+        with RingReader(theirs) as reader:
+            play(ring, 5)
+            frame = reader.next(timeout=2)
+        assert np.array_equal(frame.pixels, numbered(frame.index))
+        assert sink.end() == 0
+
+
+@pytest.mark.parametrize("uri", ["sprout:x", "recorder:", "recorder:/no/such/folder/show.mp4"])
+def test_what_does_not_open_is_said_in_one_line_and_not_tried_again(ring, uri):
+    with child("bridge.sink", uri, "--ring", ring.name) as sink:
+        assert set(sink.hear()) == {"error", "hint"}
+        assert sink.process.wait(5) == 2

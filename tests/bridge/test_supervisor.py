@@ -1,0 +1,309 @@
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+from functools import wraps
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bridge import supervisor
+from bridge.engine_link import EngineLink
+from bridge.ring import RingReader, RingWriter
+from bridge.segment import process_alive
+from bridge.supervisor import Child, module_command
+from engine.frame import Frame
+from engine.params import Params
+
+GREY = np.full((192, 320, 3), 100, np.uint8)
+pytestmark = pytest.mark.process
+
+TALK = """
+import sys
+print("hello", flush=True)
+for line in sys.stdin:
+    print("heard", line.strip(), flush=True)
+"""
+
+
+class Notes:
+    """A listener that writes down what it is told."""
+
+    def __init__(self, deadline=None):
+        self.deadline = deadline
+        self.starts, self.lines, self.ends = 0, [], []
+
+    def started(self):
+        self.starts += 1
+
+    def heard(self, line):
+        self.lines.append(line.strip())
+
+    def ended(self, reason, final):
+        self.ends.append((reason, final))
+
+
+async def until(look, within=10.0):
+    deadline = time.monotonic() + within
+    while not look():
+        assert time.monotonic() < deadline, "it never happened"
+        await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def child(code, deadline=None):
+    notes = Notes(deadline)
+    child = Child("child", [sys.executable, "-c", code], notes)
+    child.start()
+    try:
+        yield child, notes
+    finally:
+        await child.stop()
+
+
+def scene(test):
+    """Run an async test function."""
+
+    @wraps(test)  # which also shows pytest the fixtures it asks for
+    def play(*args, **fixtures):
+        asyncio.run(asyncio.wait_for(test(*args, **fixtures), 40))
+
+    return play
+
+
+@scene
+async def test_lines_go_down_and_come_up():
+    async with child(TALK) as (talker, notes):
+        await until(lambda: notes.lines)
+        assert talker.send("prompt\n")
+        await until(lambda: len(notes.lines) == 2)
+
+    assert notes.lines == ["hello", "heard prompt"]
+
+
+@scene
+async def test_stopping_is_prompt_and_leaves_no_process():
+    async with child(TALK) as (talker, notes):
+        await until(lambda: notes.lines)
+        pid, began = talker.pid, time.monotonic()
+        await talker.stop()
+
+        assert time.monotonic() - began < 1.0
+    assert not process_alive(pid)
+    assert notes.ends == [], "an end that was asked for is no news"
+
+
+@scene
+async def test_a_child_that_will_not_end_is_made_to():
+    async with child("print('hi', flush=True)\nwhile True: pass") as (talker, notes):
+        await until(lambda: notes.lines)
+        pid, began = talker.pid, time.monotonic()
+        await talker.stop()
+
+        assert time.monotonic() - began < 1.5
+    assert not process_alive(pid)
+
+
+@scene
+async def test_a_child_that_dies_is_back_with_growing_patience():
+    async with child("import sys; print('up', flush=True); sys.exit(3)") as (talker, notes):
+        began = time.monotonic()
+        await until(lambda: notes.starts == 3)
+
+        assert time.monotonic() - began > 0.2 + 0.4
+        assert talker.restarts == 2
+    assert notes.ends[0] == ("child ended with code 3", False)
+
+
+@scene
+async def test_a_child_that_fell_over_is_quoted():
+    async with child("import no_such_module") as (_, notes):
+        await until(lambda: notes.ends)
+
+    assert notes.ends[0][0] == "child ended with code 1: ModuleNotFoundError: No module named 'no_such_module'"
+
+
+def test_a_folder_of_the_users_does_not_stand_in_for_ours(tmp_path, monkeypatch):
+    (tmp_path / "bridge").mkdir()
+    (tmp_path / "bridge" / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    monkeypatch.setenv("PYTHONPATH", str(Path(supervisor.__file__).parents[1]))
+    monkeypatch.chdir(tmp_path)
+    ended = subprocess.run(module_command("bridge.worker", "--help"), capture_output=True, text=True, timeout=30)
+
+    assert ended.returncode == 0, ended.stderr
+
+
+@scene
+async def test_a_child_that_gave_up_is_left_alone_until_someone_asks():
+    async with child("import sys; sys.exit(2)") as (talker, notes):
+        await until(lambda: notes.ends)
+        await asyncio.sleep(0.5)
+        assert notes.starts == 1
+        assert notes.ends == [("child ended with code 2", True)]
+
+        talker.restart([sys.executable, "-c", TALK])
+        await until(lambda: notes.lines)
+    assert notes.starts == 2
+
+
+@scene
+async def test_a_restart_that_was_asked_for_is_at_once_and_no_failure():
+    async with child(TALK) as (talker, notes):
+        await until(lambda: notes.lines)
+        first = talker.pid
+        talker.restart()
+        await until(lambda: notes.starts == 2 and len(notes.lines) == 2)
+
+        assert talker.pid != first
+    assert notes.ends == [("", False)]
+
+
+@scene
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGSTOP")
+async def test_a_hung_child_is_killed_and_started_again():
+    async with child(TALK, deadline=0.5) as (talker, notes):
+        await until(lambda: notes.lines)
+        pid = talker.pid
+        os.kill(pid, signal.SIGSTOP)
+        await until(lambda: notes.ends)
+        await until(lambda: notes.starts == 2)
+
+    assert notes.ends[0] == ("child gave no sign of life for 0.5 s", False)
+    assert not process_alive(pid)
+
+
+@scene
+async def test_a_program_that_is_not_there_is_said_and_tried_again():
+    notes = Notes()
+    lost = Child("lost", ["lc-no-such-program"], notes)
+    lost.start()
+    await until(lambda: len(notes.ends) == 2)
+    await lost.stop()
+
+    assert "cannot be started" in notes.ends[0][0]
+
+
+@scene
+async def test_a_line_without_end_does_no_harm():
+    size = 3 * supervisor.LINE_LIMIT
+    async with child(f"print('x' * {size}, flush=True)\n{TALK}") as (_, notes):
+        await until(lambda: "hello" in [line[-5:] for line in notes.lines])
+
+
+@scene
+async def test_what_a_child_logs_reaches_the_log(caplog):
+    caplog.set_level("INFO")
+    async with child("import sys; print('a lens is dirty', file=sys.stderr, flush=True)\n" + TALK) as (_, notes):
+        await until(lambda: notes.lines)
+        await until(lambda: "a lens is dirty" in caplog.text)
+
+
+# ---- the engine
+
+
+class Desk:
+    """A link to an engine of paper, its rings, and what it said."""
+
+    def __init__(self, preset="tiny", module="tests.bridge.inverting_engine"):
+        name = f"lc-test-{os.getpid()}-{time.monotonic_ns() % 10**6}"
+        self.inbox = RingWriter.create(f"{name}-in", 320, 192)
+        self.outbox = RingWriter.create(f"{name}-wet", 320, 192)
+        self.pictures = RingReader(self.outbox.name)
+        self.command = [sys.executable, "-m", module, "--inbox", self.inbox.name, "--outbox", self.outbox.name]
+        self.command += ["--preset", preset]
+        self.reports, self.failures, self.stages = [], [], []
+        self.link = EngineLink(
+            self.command,
+            Params(),
+            self.reports.append,
+            self.failures.append,
+            lambda: self.stages.append(self.link.stage),
+        )
+
+    async def __aenter__(self):
+        self.link.start()
+        return self
+
+    async def __aexit__(self, *error):
+        await self.link.stop()
+        for ring in (self.pictures, self.inbox, self.outbox):
+            ring.close()
+
+    async def streaming(self):
+        await until(lambda: self.link.stage == "streaming", within=20)
+
+    async def report(self, revision):
+        """Feed pictures until a chunk is reported that saw `revision`."""
+        index, deadline = 0, time.monotonic() + 10
+        while not any(report.revision == revision for report in self.reports):
+            assert time.monotonic() < deadline
+            self.inbox.write(Frame(GREY, time.monotonic(), index))
+            index += 1
+            await asyncio.sleep(0.01)
+
+
+@scene
+async def test_the_link_shows_how_far_the_engine_is():
+    async with Desk() as desk:
+        await desk.streaming()
+        status = desk.link.status
+
+        assert desk.stages == ["starting", "loading", "warming", "streaming"]
+        assert (status.stage, status.device, status.preset, status.restarts) == ("streaming", "paper", "tiny", 0)
+        assert process_alive(status.pid)
+    assert desk.link.stage == "offline"
+
+
+@scene
+async def test_the_newest_controls_reach_the_engine_and_are_reported_back():
+    async with Desk() as desk:
+        await desk.streaming()
+        for revision in range(1, 200):
+            desk.link.update(Params(prompt=f"look {revision}", revision=revision))
+        await desk.report(revision=199)
+
+
+@scene
+async def test_a_new_engine_gets_every_control_as_it_is():
+    async with Desk() as desk:
+        await desk.streaming()
+        desk.link.update(Params(prompt="kept", revision=7))
+        await desk.report(revision=7)
+        desk.reports.clear()
+        os.kill(desk.link.status.pid, signal.SIGTERM)
+        await until(lambda: desk.link.status.restarts == 1)
+        await desk.streaming()
+        await desk.report(revision=7)
+
+        assert len(desk.failures) == 1
+        assert "started again" in desk.failures[0]
+
+
+@scene
+async def test_a_crash_says_why():
+    async with Desk() as desk:
+        await desk.streaming()
+        desk.link.update(Params(prompt="crash", revision=1))
+        for index in range(4):
+            desk.inbox.write(Frame(GREY, time.monotonic(), index))
+        await asyncio.sleep(0.2)
+        await until(lambda: desk.failures)
+
+        assert "the paper tore" in desk.failures[0]
+        assert not desk.link.failed
+
+
+@scene
+async def test_an_engine_that_cannot_work_is_not_tried_again():
+    async with Desk(preset="tinny") as desk:
+        await until(lambda: desk.link.failed)
+        await asyncio.sleep(0.3)
+
+        assert desk.link.stage == "error"
+        assert desk.link.status.restarts == 0
+        assert "no preset 'tinny'" in desk.failures[0]
+        assert len(desk.failures) == 1
