@@ -54,6 +54,11 @@ class Session:
         self._params = preset.params
         self.reset()
 
+    @property
+    def device(self) -> str:
+        """Where the models run: cpu, cuda, mps."""
+        return self._models.device.type
+
     def reset(self) -> None:
         """Forget the stream: the next frame is the first. Weights, controls and encoded prompts stay."""
         models, preset = self._models, self._preset
