@@ -67,6 +67,9 @@ class Session(Protocol):
     """The part of engine.session.Session this loop needs."""
 
     @property
+    def device(self) -> str: ...
+
+    @property
     def report(self) -> Any:
         """A new object for every chunk, None before the first."""
 
@@ -132,11 +135,10 @@ def serve(options: argparse.Namespace, pipe: Pipe, open_session: OpenSession) ->
         aside = ThreadPoolExecutor(1, "prompts")  # prompts are encoded there while the old one plays on
         stack.callback(aside.shutdown, wait=False, cancel_futures=True)
         session = open_session(preset, aside)
-        device = str(getattr(session, "device", ""))
-        pipe.say(Stage("warming", device, preset.name))
+        pipe.say(Stage("warming", session.device, preset.name))
         warm(session, preset, pipe.latest() or preset.params)
         inbox.latest()  # what the camera saw meanwhile is old by now
-        pipe.say(Stage("streaming", device, preset.name))
+        pipe.say(Stage("streaming", session.device, preset.name))
         run(session, inbox, outbox, pipe)
 
 
