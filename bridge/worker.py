@@ -67,8 +67,7 @@ class Session(Protocol):
     """The part of engine.session.Session this loop needs."""
 
     @property
-    def device(self) -> str:
-        """Where it runs, in a word."""
+    def device(self) -> str: ...
 
     @property
     def report(self) -> Any:

@@ -56,8 +56,8 @@ class Session:
 
     @property
     def device(self) -> str:
-        """Where the models run: cpu, cuda, mps."""
-        return self._models.device.type
+        """What it computes on, in words: "cpu", "cuda:0"."""
+        return str(self._models.device)
 
     def reset(self) -> None:
         """Forget the stream: the next frame is the first. Weights, controls and encoded prompts stay."""

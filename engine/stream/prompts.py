@@ -28,8 +28,8 @@ class PromptBook:
         self._encoder, self._submit, self._pages = encoder, submit, pages
         self._book: dict[str, Future[Tensor]] = {}
 
-    def look_up(self, blend: Blend, wait: bool = False) -> Tensor | None:
-        """The weighted mean of the blend's embeddings, [1, L, D]; None while one is being encoded, unless told to wait.
+    def look_up(self, blend: Blend, wait: bool) -> Tensor | None:
+        """The weighted mean of the blend's embeddings, [1, L, D]; unless `wait`, None while one is being encoded.
 
         Raises whatever the encoder raised.
         """
