@@ -1,8 +1,14 @@
-"""How the compute threads wait. Settled before torch is imported, hence no torch here."""
+"""How computing shares a machine with a live show. Settled before torch is imported, hence no torch here."""
 
 from __future__ import annotations
 
 import os
+
+
+def give_way() -> None:
+    """Let the rest of the machine go first: a late picture is held, but a host that stutters is seen by everybody."""
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(5)
 
 
 def wait_politely() -> None:
