@@ -21,6 +21,7 @@ from engine.errors import EngineError
 from engine.frame import Frame
 from engine.params import Params
 from engine.preset import Preset, load_preset
+from engine.threads import give_way, wait_politely
 
 log = logging.getLogger("engine")
 
@@ -65,6 +66,10 @@ class Control(Protocol):
 
 class Session(Protocol):
     """The part of engine.session.Session this loop needs."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs, in a word."""
 
     @property
     def report(self) -> Any:
@@ -132,16 +137,17 @@ def serve(options: argparse.Namespace, pipe: Pipe, open_session: OpenSession) ->
         aside = ThreadPoolExecutor(1, "prompts")  # prompts are encoded there while the old one plays on
         stack.callback(aside.shutdown, wait=False, cancel_futures=True)
         session = open_session(preset, aside)
-        device = str(getattr(session, "device", ""))
-        pipe.say(Stage("warming", device, preset.name))
+        pipe.say(Stage("warming", session.device, preset.name))
         warm(session, preset, pipe.latest() or preset.params)
         inbox.latest()  # what the camera saw meanwhile is old by now
-        pipe.say(Stage("streaming", device, preset.name))
+        pipe.say(Stage("streaming", session.device, preset.name))
         run(session, inbox, outbox, pipe)
 
 
 def open_engine(preset: Preset, aside: Executor) -> Session:
     """The real engine. Its import takes seconds, so it happens only now that the bridge has heard from us."""
+    give_way()
+    wait_politely()
     from engine.session import open_session
 
     session: Session = open_session(preset, submit=aside.submit)

@@ -54,6 +54,11 @@ class Session:
         self._params = preset.params
         self.reset()
 
+    @property
+    def device(self) -> str:
+        """What it computes on, in words: "cpu", "cuda:0"."""
+        return str(self._models.device)
+
     def reset(self) -> None:
         """Forget the stream: the next frame is the first. Weights, controls and encoded prompts stay."""
         models, preset = self._models, self._preset
