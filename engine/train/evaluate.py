@@ -62,7 +62,7 @@ def evaluate(clip: Path | None, steps: int, frames: int, sheet: Path | None, as_
 def play(source: Clip, preset: Preset, prompt: str, steps: int) -> Clip:
     """What the stream makes of a clip: same number of pictures, same size."""
     session = open_session(preset)
-    session.update(preset.params.set_all({"prompt": prompt, "steps": steps, "rows": 1}))
+    session.update(preset.params.set_all({"prompt": prompt, "steps": steps, "rows": 1, "fade": 0.0}))
     pictures: list[Frame] = []
     for index, pixels in enumerate(source):
         session.push(Frame(np.ascontiguousarray(pixels), index / preset.fps, index))

@@ -18,7 +18,7 @@ from engine.train.recipe import Recipe
 
 
 class FinishStage:
-    """Trains denoiser, text encoder and decoder together; the encoder, and so what latents mean, stays as it is."""
+    """Trains denoiser and decoder together; the encoder and the text encoder, and so what their words mean, stay."""
 
     name = "finish"
 
@@ -28,9 +28,9 @@ class FinishStage:
         self.codec.requires_grad_(True).encoder.requires_grad_(False)
         self.translator = Translator(preset, codec).to(device)
         self.examples = Examples(preset, codec, recipe.finish_stock, self.seed, device)
-        modules = {"dit": self.translator.dit, "text": self.translator.text, "codec": self.codec}
-        rates = Rates(rest=3e-4, matrices=4e-4, slow=2e-5, gentle=(".skip.",))
-        self.learner = Learner(modules, rates, decay=0.99)
+        self.translator.text.requires_grad_(False)
+        rates = Rates(rest=3e-4, matrices=8e-4, slow=3e-5, gentle=(".skip.", "patch_embedding"))
+        self.learner = Learner({"dit": self.translator.dit, "codec": self.codec}, rates, decay=0.99)
 
     def begin(self) -> None:
         self.learner.settle()

@@ -25,7 +25,7 @@ class Recipe:
     side: int = 16
     codec_stock: int = 192
     stock: int = 48
-    finish_stock: int = 48
+    finish_stock: int = 40
     fit_clips: int = 400
     word_steps: int = 400
 
@@ -39,7 +39,7 @@ class Recipe:
         }
 
 
-CPU = Recipe(codec_steps=6000, codec_batch=4, denoiser_steps=5000, denoiser_batch=16, finish_steps=600, finish_batch=4)
+CPU = Recipe(codec_steps=3400, codec_batch=4, denoiser_steps=5000, denoiser_batch=16, finish_steps=600, finish_batch=8)
 GPU = Recipe(
     codec_steps=30_000, codec_batch=32, denoiser_steps=60_000, denoiser_batch=64, finish_steps=10_000, finish_batch=32,
     codec_stock=512, stock=512,

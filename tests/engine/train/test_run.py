@@ -73,8 +73,10 @@ def cut_off_at(last, step):
     return cut_off
 
 
-def test_the_curves_are_written_and_drawn(trained):
-    assert {path.name for path in trained.glob("*.png")} == {"codec.png", "denoiser.png", "finish.png"}
+def test_curves_and_samples_are_drawn(trained):
+    curves = {"codec.png", "denoiser.png", "finish.png"}
+
+    assert {path.name for path in trained.glob("*.png")} == curves | {"denoiser-samples.png", "finish-samples.png"}
 
 
 def test_export_without_a_run_says_what_to_do(tmp_path, capsys):
