@@ -67,7 +67,8 @@ class Session(Protocol):
     """The part of engine.session.Session this loop needs."""
 
     @property
-    def device(self) -> str: ...
+    def device(self) -> str:
+        """Where it runs, in a word."""
 
     @property
     def report(self) -> Any:

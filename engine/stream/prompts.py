@@ -28,13 +28,13 @@ class PromptBook:
         self._encoder, self._submit, self._pages = encoder, submit, pages
         self._book: dict[str, Future[Tensor]] = {}
 
-    def look_up(self, blend: Blend) -> Tensor | None:
-        """The weighted mean of the blend's embeddings, [1, L, D], or None while one is still being encoded.
+    def look_up(self, blend: Blend, wait: bool) -> Tensor | None:
+        """The weighted mean of the blend's embeddings, [1, L, D]; unless `wait`, None while one is being encoded.
 
         Raises whatever the encoder raised.
         """
         pages = [self._page(text) for text, _ in blend]
-        if not all(page.done() for page in pages):
+        if not (wait or all(page.done() for page in pages)):
             return None
         weighted = [page.result() * weight for page, (_, weight) in zip(pages, blend, strict=True)]
         return torch.stack(weighted).sum(dim=0)
@@ -74,8 +74,8 @@ class PromptTrack:
 
         A stream's first prompt does not fade, and the first call waits for it: there is nothing to show before.
         """
-        if self._wanted is not None and (target := self._book.look_up(self._wanted[0])) is not None:
-            first = self._now.numel() == 0
+        first = self._now.numel() == 0
+        if self._wanted is not None and (target := self._book.look_up(self._wanted[0], wait=first)) is not None:
             self._start, self._target = (target if first else self._now), target
             self._began, self._seconds = time, 0.0 if first else self._wanted[1]
             self._wanted = None

@@ -8,9 +8,12 @@ import time
 
 import pytest
 
+from engine.preset import load_preset
+from engine.weights import locate
 from tests.bridge.running import FPS, LIGHT, Running, alive, until
 
-DARK = 255 - LIGHT  # what the engine makes of it
+DARK = 255 - LIGHT  # what the engine of paper makes of it
+TRAINED = locate(load_preset("tiny").dit.weights).is_file()
 pytestmark = [pytest.mark.process, pytest.mark.skipif(sys.platform == "win32", reason="asks with POSIX signals")]
 
 
@@ -232,3 +235,22 @@ def test_an_output_is_switched_off_and_finished_while_the_rest_goes_on(start, tm
 
     run.say("/output/nothing", True)
     assert run.state("streaming")
+
+
+@pytest.mark.skipif(not TRAINED, reason="the embedded model's weights are not in this checkout")
+def test_the_embedded_model_takes_words_and_comes_back_with_them_after_a_kill(start):
+    run = start("--steps", "1", program="bridge.cli").watch()
+    run.state("streaming", within=60)
+    run.say("/prompt", "pencil sketch")
+    revision = until(lambda: (s := run.status())["params"]["prompt"] == "pencil sketch" and s["revision"])
+    until(lambda: run.status()["applied"]["revision"] == revision)
+    before, moment = run.status(), time.monotonic()
+    os.kill(before["engine"]["pid"], signal.SIGKILL)
+    run.state("degraded", "failover")
+    after = run.state("streaming", within=60)
+
+    assert after["params"] == before["params"]
+    assert after["engine"]["restarts"] == 1
+    assert run.viewer.gap(moment) < 5 / FPS
+    assert run.end() < 2.0
+    assert run.left_over() == []

@@ -1,0 +1,35 @@
+"""Prompts encoded aside, while the picture plays on."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Timer
+
+import torch
+
+from engine.stream.prompts import PromptBook, PromptTrack
+
+
+class SlowEncoder:
+    """Takes its time over a prompt until `go` is set; "ab" becomes [1, 1, 1] of 2."""
+
+    def __init__(self):
+        self.go = Event()
+
+    def encode(self, texts):
+        assert self.go.wait(5.0)
+        return torch.full((1, 1, 1), float(len(texts[0])))
+
+
+def test_a_stream_waits_for_its_first_prompt_and_no_other():
+    encoder = SlowEncoder()
+    with ThreadPoolExecutor(1) as aside:
+        track = PromptTrack(PromptBook(encoder, aside.submit))
+        track.aim((("ab", 1.0),), 0.0)
+        Timer(0.1, encoder.go.set).start()
+        assert track.at(0.0).item() == 2.0
+
+        encoder.go.clear()
+        track.aim((("abcd", 1.0),), 0.0)
+        assert track.at(1.0) is None
+        assert track.waiting, "the old prompt plays on"
+        encoder.go.set()
+    assert track.at(2.0).item() == 4.0
