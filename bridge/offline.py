@@ -14,6 +14,7 @@ from bridge.sound import Sound
 from engine.frame import Frame
 from engine.params import Params
 from engine.preset import Preset
+from engine.threads import wait_politely
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -38,6 +39,7 @@ class Session(Protocol):
 
 def open_engine(preset: Preset) -> Session:
     """The real engine, whose import takes seconds."""
+    wait_politely()
     from engine.session import open_session
 
     session: Session = open_session(preset)

@@ -21,6 +21,7 @@ from engine.errors import EngineError
 from engine.frame import Frame
 from engine.params import Params
 from engine.preset import Preset, load_preset
+from engine.threads import give_way, wait_politely
 
 log = logging.getLogger("engine")
 
@@ -145,6 +146,8 @@ def serve(options: argparse.Namespace, pipe: Pipe, open_session: OpenSession) ->
 
 def open_engine(preset: Preset, aside: Executor) -> Session:
     """The real engine. Its import takes seconds, so it happens only now that the bridge has heard from us."""
+    give_way()
+    wait_politely()
     from engine.session import open_session
 
     session: Session = open_session(preset, submit=aside.submit)

@@ -69,7 +69,9 @@ def test_rooms_stay_small(path):
             assert node.end_lineno - node.lineno < MAX_FUNCTION_LINES, f"{node.name} does too much"
 
 
-@pytest.mark.parametrize("module", ["engine.frame", "engine.params", "engine.preset", "bridge.cli"])
+@pytest.mark.parametrize(
+    "module", ["engine.frame", "engine.params", "engine.preset", "engine.threads", "bridge.cli", "bridge.app"]
+)
 def test_loads_without_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

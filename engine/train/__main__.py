@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from engine.errors import EngineError
+from engine.threads import wait_politely
 
 RUNS = Path("runs")
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(asked: argparse.Namespace) -> None:
+    wait_politely()
     from engine.train.run import train
 
     train(asked.run, asked.hours, asked.seed, asked.threads)

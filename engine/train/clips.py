@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.train.pictures import Canvas, Random, draw_canvas
+from engine.train.pictures import UNSEEN, Canvas, Random, draw_canvas, load_picture
 
 Clip = NDArray[Any]  # uint8 RGB [T, H, W, 3]
 Bend = NDArray[Any]  # float32 [2, rows, columns, 2]: coarse grids of displacement in pixels, to swing between
@@ -66,6 +66,13 @@ def film(canvas: Canvas, path: Path, width: int, height: int, bend: Bend | None 
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         cv2.warpAffine(canvas, matrix, (width, height), clip[i], flags, borderMode=cv2.BORDER_REFLECT)
     return clip if bend is None else _bend_clip(clip, bend)
+
+
+def unseen_clip(frames: int, width: int, height: int) -> Clip:
+    """A picture kept out of training, under a slowly moving camera that rests for the last third."""
+    time = np.minimum(np.arange(frames), frames * 2 // 3) / 28
+    centre = 0.5 + 0.08 * np.stack([np.sin(2 * time), time], -1)
+    return film(load_picture(UNSEEN), Path(centre, 1.1 + 0.3 * time, 0.1 * np.sin(3 * time)), width, height)
 
 
 def _bend(random: Random, still: bool) -> Bend | None:

@@ -15,10 +15,13 @@ from engine.stream.schedule import Schedule
 from engine.train.examples import NAMES, Batch, Examples
 from engine.train.learner import Learner, Rates
 from engine.train.memory import one_lane, two_lanes
+from engine.train.phrases import draw_phrase
 from engine.train.pictures import Random
 from engine.train.recipe import Recipe
+from engine.train.start import prepare
 
 LONG_FROM = 0.5  # share of the stage after which six batches in ten are as long as the window
+PHRASES = 64  # phrases a step, beside those that come with pictures
 WHOLE_FROM = 0.85  # share of the stage after which four batches in ten are full pictures instead of crops
 
 
@@ -35,10 +38,20 @@ class DenoiserStage:
         self.namer = nn.Linear(preset.text.dim, len(NAMES)).to(device)  # teaches the text encoder, and is not shipped
         self.examples = Examples(preset, codec, recipe.stock, seed, device)
         modules = {"dit": self.translator.dit, "text": self.translator.text, "namer": self.namer}
-        self.learner = Learner(modules, Rates(rest=1e-3, matrices=1.5e-3), decay=0.998)
+        self.learner = Learner(
+            modules, Rates(rest=6e-4, matrices=1.5e-3, slow=1e-4, gentle=("patch_embedding",)), decay=0.998
+        )
 
     def begin(self) -> None:
-        prepare(self.translator.dit)
+        """Before the first picture: learn the words, and start the denoiser as the best linear one."""
+        torch.manual_seed(self.seed)
+        batch, random = self.examples.draw(0, self.recipe.stock, self.recipe.side, long=0.0, whole=0.0)
+        prepare(self.translator.dit, batch.source.square().mean((0, 1, 3, 4)), self.translator.schedule)
+        words = torch.optim.AdamW([*self.translator.text.parameters(), *self.namer.parameters()], lr=1e-3)
+        for _ in range(self.recipe.word_steps):
+            words.zero_grad()
+            self._name(random).backward()  # type: ignore[no-untyped-call]
+            words.step()
         self.learner.settle()
 
     def step(self, step: int, share: float) -> dict[str, float]:
@@ -48,14 +61,20 @@ class DenoiserStage:
         batch, random = self.examples.draw(step, self.recipe.denoiser_batch, self.recipe.side, long, whole)
         with torch.autocast(self.device.type, torch.bfloat16):
             embedding = self.translator.text.encode(batch.prompts)
-            naming = F.cross_entropy(self.namer(embedding.mean(1)).float(), batch.looks)
+            naming = self._name(random)
             early, last = self.translator.guess(batch, embedding, random)
             losses = {
                 "early": self.translator.loss(early, batch.target),
                 "last": self.translator.loss(last, batch.target),
             }
-        self.learner.descend(losses["early"] + losses["last"] + 0.1 * naming, share)
+        self.learner.descend(losses["early"] + losses["last"] + 0.4 * naming, share)
         return {name: loss.item() for name, loss in (losses | {"naming": naming}).items()}
+
+    def _name(self, random: Random) -> Tensor:
+        """How badly looks are told from phrases: many more phrases than pictures are needed, and they cost little."""
+        looks = random.integers(len(NAMES), size=PHRASES)
+        embedding = self.translator.text.encode([draw_phrase(NAMES[look], random) for look in looks])
+        return F.cross_entropy(self.namer(embedding.mean(1)).float(), torch.from_numpy(looks).to(self.device))
 
 
 class Translator(nn.Module):
@@ -142,17 +161,3 @@ def channel_worth(codec: SmallCodec) -> Tensor:
     """
     energy = codec.decoder.skip.weight.square().sum((0, 2, 3)) ** 0.7
     return (energy / energy.mean() / codec.spec.scale**2 * 4).view(-1, 1, 1)
-
-
-@torch.no_grad()
-def prepare(dit: CausalDiT) -> None:
-    """A start from which a small model learns at once: open gates, a bias that survives the norms, no flow yet."""
-    for block in dit.blocks:
-        block.modulation[:, [2, 5]] = 1.0  # type: ignore[operator]
-        for layer in (block.self_attn.o, block.cross_attn.o, block.ffn[2]):  # type: ignore[union-attr, index]
-            layer.weight.mul_(0.3)  # type: ignore[union-attr, operator]
-    dit.time_projection[1].weight.mul_(0.1)  # type: ignore[operator]
-    dit.patch_embedding.weight.mul_(0.3)
-    dit.patch_embedding.bias.normal_()  # type: ignore[union-attr]
-    dit.head.head.weight.zero_()
-    dit.head.head.bias.zero_()

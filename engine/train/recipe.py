@@ -12,7 +12,7 @@ class Recipe:
     """Steps and batch sizes of the three stages.
 
     crop: pixels, side: latents, of what is cut from clips of the preset's size.   *stock: clips held ready.
-    fit_clips: clips that the linear maps are fitted to.
+    fit_clips: clips that the linear maps are fitted to.   word_steps: of the text encoder alone, before any picture.
     """
 
     codec_steps: int
@@ -24,9 +24,10 @@ class Recipe:
     crop: int = 128
     side: int = 16
     codec_stock: int = 192
-    stock: int = 64
+    stock: int = 48
     finish_stock: int = 48
     fit_clips: int = 400
+    word_steps: int = 400
 
     def budgets(self, hours: float | None) -> dict[str, Budget]:
         """Each stage's budget; with `hours` the clock ends a stage too, a fifth, three fifths and a fifth of it."""

@@ -16,6 +16,7 @@ from engine.train.denoiser_stage import DenoiserStage
 from engine.train.export import newest
 from engine.train.finish_stage import FinishStage
 from engine.train.recipe import CPU, GPU, Recipe
+from engine.train.samples import draw_samples
 from engine.train.stage import Budget, Stage, run_stage
 
 TOTAL = 1000
@@ -43,10 +44,12 @@ def train_preset(
     codec = SmallCodec(preset.codec)
     codec.load_state_dict(newest(folder, "codec", ("codec",)))
     _run(DenoiserStage(preset, recipe, codec.requires_grad_(False), seed, device), folder, budgets["denoiser"])
+    draw_samples(folder, preset, "denoiser")
     finish = FinishStage(preset, recipe, codec, seed, device)
     finish.translator.dit.load_state_dict(newest(folder, "dit", ("denoiser",)))
     finish.translator.text.load_state_dict(newest(folder, "text", ("denoiser",)))
     _run(finish, folder, budgets["finish"])
+    draw_samples(folder, preset, "finish")
 
 
 def _run(stage: Stage, folder: Path, budget: Budget) -> None:

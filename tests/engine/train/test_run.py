@@ -19,7 +19,7 @@ from engine.train.run import train_preset
 CPU = torch.device("cpu")
 RECIPE = Recipe(
     codec_steps=4, codec_batch=2, denoiser_steps=4, denoiser_batch=3, finish_steps=3, finish_batch=2,
-    crop=32, side=4, codec_stock=3, stock=2, finish_stock=2, fit_clips=30,
+    crop=32, side=4, codec_stock=3, stock=2, finish_stock=2, fit_clips=30, word_steps=2,
 )  # fmt: skip
 
 
