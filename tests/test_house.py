@@ -24,7 +24,7 @@ COMMAND_2 = "pip install -e '.[dev]' && pytest"
 def house():
     """Every file of ours that people write."""
     folders = [ROOT / name for name in FOLDERS]
-    files = [path for folder in folders for path in folder.rglob("*")] + list(ROOT.glob("*.*"))
+    files = [path for folder in folders for path in folder.rglob("*")] + list(ROOT.glob("[!.]*"))
     return sorted(path for path in files if path.is_file() and path.suffix in TEXT)
 
 
