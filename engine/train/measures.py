@@ -18,7 +18,7 @@ NAMES = tuple(LOOKS)
 def decibels(clip: Clip, truth: Clip) -> float:
     """PSNR: 10 log10(255^2 / mean squared error), over all frames at once."""
     error = clip.astype(np.float32) - truth
-    return float(10 * np.log10(255**2 / max(np.mean(error**2), 1e-6)))
+    return float(10 * np.log10(255**2 / max(float(np.mean(error**2)), 1e-6)))
 
 
 def flicker(clip: Clip, source: Clip) -> float:
