@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from engine.models.causal import LooksBack, Past, check_frames, run
 from engine.models.interfaces import CodecState
+from engine.models.latents import Normal
 from engine.preset import CodecSpec
 
 RGB = 3
@@ -30,17 +31,13 @@ class WanVae(nn.Module):
     answers in normalised ones. So `encode` leaves mean and standard deviation alone, and `decode` puts them back.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, spec: CodecSpec) -> None:
         super().__init__()
         self.spec = spec
         self.encoder, self.decoder = Encoder(spec), Decoder(spec)
         self.conv1 = nn.Conv3d(2 * spec.channels, 2 * spec.channels, 1)
         self.conv2 = nn.Conv3d(spec.channels, spec.channels, 1)
-        self.register_buffer("mean", column(spec.mean or (0.0,)), persistent=False)
-        self.register_buffer("std", column(spec.std or (1.0,)), persistent=False)
+        self.normal = Normal(spec)
 
     def encode(self, frames: Tensor, state: CodecState | None) -> tuple[Tensor, CodecState]:
         """frames [T, 3, H, W] in [-1, 1] -> raw latents [T', C, h, w], and the next state.
@@ -56,8 +53,8 @@ class WanVae(nn.Module):
     def decode(self, latents: Tensor, state: CodecState | None) -> tuple[Tensor, CodecState]:
         """normalised latents [T', C, h, w] -> frames [T, 3, H, W] in [-1, 1], and the next state."""
         past = Past(state)
-        raw = latents * self.std + self.mean
-        pictures = self.decoder(self.conv2(raw.transpose(0, 1)[None]), past)
+        raw = self.normal.undo(latents).transpose(0, 1)[None]
+        pictures = self.decoder(self.conv2(raw), past)
         return pictures[0].transpose(0, 1).clamp(-1, 1), past.next
 
 
@@ -220,8 +217,3 @@ def per_frame(layer: nn.Module, x: Tensor) -> Tensor:
     """Run a 2-d layer over [1, C, T, H, W], frame by frame."""
     out: Tensor = layer(x[0].transpose(0, 1))
     return out.transpose(0, 1)[None]
-
-
-def column(values: tuple[float, ...]) -> Tensor:
-    """One number a channel -> [C, 1, 1]. In memory even where a module is built without any: no file brings it."""
-    return torch.tensor(values, device="cpu").view(-1, 1, 1)
