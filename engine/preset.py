@@ -64,7 +64,10 @@ class DitSpec:
 
 @dataclass(frozen=True, slots=True)
 class TextSpec:
-    """The text encoder. `length` tokens of `dim` come out, whatever the prompt's length."""
+    """The text encoder. `length` tokens of `dim` come out, whatever the prompt's length.
+
+    tokenizer: a folder beside the weights, for encoders that read words.
+    """
 
     kind: str
     weights: str
@@ -74,6 +77,7 @@ class TextSpec:
     heads: int
     ffn: int
     vocab: int
+    tokenizer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
