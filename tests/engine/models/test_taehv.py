@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 from zlib import crc32
 
@@ -41,17 +40,6 @@ def in_pieces(run, whole, lengths):
         part, state = run(piece, state)
         parts.append(part)
     return torch.cat(parts)
-
-
-def test_keys_and_shapes_are_the_published_ones():
-    with torch.device("meta"):
-        codec = Taehv(SPEC)
-
-    manifest = json.loads((GOLDEN / "manifests" / "taehv.json").read_text())
-    assert {key: list(value.shape) for key, value in codec.state_dict().items()} == {
-        key: shape for key, (shape, _) in manifest.items()
-    }
-    assert sum(value.numel() for value in codec.parameters()) == 11_315_539
 
 
 @pytest.mark.golden

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -32,18 +31,6 @@ def in_pieces(run, whole, lengths):
         part, state = run(piece, state)
         parts.append(part)
     return torch.cat(parts)
-
-
-def test_keys_and_shapes_at_full_size_are_wans():
-    spec = CodecSpec("wan", "", channels=16, widths=(96, 192, 384, 384), blocks=2)
-    with torch.device("meta"):
-        codec = WanVae(spec)
-
-    manifest = json.loads((GOLDEN / "manifests" / "wan2.1_vae.json").read_text())
-    assert {key: list(value.shape) for key, value in codec.state_dict().items()} == {
-        key: shape for key, (shape, _) in manifest.items()
-    }
-    assert sum(value.numel() for value in codec.parameters()) == 126_892_531
 
 
 @pytest.mark.golden
