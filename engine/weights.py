@@ -1,4 +1,4 @@
-"""The only reader of weight files: safetensors, checked against the module key by key before anything is changed."""
+"""The only reader of our weight files: safetensors, checked key by key before anything in a module is changed."""
 
 from __future__ import annotations
 
