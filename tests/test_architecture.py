@@ -23,6 +23,7 @@ MAY_IMPORT = {
         "engine.models.interfaces",
     },
     "engine.models": {"engine.models", "engine.errors", "engine.preset", "engine.weights"},
+    "engine.convert": {"engine.convert", "engine.errors", "engine.models.build", "engine.preset"},
     "engine.errors": set(),
     "engine.prompt": {"engine.errors"},
     "engine.params": {"engine.errors", "engine.prompt"},
