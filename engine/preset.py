@@ -28,7 +28,7 @@ class ChunkSpec:
 class CodecSpec:
     """The video codec. `channels` of latent, one latent per `spatial` x `spatial` pixels and `temporal` frames.
 
-    scale: the codec's own latents are multiplied by it before the denoiser sees them; how strong noise is, is relative.
+    scale: the small codec's latents are multiplied by it before the denoiser sees them; noise is relative to that.
     widths, blocks: channels per level, outermost first, and residual blocks per level.
     mean, std: of the codec's own latents, per channel, where the denoiser answers in normalised ones.
     """
