@@ -25,8 +25,17 @@ RINGS = 3
 CODECS = {"libx264": "recording", "aac": "sound of a rendered file", "mjpeg": "the web page"}
 TORCH = "import json, torch; c = torch.cuda.is_available(); m = torch.backends.mps.is_available();\
  print(json.dumps([torch.__version__, torch.cuda.get_device_name(0) if c else 'mps' if m else 'cpu']))"
-ENGINE = "import sys; from engine.preset import load_preset; from engine.session import open_session;\
- open_session(load_preset(sys.argv[1]))"
+ENGINE = """
+import sys
+from engine.errors import EngineError
+from engine.preset import load_preset
+from engine.session import open_session
+try:
+    open_session(load_preset(sys.argv[1]))
+except EngineError as error:
+    sys.exit(f"{error}; {error.hint}")
+"""
+REINSTALL = "pip install --force-reinstall latentcast, or choose another with --preset"
 PATIENCE = 120.0  # seconds an engine may take to load
 
 
@@ -73,8 +82,8 @@ def _model(name: str) -> Check:
     except EngineError as error:
         return Check("model", "fail", str(error), error.hint)
     except subprocess.SubprocessError as error:
-        fix = "pip install --force-reinstall latentcast, or choose another with --preset"
-        return Check("model", "fail", f"{name} does not load: {_last_line(error)}", fix)
+        said, _, hint = _last_line(error).partition("; ")
+        return Check("model", "fail", f"{name} does not load: {said}", hint or REINSTALL)
     return Check("model", "ok", f"{name} loads")
 
 
@@ -150,4 +159,4 @@ def _run(code: str, *arguments: str) -> str:
 def _last_line(error: Any) -> str:
     """The end of a traceback is the sentence in it."""
     lines = str(getattr(error, "stderr", "") or error).strip().splitlines()
-    return lines[-1][:200] if lines else "it ended without a word"
+    return lines[-1][:300] if lines else "it ended without a word"

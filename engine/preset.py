@@ -28,8 +28,9 @@ class ChunkSpec:
 class CodecSpec:
     """The video codec. `channels` of latent, one latent per `spatial` x `spatial` pixels and `temporal` frames.
 
-    scale: the codec's own latents are multiplied by it before the denoiser sees them; how strong noise is, is relative.
+    scale: the small codec's latents are multiplied by it before the denoiser sees them; noise is relative to that.
     widths, blocks: channels per level, outermost first, and residual blocks per level.
+    mean, std: of the codec's own latents, per channel, where the denoiser answers in normalised ones.
     """
 
     kind: str
@@ -40,6 +41,8 @@ class CodecSpec:
     spatial: int = 8
     temporal: int = 4
     scale: float = 1.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,10 @@ class DitSpec:
 
 @dataclass(frozen=True, slots=True)
 class TextSpec:
-    """The text encoder. `length` tokens of `dim` come out, whatever the prompt's length."""
+    """The text encoder. `length` tokens of `dim` come out, whatever the prompt's length.
+
+    tokenizer: a folder beside the weights, for encoders that read words.
+    """
 
     kind: str
     weights: str
@@ -71,6 +77,7 @@ class TextSpec:
     heads: int
     ffn: int
     vocab: int
+    tokenizer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

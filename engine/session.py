@@ -150,6 +150,7 @@ class Session:
         embedding = self._track.at(time)
         if embedding is not None:
             self._context = self._models.denoiser.context(embedding)
+            self._batch.renew_sinks()
         if not self._track.waiting:
             self._applied = self._params.revision
 

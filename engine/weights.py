@@ -1,4 +1,4 @@
-"""The only reader of weight files: safetensors, checked against the module key by key before anything is changed."""
+"""The only reader of our weight files: safetensors, checked key by key before anything in a module is changed."""
 
 from __future__ import annotations
 
@@ -36,18 +36,25 @@ def locate(location: str) -> Path:
 def load_weights(module: nn.Module, location: str) -> None:
     """Fill `module` from a safetensors file, keeping the module's own dtype and device.
 
+    A module on the meta device has no memory to keep: it takes the file's tensors, mapped and in the file's dtype.
     Raises BadWeights if the file is missing, damaged, or does not fit; the module is unchanged then.
     """
     path = locate(location)
     if not path.is_file():
-        raise BadWeights(f"weights are missing: {path}", "reinstall latentcast, or choose another --preset")
+        raise BadWeights(f"weights are missing: {path}", _where_from(location))
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise BadWeights(f"{path} cannot be read: {error}", "the file is damaged; fetch it again") from error
     if problem := _misfit(module.state_dict(), tensors):
         raise BadWeights(f"{path} does not fit this preset: {problem}", "it belongs to another model or version")
-    module.load_state_dict(tensors)
+    module.load_state_dict(tensors, assign=any(weight.is_meta for weight in module.parameters()))
+
+
+def _where_from(location: str) -> str:
+    if location.startswith("package:"):
+        return "reinstall latentcast, or choose another --preset"
+    return "make it from the authors' checkpoint (python -m engine.convert --help), or use --preset tiny"
 
 
 def _misfit(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> str:

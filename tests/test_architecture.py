@@ -23,11 +23,35 @@ MAY_IMPORT = {
         "engine.models.interfaces",
     },
     "engine.models": {"engine.models", "engine.errors", "engine.preset", "engine.weights"},
+    "engine.convert": {"engine.convert", "engine.errors", "engine.models.build", "engine.preset"},
     "engine.errors": set(),
     "engine.prompt": {"engine.errors"},
     "engine.params": {"engine.errors", "engine.prompt"},
     "engine.preset": {"engine.errors", "engine.params"},
     "bridge": {"bridge", "engine.frame", "engine.params", "engine.preset", "engine.errors", "engine.prompt"},
+    "bridge.adapters": {
+        "bridge.adapters",
+        "bridge.errors",
+        "bridge.letters",
+        "bridge.movie",
+        "bridge.pacing",
+        "bridge.picture",
+        "bridge.pipe",
+        "bridge.protocol",
+        "bridge.ring",
+        "engine.frame",
+        "engine.params",
+    },
+    "bridge.surfaces": {
+        "bridge.surfaces",
+        "bridge.control",
+        "bridge.errors",
+        "bridge.ring",
+        "engine.errors",
+        "engine.params",
+        "engine.preset",
+        "engine.prompt",
+    },
     "bridge.worker": {"bridge", "engine"},
     "bridge.offline": {"bridge", "engine"},
 }
@@ -56,13 +80,20 @@ def first_party_imports(tree):
 def test_imports_point_inward(path):
     name = module_name(path)
     rule = max((r for r in MAY_IMPORT if inside(name, r)), key=len)
-    for target in first_party_imports(ast.parse(path.read_text())):
+    for target in first_party_imports(ast.parse(path.read_text("utf-8"))):
         assert any(inside(target, allowed) for allowed in MAY_IMPORT[rule]), f"{name} must not import {target}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bridge" / "surfaces").glob("*.py")), ids=module_name)
+def test_no_surface_knows_another(path):
+    kind = f"bridge.surfaces.{path.stem.partition('_')[0]}"
+    for target in first_party_imports(ast.parse(path.read_text("utf-8"))):
+        assert target.startswith(kind) or not inside(target, "bridge.surfaces")
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
 def test_rooms_stay_small(path):
-    text = path.read_text()
+    text = path.read_text("utf-8")
     assert text.count("\n") <= MAX_LINES
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

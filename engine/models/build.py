@@ -7,16 +7,19 @@ from importlib import import_module
 from typing import Any
 
 import torch
-from torch import nn
 
 from engine.errors import BadPreset
 from engine.models.causal_dit import CausalDiT
 from engine.models.interfaces import Denoiser, TextEncoder, VideoCodec
-from engine.preset import Preset
+from engine.preset import CodecSpec, DitSpec, Preset, TextSpec
 from engine.weights import load_weights
 
-CODECS = {"small": "engine.models.small_codec:SmallCodec"}
-TEXT_ENCODERS = {"bytes": "engine.models.byte_text:ByteText"}
+CODECS = {
+    "small": "engine.models.small_codec:SmallCodec",
+    "wan": "engine.models.wan_vae:WanVae",
+    "taehv": "engine.models.taehv:Taehv",
+}
+TEXT_ENCODERS = {"bytes": "engine.models.byte_text:ByteText", "umt5": "engine.models.umt5:Umt5"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +35,32 @@ class Models:
 
 def build(preset: Preset, device: torch.device, dtype: torch.dtype) -> Models:
     """Build and fill the models of `preset`. Raises BadPreset for an unknown kind, BadWeights for files that misfit."""
-    codec = _make(CODECS, preset.codec.kind, preset.codec)
-    text = _make(TEXT_ENCODERS, preset.text.kind, preset.text)
-    denoiser = CausalDiT(preset.dit)
+    codec, text, denoiser = make_codec(preset.codec), make_text(preset.text), make_denoiser(preset.dit)
     for module, spec in ((codec, preset.codec), (text, preset.text), (denoiser, preset.dit)):
         load_weights(module, spec.weights)
         module.to(device, dtype).eval().requires_grad_(False)
     return Models(codec, denoiser, text, device, dtype)
 
 
+def make_codec(spec: CodecSpec) -> Any:
+    """The codec without its weights. Like the other two it has shapes and no memory yet: loading brings that."""
+    return _make(CODECS, spec.kind, spec)
+
+
+def make_text(spec: TextSpec) -> Any:
+    """The text encoder without its weights."""
+    return _make(TEXT_ENCODERS, spec.kind, spec)
+
+
+def make_denoiser(spec: DitSpec) -> CausalDiT:
+    """The transformer without its weights."""
+    with torch.device("meta"):
+        return CausalDiT(spec)
+
+
 def _make(kinds: dict[str, str], kind: str, spec: Any) -> Any:
     if kind not in kinds:
         raise BadPreset(f"there is no model of kind {kind!r}", f"known: {', '.join(kinds)}")
     module, _, name = kinds[kind].partition(":")
-    made: nn.Module = getattr(import_module(module), name)(spec)
-    return made
+    with torch.device("meta"):
+        return getattr(import_module(module), name)(spec)

@@ -58,7 +58,8 @@ class StreamBatch:
         self._window = Window(window.slots, window.sinks)
         self._lanes: list[Lane] = []  # in flight, newest first; the lane at i enters row i + 1
         self._position = 0
-        self._stale: int | None = None
+        self._stale: list[int] = []  # sinks that the coming chunks are written over, one each
+        self._settling = 0  # chunks to wait before that
 
     def step(
         self, latent: Tensor, tag: int, timesteps: Sequence[int], plan: Plan, context: Context, renoise: Renoise
@@ -90,12 +91,26 @@ class StreamBatch:
         if self._spec.refresh > -1 and self._spec.sinks and self._window.filled == self._spec.slots:
             likeness: list[float] = self._cache.similarity().tolist()
             worst = min(range(len(likeness)), key=likeness.__getitem__)
-            self._stale = worst if likeness[worst] < self._spec.refresh else None
+            if likeness[worst] < self._spec.refresh and not self._stale:
+                self._stale = [worst]
+
+    def renew_sinks(self) -> None:
+        """The stream shows something else from now on: pin that, once the rolling slots hold nothing but it.
+
+        Called when the prompt changes. Otherwise the old look would shine through for as long as the stream lasts.
+        """
+        if self._position:
+            self._stale, self._settling = list(range(self._spec.sinks)), self._spec.slots - self._spec.sinks
 
     def _enter(self, latent: Tensor, tag: int) -> Lane:
-        slots = [self._window.claim(self._stale if frame == 0 else None) for frame in range(len(latent))]
-        self._stale = None
+        slots = [self._window.claim(self._take_stale() if frame == 0 else None) for frame in range(len(latent))]
         return Lane(latent, slots, self._position, tag)
+
+    def _take_stale(self) -> int | None:
+        if self._settling:
+            self._settling -= 1
+            return None
+        return self._stale.pop(0) if self._stale and self._window.filled == self._spec.slots else None
 
     def _advance(
         self, lanes: list[Lane], timesteps: Sequence[int], plan: Plan, context: Context, renoise: Renoise

@@ -48,6 +48,17 @@ def test_a_taken_port_is_a_failure_that_names_the_option(options):
     assert "--osc-port" in check.fix
 
 
+@pytest.mark.process
+def test_weights_that_were_never_fetched_come_with_their_own_advice(monkeypatch, tmp_path):
+    monkeypatch.setenv("LATENTCAST_MODELS", str(tmp_path))
+
+    check = doctor._model("wan-1.3b")
+
+    assert check.level == "fail"
+    assert str(tmp_path / "wan" / "vae.safetensors") in check.found
+    assert "engine.convert" in check.fix
+
+
 def test_a_model_that_does_not_load_is_said_in_one_line(monkeypatch):
     monkeypatch.setattr(doctor, "ENGINE", "raise RuntimeError('weights are damaged')")
 

@@ -135,6 +135,18 @@ def test_a_sink_that_no_longer_resembles_the_stream_is_written_over_by_the_next_
     assert cache.similarity().shape == (2,)
 
 
+def test_after_a_new_prompt_the_sinks_are_renewed_once_the_rolling_slots_are(model):
+    batch, _ = make(model)
+    context, slots = model.context(torch.ones(1, 2, 8)), []
+
+    for tag, chunk in enumerate(chunks(12)):
+        if tag == 5:
+            batch.renew_sinks()
+        slots += [lane.slots[0] for lane in batch.step(chunk, tag, TIMES[:1], Plan(1, 1), context, still)]
+
+    assert slots == [0, 1, 2, 3, 2, 3, 2, 0, 1, 3, 2, 3]
+
+
 def test_sinks_that_still_resemble_the_stream_stay(model):
     batch, _ = make(model, WindowSpec(4, 2, 6, refresh=-0.99))
     context, slots, chunk = model.context(torch.ones(1, 2, 8)), [], chunks(1)[0]

@@ -1,0 +1,61 @@
+"""What causal codecs share: memory as plain tensors that go in and come out, and where a stream may be cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from engine.models.interfaces import CodecState
+from engine.preset import CodecSpec
+
+
+class Past:
+    """Hands every layer of one call the frames it kept last time, in order, and gathers what it keeps this time.
+
+    At the start of a stream (state None) everything before the first frame is zero.
+    """
+
+    def __init__(self, state: CodecState | None) -> None:
+        self._kept: Iterator[Tensor] | None = None if state is None else iter(state)
+        self.next: CodecState = ()
+
+    @property
+    def starts(self) -> bool:
+        """Whether this call holds the first frame of a stream."""
+        return self._kept is None
+
+    def before(self, frames: Tensor, count: int, axis: int) -> Tensor:
+        """Put the last `count` frames of the calls before in front of `frames`, and keep the last `count` of the sum.
+
+        axis: where `frames` counts time. What is kept is a copy: a view would hold the whole sum in memory.
+        """
+        if self._kept is None:
+            shape = [count if dim == axis else size for dim, size in enumerate(frames.shape)]
+            kept = frames.new_zeros(shape)
+        else:
+            kept = next(self._kept)
+        joined = torch.cat([kept, frames], dim=axis)
+        self.next += (joined.narrow(axis, joined.shape[axis] - count, count).clone(),)
+        return joined
+
+
+class LooksBack:
+    """Marks the layers that need the `Past` beside their input."""
+
+
+def run(layers: Iterable[nn.Module], x: Tensor, past: Past) -> Tensor:
+    """Layer after layer; those that look back are given the past."""
+    for layer in layers:
+        x = layer(x, past) if isinstance(layer, LooksBack) else layer(x)
+    return x
+
+
+def check_frames(frames: Tensor, state: CodecState | None, spec: CodecSpec) -> None:
+    """Raises ValueError for frames that leave part of a latent over."""
+    count, _, height, width = frames.shape
+    grouped = count if state is not None else count - 1
+    if grouped % spec.temporal or count < 1 or height % spec.spatial or width % spec.spatial:
+        when = "go on" if state is not None else "start"
+        raise ValueError(f"a stream cannot {when} with {count} frames of {width}x{height}: it would end mid-latent")

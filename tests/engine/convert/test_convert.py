@@ -1,0 +1,268 @@
+"""The authors' layouts, with the real key lists at small sizes, become files that load."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from engine.convert.__main__ import main
+from engine.convert.fit import KINDS
+from engine.preset import load_preset
+from engine.weights import load_weights
+
+ROOT = Path(__file__).parents[3]
+MANIFESTS = ROOT / "tests" / "golden" / "manifests"
+PRESET = """
+extends = "wan-1.3b"
+[codec]
+{codec}
+[dit]
+dim = 48
+ffn = 64
+heads = 2
+text_dim = 32
+[text]
+dim = 32
+heads = 4
+ffn = 48
+vocab = 64
+"""
+CODECS = {"vae": "widths = [8, 16, 32, 32]", "taehv": 'kind = "taehv"\nwidths = [8, 8, 8, 16]\nblocks = 3'}
+MANIFEST_OF = {"dit": "wan2.1_t2v_1.3b", "vae": "wan2.1_vae", "umt5": "umt5_xxl_enc", "taehv": "taehv"}
+
+
+@pytest.fixture
+def small(tmp_path):
+    """The path of a preset file with the depth of the published model and small widths, by kind."""
+
+    def path(kind):
+        file = tmp_path / f"small-{kind}.toml"
+        file.write_text(PRESET.format(codec=CODECS.get(kind, CODECS["vae"])))
+        return str(file)
+
+    return path
+
+
+@pytest.fixture
+def weights(small):
+    """Random tensors under the published keys, by kind."""
+
+    def make(kind):
+        shapes = KINDS[kind].shapes(load_preset(small(kind)))
+        assert set(shapes) == set(json.loads((MANIFESTS / f"{MANIFEST_OF[kind]}.json").read_text()))
+        return {key: torch.randn(shape, dtype=torch.bfloat16) for key, shape in shapes.items()}
+
+    return make
+
+
+@pytest.fixture
+def convert(small, tmp_path):
+    """Convert a file of the test's folder as one of the small models; the exit status."""
+
+    def run(source, target, kind):
+        return main([str(tmp_path / source), str(tmp_path / target), "--kind", kind, "--preset", small(kind)])
+
+    return run
+
+
+def wrapped(key):
+    return key.replace("blocks.", "_fsdp_wrapped_module.blocks.").replace(".ffn", "._fsdp_wrapped_module.ffn")
+
+
+LAYOUTS = {
+    "plain": lambda tensors: tensors,
+    "generator": lambda tensors: {"generator": {f"model.{k}": v for k, v in tensors.items()}, "step": 3},
+    "generator_ema": lambda tensors: {"generator_ema": tensors},
+    "state_dict": lambda tensors: {"state_dict": {f"model.{k}": v for k, v in tensors.items()}, "epoch": 1},
+    "sharded": lambda tensors: {"generator": {f"model.{wrapped(k)}": v for k, v in tensors.items()}},
+}
+
+
+@pytest.mark.parametrize("kind", MANIFEST_OF)
+def test_a_published_layout_becomes_a_file_that_loads(convert, kind, small, weights, tmp_path, capsys):
+    tensors = weights(kind)
+    torch.save(tensors, tmp_path / "in.pth")
+
+    assert convert("in.pth", "out.safetensors", kind) == 0
+
+    model = KINDS[kind].make(load_preset(small(kind)))
+    load_weights(model, str(tmp_path / "out.safetensors"))
+    assert all(torch.equal(value, tensors[key]) for key, value in model.state_dict().items())
+    report = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in report[:-1]] == list(tensors)
+    assert f"{len(tensors)} matched" in report[-1]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_training_left_around_the_model_is_taken_off(layout, convert, weights, tmp_path):
+    tensors = weights("dit")
+    torch.save(LAYOUTS[layout](tensors), tmp_path / "model.pt")
+
+    assert convert("model.pt", "dit.safetensors", "dit") == 0
+
+    written = load_file(tmp_path / "dit.safetensors")
+    assert written.keys() == tensors.keys()
+    assert all(torch.equal(written[key], tensors[key]) for key in tensors)
+
+
+def test_a_safetensors_file_and_an_old_pickle_are_read_too(convert, weights, tmp_path):
+    tensors = weights("taehv")
+    save_file(tensors, tmp_path / "in.safetensors")
+    torch.save(tensors, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+
+    for name in ("in.safetensors", "old.pth"):
+        assert convert(name, "out.safetensors", "taehv") == 0
+
+
+def test_time_layers_stored_too_large_keep_their_last_channels(convert, weights, tmp_path, capsys):
+    tensors = weights("taehv")
+    stored = torch.cat([torch.zeros_like(tensors["decoder.7.conv.weight"]), tensors["decoder.7.conv.weight"]])
+    torch.save(tensors | {"decoder.7.conv.weight": stored}, tmp_path / "in.pth")
+
+    assert convert("in.pth", "out.safetensors", "taehv") == 0
+
+    written = load_file(tmp_path / "out.safetensors")["decoder.7.conv.weight"]
+    assert torch.equal(written, tensors["decoder.7.conv.weight"])
+    assert "the last of 32 channels" in capsys.readouterr().out
+
+
+def lose(tensors):
+    return {key: value for key, value in tensors.items() if key != "head.head.bias"}
+
+
+def add(tensors):
+    return tensors | {"img_emb.proj.0.weight": torch.zeros(3)}
+
+
+def stretch(tensors):
+    return tensors | {"head.head.bias": torch.zeros(3)}
+
+
+def spoil(tensors):
+    return tensors | {"head.head.bias": tensors["head.head.bias"] * torch.nan}
+
+
+@pytest.mark.parametrize(
+    "damage, line, sentence",
+    [
+        (lose, "missing      head.head.bias [64]", "1 missing"),
+        (add, "unexpected   img_emb.proj.0.weight [3]", "1 unexpected"),
+        (stretch, "wrong shape  head.head.bias [3], not [64]", "1 of a wrong shape"),
+        (spoil, "not numbers  head.head.bias", "1 not numbers"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_reported_and_not_written(
+    damage, line, sentence, convert, weights, tmp_path, capsys
+):
+    (tmp_path / "out.safetensors").write_bytes(b"what was there before")
+    torch.save(damage(weights("dit")), tmp_path / "in.pt")
+
+    assert convert("in.pt", "out.safetensors", "dit") == 2
+
+    said = capsys.readouterr()
+    assert line in said.out.splitlines()
+    assert sentence in said.err
+    assert said.err.count("\n") == 1
+    assert (tmp_path / "out.safetensors").read_bytes() == b"what was there before"
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_text_encoder_where_a_codec_belongs_is_recognised(convert, weights, tmp_path, capsys):
+    torch.save(weights("umt5"), tmp_path / "in.pth")
+
+    assert convert("in.pth", "out.safetensors", "vae") == 2
+
+    assert "it looks like --kind umt5" in capsys.readouterr().err
+
+
+def test_a_transformer_of_another_size_is_pointed_to_its_preset(weights, tmp_path, capsys):
+    torch.save(weights("dit"), tmp_path / "in.pth")
+
+    assert main([str(tmp_path / "in.pth"), str(tmp_path / "out.safetensors"), "--kind", "dit"]) == 2
+
+    assert "choose the --preset" in capsys.readouterr().err
+
+
+class Trap:
+    """What a hostile checkpoint would hold: unpickling it makes a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+@pytest.mark.parametrize("content", ["code", "cut", "text", "empty", "numbers", "absent"])
+def test_a_file_that_is_no_checkpoint_is_one_sentence_and_never_run(content, convert, tmp_path, capsys):
+    path = tmp_path / "in.pt"
+    write_bad(content, path, tmp_path)
+
+    assert convert("in.pt", "out.safetensors", "dit") == 2
+
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "sprung").exists()
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def write_bad(content, path, folder):
+    if content == "code":
+        torch.save({"generator": Trap(str(folder / "sprung"))}, path)
+    elif content == "cut":
+        torch.save({"generator": {"a": torch.zeros(1000)}}, path)
+        path.write_bytes(path.read_bytes()[:2000])
+    elif content == "numbers":
+        torch.save({"generator": {"step": 3}}, path)
+    elif content in ("text", "empty"):
+        path.write_text("<html>not found</html>" if content == "text" else "")
+
+
+def test_out_must_be_a_new_safetensors_file(weights, tmp_path, capsys):
+    save_file(weights("dit"), tmp_path / "dit.safetensors")
+
+    for target in ("dit.safetensors", "dit.pt"):
+        assert main([str(tmp_path / "dit.safetensors"), str(tmp_path / target), "--kind", "dit"]) == 2
+        assert "cannot be written" in capsys.readouterr().err
+
+
+class Full:
+    free = 100
+
+
+def test_a_full_disk_is_noticed_before_writing(convert, weights, tmp_path, monkeypatch, capsys):
+    torch.save(weights("taehv"), tmp_path / "in.pth")
+    monkeypatch.setattr("engine.convert.write.shutil.disk_usage", lambda _folder: Full)
+
+    assert convert("in.pth", "out.safetensors", "taehv") == 2
+
+    assert "make room" in capsys.readouterr().err
+
+
+def test_an_out_that_cannot_exist_is_one_sentence(convert, weights, tmp_path, capsys):
+    torch.save(weights("taehv"), tmp_path / "in.pth")
+
+    assert convert("in.pth", "in.pth/out.safetensors", "taehv") == 2
+
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.process
+def test_it_runs_as_a_module(small, weights, tmp_path):
+    torch.save({"generator": {f"model.{k}": v for k, v in weights("dit").items()}}, tmp_path / "model.pt")
+    command = [sys.executable, "-m", "engine.convert", "model.pt", "new/dit.safetensors"]
+
+    done = subprocess.run(
+        [*command, "--kind", "dit", "--preset", small("dit")],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "new" / "dit.safetensors").is_file()

@@ -1,0 +1,96 @@
+"""What stands around the code: the pages agree with it, their links lead somewhere, and nothing is of one machine."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bridge.cli import build_parser
+from bridge.show import span
+from bridge.surfaces.osc_space import interpret, relative
+from engine.params import CONTROLS, Params
+from engine.preset import load_preset
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = (".ci", ".github", "bridge", "configs", "docs", "engine", "plugins", "tests")
+TEXT = {".md", ".py", ".toml", ".yml", ".html", ".js", ".css", ".svg", ".json", ""}
+OF_ONE_MACHINE = re.compile(r"(?<![\w.}])/(?:work|tmp|root|opt|home|Users)/\w|\b[A-Z]:\\Users")
+COMMAND_1 = "pip install -e . && latentcast run"
+COMMAND_2 = "pip install -e '.[dev]' && pytest"
+
+
+def house():
+    """Every file of ours that people write."""
+    folders = [ROOT / name for name in FOLDERS]
+    files = [path for folder in folders for path in folder.rglob("*")] + list(ROOT.glob("[!.]*"))
+    return sorted(path for path in files if path.is_file() and path.suffix in TEXT)
+
+
+PAGES = [path for path in house() if path.suffix == ".md"]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def page_name(path):
+    return str(path.relative_to(ROOT))
+
+
+def lines_of_code(page):
+    for block in re.findall(r"^```\n(.*?)^```", page, re.M | re.S):
+        yield from (line.split("  #")[0].strip() for line in block.splitlines())
+
+
+def controls_table():
+    yield "| control | takes | starts at | what it does | obeyed by |"
+    yield "|---|---|---|---|---|"
+    for row in CONTROLS:
+        start = {True: "on", False: "off"}.get(row.default, row.default) if row.kind == "bool" else row.default
+        yield f"| `{row.name}` | {span(row)} | {start} | {row.help.replace('|', chr(92) + '|')} | {row.home} |"
+
+
+def test_the_readme_shows_the_table_of_controls():
+    table = re.search(r"<!-- controls: .*? -->\n(.*?)<!-- /controls -->", README, re.S)[1]
+    wanted = "\n".join(controls_table())
+    assert table.strip() == wanted, f"README's table of controls should be\n{wanted}"
+
+
+def test_the_readme_names_the_looks_the_embedded_model_knows():
+    said = re.search(r"^Looks: (.*?)\.$", README, re.M | re.S)[1]
+    assert tuple(re.split(r",\s+", said)) == load_preset("tiny").looks
+
+
+def test_the_two_commands_stand_in_the_readme_word_for_word():
+    assert {COMMAND_1, COMMAND_2} <= set(lines_of_code(README))
+
+
+@pytest.mark.parametrize("line", [line for line in lines_of_code(README) if line.startswith("latentcast ")])
+def test_the_command_line_takes_what_the_readme_says(line):
+    build_parser().parse_args(shlex.split(line)[1:])
+
+
+@pytest.mark.parametrize("line", [line for line in lines_of_code(README) if line.startswith("oscsend ")])
+def test_osc_takes_what_the_readme_says(line):
+    _, _, port, address, *rest = shlex.split(line)
+    types, values = (rest[0], iter(rest[1:])) if rest else ("", iter(()))
+    read = {"s": str, "f": float, "i": int}
+    arguments = tuple(kind == "T" if kind in "TF" else read[kind](next(values)) for kind in types)
+    assert port == "9510"
+    assert address.endswith("/subscribe") or interpret(relative(address, "/latentcast"), arguments, Params())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if not re.match(r"[a-z]+:|#", target):
+            assert (page.parent / target.partition("#")[0]).exists(), f"{page_name(page)} links to {target}"
+
+
+def test_nothing_names_a_place_on_somebodys_machine():
+    lines = ((path, line) for path in house() for line in path.read_text("utf-8").splitlines())
+    assert not [f"{page_name(path)}: {line}" for path, line in lines if OF_ONE_MACHINE.search(line)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no such permission")
+def test_what_runs_in_ci_can_be_run():
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
