@@ -128,15 +128,17 @@ class Translator(nn.Module):
 def mix_source(source: Tensor, spec: ScheduleSpec, random: Random) -> tuple[Tensor, Tensor]:
     """Noise a source [B, T, C, h, w] as the stream does; also the timesteps [B, T] the model is told, `lead` below it.
 
-    Half of the time the usual 0.8, lowered by up to 0.2 as if by motion or by hand; else any share from 0.3 to 0.85.
-    The later steps' timesteps must come up often enough, or whatever arrives at them is taken for a finished look.
+    Half of the time the usual 0.8, lowered by up to 0.2 as if by motion or by hand; else any share from 0.3 to 0.85, or
+    exactly one that is told as a later step's timestep: a source must not be taken for a look because of its number.
     """
-    batch, frames, device = *source.shape[:2], source.device
+    (batch, frames), device = source.shape[:2], source.device
+    chance = torch.rand(batch, 1, device=device)
     moved = 0.2 * torch.rand(batch, frames, device=device) * (torch.rand(batch, 1, device=device) < 0.5)
+    later = torch.tensor(spec.timesteps[1:], device=device)[torch.randint(len(spec.timesteps) - 1, (batch, 1))]
     anything = 0.3 + 0.55 * torch.rand(batch, 1, device=device)
-    share = torch.where(torch.rand(batch, 1, device=device) < 0.5, 0.8 - moved, anything)
+    share = torch.where(chance < 0.5, 0.8 - moved, torch.where(chance < 0.75, anything, (later + spec.lead) / 1000))
     mixed = torch.lerp(source, noise_like(source, random), share[..., None, None, None])
-    return mixed, (1000 * share).floor() - spec.lead
+    return mixed, (1000 * share + 1e-3).floor() - spec.lead
 
 
 def mix_look(look: Tensor, spec: ScheduleSpec, random: Random) -> tuple[Tensor, Tensor]:
