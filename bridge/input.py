@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -21,24 +22,27 @@ class Input:
         self._ring, self._fps = ring, fps
         self._on_failure = on_failure
         self._link: AdapterLink | None = None
+        self._changing = asyncio.Lock()  # two changes at once would leave two writers in the ring
 
     async def open(self, uri: str) -> None:
         """Take pictures from `uri`, or from the first thing that opens if it is empty. Raises AdapterFailed."""
         *better, last = (uri,) if uri else ANYTHING
-        for candidate in better:
-            with suppress(AdapterFailed):
-                return await self._open(candidate)
-        return await self._open(last)
+        async with self._changing:
+            for candidate in better:
+                with suppress(AdapterFailed):
+                    return await self._open(candidate)
+            return await self._open(last)
 
     async def replace(self, uri: str) -> None:
         """Take pictures from `uri` instead; if it does not open, from where they came before. Raises AdapterFailed."""
-        before = self.uri
-        try:
-            await self._open(uri)
-        except AdapterFailed:
-            if before:
-                await self._open(before)
-            raise
+        async with self._changing:
+            before = self.uri
+            try:
+                await self._open(uri)
+            except AdapterFailed:
+                if before:
+                    await self._open(before)
+                raise
 
     async def stop(self) -> None:
         """End the source. Twice is fine."""
@@ -47,7 +51,8 @@ class Input:
 
     async def _open(self, uri: str) -> None:
         await self.stop()  # a ring has one writer
-        command = module_command("bridge.source", uri, "--ring", self._ring, "--fps", f"{self._fps or 0:g}")
+        options = ("--ring", self._ring, "--fps", f"{self._fps or 0:g}")
+        command = module_command("bridge.source", *options, "--", uri)  # a file may be called -x.mp4
         self._link = AdapterLink("input", uri.partition(":")[0], command, self._on_failure)
         self._link.start()
         try:

@@ -128,11 +128,15 @@ class Child:
             )
         except OSError as error:
             return 1, f"{self.name} cannot be started: {error.strerror}"
+        except ValueError:  # a NUL, or half a surrogate pair, in what someone typed
+            return GAVE_UP, f"{self.name} cannot be started with what no program can be told"
         self.pid = process.pid
         assert process.stdout is not None
         assert process.stderr is not None
         if self._stopping:
             self._hint()
+        elif self._hurry.is_set():  # a restart was asked for while this one was on its way
+            self._kill()
         logs = asyncio.create_task(self._pass_on(process.stderr))
         self._listener.started()
         try:

@@ -188,6 +188,27 @@ async def test_a_program_that_is_not_there_is_said_and_tried_again():
 
 
 @scene
+async def test_what_no_program_can_be_told_is_said_and_not_tried_again():
+    notes = Notes()
+    child = Child("input", [sys.executable, "-c", "a NUL: \0"], notes)
+    child.start()
+    await until(lambda: notes.ends)
+    await child.stop()
+
+    assert notes.ends == [("input cannot be started with what no program can be told", True)]
+
+
+@scene
+async def test_a_restart_is_not_lost_on_a_child_that_is_just_being_started():
+    async with child("import time; print('old', flush=True); time.sleep(60)") as (talker, notes):
+        await asyncio.sleep(0)  # its process is on its way
+        talker.restart([sys.executable, "-c", TALK])
+        await until(lambda: "hello" in notes.lines)
+
+    assert "old" not in notes.lines
+
+
+@scene
 async def test_a_line_without_end_does_no_harm():
     size = 3 * supervisor.LINE_LIMIT
     async with child(f"print('x' * {size}, flush=True)\n{TALK}") as (_, notes):
