@@ -37,6 +37,8 @@ def find(name: str) -> SharedMemory:
         raise RingError(
             f"there is no ring named {name}", "start `latentcast run`, or look at `latentcast doctor`"
         ) from error
+    except (OSError, ValueError) as error:  # ValueError: it is empty, perhaps because it is just being made
+        raise RingError(f"the ring {name} cannot be opened: {error}", "it may be another user's") from error
     if problem := _problem(memory):
         memory.close()
         raise RingError(f"{name} {problem}", "update the older of the two programs, or use another name")
@@ -47,9 +49,11 @@ def _problem(memory: SharedMemory) -> str:
     head = bytes(segment.contents(memory)[:ALIGN])
     if len(head) < ALIGN or head[:8] != MAGIC:
         return "is shared memory, but not a ring"
-    _, version, first, _, _, form, slots, stride, *_ = HEADER.unpack_from(head)
+    _, version, first, width, height, form, slots, stride, *_ = HEADER.unpack_from(head)
     if version != VERSION or form != RGBA8:
         return f"speaks version {version}, format {form}; this program speaks version {VERSION}, format {RGBA8}"
+    if slots < 3 or not width * height or stride < ALIGN + width * height * 4 or first % ALIGN or stride % ALIGN:
+        return f"says that it holds {slots} pictures of {width}x{height}, {stride} bytes each, which cannot be"
     return "is cut short" if memory.size < first + slots * stride else ""
 
 
@@ -58,7 +62,7 @@ def _claim(name: str, size: int) -> SharedMemory:
     try:
         return segment.create(name, size)
     except FileExistsError:
-        memory = segment.attach(name)
+        memory = _attach_foreign(name)
     try:
         _check_free(name, memory)
         if sys.platform == "win32" and memory.size < size:
@@ -71,6 +75,13 @@ def _claim(name: str, size: int) -> SharedMemory:
     memory.close()
     segment.remove(name)
     return segment.create(name, size)
+
+
+def _attach_foreign(name: str) -> SharedMemory:
+    try:
+        return segment.attach(name)
+    except (OSError, ValueError) as error:
+        raise RingError(f"{name} is the shared memory of another program", "use another name") from error
 
 
 def _check_free(name: str, memory: SharedMemory) -> None:
