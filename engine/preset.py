@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -177,7 +178,7 @@ def load_preset(name: str) -> Preset:
 def _find(name: str) -> Path:
     paths = [Path(name)] if name.endswith(".toml") else [folder / f"{name}.toml" for folder in FOLDERS]
     for path in paths:
-        if path.is_file() and (name.endswith(".toml") or path.stem in preset_names()):
+        if os.path.isfile(path) and (name.endswith(".toml") or path.stem in preset_names()):
             return path
     raise BadPreset(f"there is no preset {name!r:.80}", f"known: {', '.join(preset_names())}")
 
@@ -217,5 +218,5 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
-        raise BadPreset(f"{where} cannot be {value!r}", f"it is {hint}")
+        raise BadPreset(f"{where} cannot be {value!r}", f"it is {getattr(hint, '__name__', hint)}")
     return value

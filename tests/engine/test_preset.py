@@ -12,9 +12,10 @@ def test_tiny_describes_a_model_and_starts_its_controls():
     assert preset.params.carry is True
 
 
-def test_an_unknown_preset_names_the_known_ones():
+@pytest.mark.parametrize("name", ["tinny", "", "tinny.toml", "a" * 300 + ".toml", "a\0.toml", "\ud800.toml"])
+def test_an_unknown_preset_names_the_known_ones(name):
     with pytest.raises(BadPreset) as error:
-        load_preset("tinny")
+        load_preset(name)
 
     assert "tiny" in error.value.hint
 
