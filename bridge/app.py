@@ -20,6 +20,7 @@ from bridge.outputs import Outputs
 from bridge.playout import Playout
 from bridge.protocol import Report
 from bridge.ring import RingWriter
+from bridge.ring_format import slots_for
 from bridge.state import run_state
 from bridge.supervisor import module_command
 from bridge.surfaces.osc import OscSurface
@@ -30,7 +31,6 @@ from engine.preset import Preset, load_preset
 ENGINE = "bridge.worker"  # a module to run
 LOOK = 0.1  # seconds between two looks at the state
 PUBLISH_EVERY = 5  # looks
-RING_BYTES = 64 * 2**20  # of pictures a ring between processes holds: seconds of small ones, 8 of the largest
 
 
 def run(options: RunOptions, engine: str = ENGINE) -> int:
@@ -207,8 +207,7 @@ def _sized(preset: Preset, options: RunOptions) -> Preset:
 
 
 def _make_ring(name: str, preset: Preset) -> RingWriter:
-    slots = RING_BYTES // (preset.width * preset.height * 4)
-    return RingWriter.create(name, preset.width, preset.height, min(max(slots, 8), 64))
+    return RingWriter.create(name, preset.width, preset.height, slots_for(preset.width, preset.height))
 
 
 def _on_signals(callback: Callable[[], None]) -> None:

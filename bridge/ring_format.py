@@ -14,14 +14,25 @@ MAGIC = b"LCASTRNG"
 VERSION = 1
 RGBA8 = 1
 ALIGN = 64
+RING_BYTES = 64 * 2**20  # of pictures that a ring of a run holds, about
 HEADER = struct.Struct("<8sIIIIIIQQQQ")  # magic version header width height format slots | stride owner count open
 OWNER, COUNT, OPEN = 5, 6, 7  # places of the last three, counted in 8 bytes; a slot begins with lock, index, time
 
 
+def slots_for(width: int, height: int) -> int:
+    """How many pictures a ring of a run holds: seconds of small ones, 8 of the largest."""
+    return min(max(RING_BYTES // (width * height * 4), 8), 64)
+
+
+def ring_size(width: int, height: int, slots: int) -> int:
+    """Bytes of a whole ring."""
+    return ALIGN + slots * _stride(width, height)
+
+
 def make(name: str, width: int, height: int, slots: int) -> SharedMemory:
     """An empty ring that this process owns. Raises RingError if someone who lives owns the name."""
-    stride = ALIGN + -(-width * height * 4 // ALIGN) * ALIGN
-    memory = _claim(name, ALIGN + slots * stride)
+    stride = _stride(width, height)
+    memory = _claim(name, ring_size(width, height, slots))
     head = segment.contents(memory)
     head[:ALIGN] = bytes(ALIGN)
     HEADER.pack_into(head, 0, bytes(8), VERSION, ALIGN, width, height, RGBA8, slots, stride, os.getpid(), 0, 1)
@@ -43,6 +54,10 @@ def find(name: str) -> SharedMemory:
         memory.close()
         raise RingError(f"{name} {problem}", "update the older of the two programs, or use another name")
     return memory
+
+
+def _stride(width: int, height: int) -> int:
+    return ALIGN + -(-width * height * 4 // ALIGN) * ALIGN
 
 
 def _problem(memory: SharedMemory) -> str:

@@ -10,9 +10,9 @@ import time
 from asyncio.subprocess import PIPE
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Protocol
 
+from bridge.interpreter import python
 from bridge.protocol import GAVE_UP
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds between a child's end and its next start, doubling
@@ -39,12 +39,8 @@ class Listener(Protocol):
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
-    """The command that runs one of our modules in a process of its own, found where we were found.
-
-    Python would look in the current folder first, and a folder there that is called `engine` is nothing unusual.
-    """
-    checkout = Path(__file__).parents[1] == Path.cwd()
-    return [sys.executable, *([] if checkout else ["-P"]), "-m", module, *arguments]
+    """The command that runs one of our modules in a process of its own."""
+    return python("-m", module, *arguments)
 
 
 class Child:
