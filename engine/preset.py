@@ -24,6 +24,9 @@ class ChunkSpec:
     first: int
     later: int
 
+    def __post_init__(self) -> None:
+        _need(self.first > 0 and self.later > 0, "a chunk has at least one frame")
+
 
 @dataclass(frozen=True, slots=True)
 class CodecSpec:
@@ -62,6 +65,10 @@ class DitSpec:
     patch: int = 2
     eps: float = 1e-6
 
+    def __post_init__(self) -> None:
+        even = self.heads > 0 and self.dim % (2 * self.heads) == 0
+        _need(even, f"{self.dim} is no even multiple of {self.heads} heads")
+
 
 @dataclass(frozen=True, slots=True)
 class TextSpec:
@@ -94,6 +101,9 @@ class WindowSpec:
     sink_distance: int
     refresh: float = -1.0
 
+    def __post_init__(self) -> None:
+        _need(0 <= self.sinks < self.slots, f"{self.sinks} sinks leave no rolling slot among {self.slots}")
+
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSpec:
@@ -107,6 +117,11 @@ class ScheduleSpec:
     lead: int = 100
     full_motion: float = 0.2
     memory: float = 0.1
+
+    def __post_init__(self) -> None:
+        _need(bool(self.timesteps), "a schedule has at least one timestep")
+        _need(self.shift > 0 and self.full_motion > 0, "shift and full_motion are above 0")
+        _need(0 <= self.memory <= 1, "memory is a share, 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +144,9 @@ class Preset:
     schedule: ScheduleSpec
     controls: Mapping[str, Any] = field(default_factory=dict)
     looks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _need(self.fps > 0, "fps is above 0")
 
     @property
     def params(self) -> Params:
@@ -159,7 +177,8 @@ def preset_names() -> list[str]:
 def load_preset(name: str) -> Preset:
     """Read the preset called `name`, or the file `name` if it ends in .toml.
 
-    Raises BadPreset for an unknown name, a file that is not TOML, and a key missing, unknown or of a wrong type.
+    Raises BadPreset for an unknown name, a file that is not TOML, a key missing, unknown or of a wrong type, and for
+    numbers that no model can have.
     """
     table = _read(_find(name))
     if parent := table.pop("extends", None):
@@ -190,6 +209,12 @@ def _read(path: Path) -> dict[str, Any]:
         raise BadPreset(f"{path.name} cannot be read: {error}", "compare it with configs/presets/tiny.toml") from error
 
 
+def _need(holds: bool, what: str) -> None:
+    """Raises ValueError saying `what` must be, if it is not."""
+    if not holds:
+        raise ValueError(what)
+
+
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
     nested = {k: _merge(base[k], v) for k, v in change.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
     return {**base, **change, **nested}
@@ -203,6 +228,8 @@ def _build(kind: type[Any], table: Mapping[str, Any], where: str) -> Any:
     values = {key: _value(hints[key], value, f"{where}.{key}") for key, value in table.items()}
     try:
         return kind(**values)
+    except ValueError as error:
+        raise BadPreset(f"{where}: {error}", "compare it with configs/presets/tiny.toml") from error
     except TypeError as error:
         missing = [f.name for f in fields(kind) if f.name not in values]
         raise BadPreset(f"{where}: a key is missing", f"one of: {', '.join(missing)}") from error
