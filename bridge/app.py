@@ -7,7 +7,7 @@ import os
 import signal
 import webbrowser
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from bridge.config import RunOptions
@@ -114,13 +114,15 @@ class Run:
         """End everything, in under two seconds, and leave nothing in shared memory."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(
-            self.outputs.stop(), self.input.stop(), self.engine.stop(), self.osc.stop(), self.web.stop()
-        )
-        if self.playout is not None:
-            self.playout.stop()
-        self._owned.close()
-        self.line.stop()
+        try:
+            await asyncio.gather(
+                self.outputs.stop(), self.input.stop(), self.engine.stop(), self.osc.stop(), self.web.stop()
+            )
+        finally:
+            if self.playout is not None:
+                self.playout.stop()
+            self._owned.close()
+            self.line.stop()
 
     # ---- actions
 
@@ -160,7 +162,7 @@ class Run:
         try:
             await work
         except EngineError as error:
-            self.control.fail(f"{error}; {error.hint}", where)
+            self.control.fail(error.sentence, where)
 
     # ---- news
 
@@ -213,6 +215,11 @@ def _make_ring(name: str, preset: Preset) -> RingWriter:
 def _on_signals(callback: Callable[[], None]) -> None:
     """Call `callback` on this loop when we are told to end; Windows has no loop.add_signal_handler."""
     loop = asyncio.get_running_loop()
+
+    def tell(*_: object) -> None:
+        with suppress(RuntimeError):  # the loop has ended already: an impatient second Ctrl-C
+            loop.call_soon_threadsafe(callback)
+
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if (number := getattr(signal, name, None)) is not None:
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback))
+            signal.signal(number, tell)

@@ -34,7 +34,7 @@ from engine.session import open_session
 try:
     open_session(load_preset(sys.argv[1]))
 except EngineError as error:
-    sys.exit(f"{error}; {error.hint}")
+    sys.exit(error.sentence)
 """
 REINSTALL = "pip install --force-reinstall latentcast, or choose another with --preset"
 PATIENCE = 120.0  # seconds an engine may take to load
