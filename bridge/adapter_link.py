@@ -31,16 +31,21 @@ class AdapterLink:
         self._on_failure = on_failure
         self._failure: Failure | None = None
         self._settled = asyncio.Event()  # open, or given up
-        self._open = False
+        self._open = self._gave_up = False
 
     @property
     def status(self) -> OutputStatus:
         """The adapter as surfaces show it."""
         return OutputStatus(self.name, self.kind, str(self._failure or ""))
 
+    @property
+    def running(self) -> bool:
+        """Whether it is on and did not give up."""
+        return self.on and not self._gave_up
+
     def start(self) -> None:
         """Begin to keep it running. Needs the event loop."""
-        self.on, self._failure = True, None
+        self.on, self._gave_up, self._failure = True, False, None
         self._settled.clear()
         self._child.start()
 
@@ -82,6 +87,7 @@ class AdapterLink:
         if reason and self._failure is None:
             self._failure = Failure(reason)
             self._on_failure(reason)
+        self._gave_up = final
         self._open = self._open and not final
         if final:
             self._settled.set()

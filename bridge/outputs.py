@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from bridge.adapter_link import AdapterLink
 from bridge.control import BadAction, OutputStatus
+from bridge.errors import AdapterFailed
 from bridge.supervisor import module_command
 
 OPENS_WITHIN = 10.0  # seconds
@@ -48,7 +49,7 @@ class Outputs:
     def record(self, on: bool) -> None:
         """Start a recording in the current folder, or finish the one there is."""
         link = self._links.get(RECORD)
-        if on and not (link and link.on):
+        if on and not (link and link.running):
             self._links.pop(RECORD, None)
             self._add(RECORD, time.strftime("recorder:latentcast-%Y%m%d-%H%M%S.mp4"))
         if on or link:
@@ -69,9 +70,16 @@ class Outputs:
         )
         return self._links[name]
 
+    async def _start(self, link: AdapterLink) -> None:
+        link.start()
+        try:
+            await link.opened(OPENS_WITHIN)
+        except AdapterFailed as error:
+            self._on_failure(link.name, f"{error}; {error.hint}")
+
     async def _switch(self, link: AdapterLink, on: bool) -> None:
         async with self._switching:
-            if on and not link.on:
-                link.start()
+            if on and not link.running:
+                await self._start(link)
             elif link.on and not on:
                 await link.stop()
