@@ -93,7 +93,7 @@ class MovieWriter:
         self.path = path
         self.part = path.with_name(path.name + ".part")
         self._check_path(width, height)
-        self._time_base = time_base
+        self._time_base, self._durable = time_base, durable
         self._format = FORMATS[path.suffix.lower()]
         options = {} if self._format == "matroska" else FRAGMENTS if durable else {"movflags": "faststart"}
         try:
@@ -147,9 +147,10 @@ class MovieWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Finish, or leave nothing if it came to no good end."""
-        if kind is None:
-            self.finish()
-        else:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
             self.abandon()
 
     def _add_video(self, width: int, height: int, rate: Fraction, tune: str) -> VideoStream:
@@ -181,4 +182,5 @@ class MovieWriter:
 
     def _broken(self, error: FFmpegError | OSError) -> MovieError:
         why = f"{self.path.name} cannot be written any further: {error.strerror}"
-        return MovieError(why, f"make room on the disk; what was saved is in {self.part}")
+        saved = f"; what was saved is in {self.part}" if self._durable else ""  # else it lacks the index to be played
+        return MovieError(why, f"make room on the disk{saved}")
