@@ -43,8 +43,14 @@ def module_command(module: str, *arguments: str) -> list[str]:
 
     Python would look in the current folder first, and a folder there that is called `engine` is nothing unusual.
     """
-    checkout = Path(__file__).parents[1] == Path.cwd()
-    return [sys.executable, *([] if checkout else ["-P"]), "-m", module, *arguments]
+    return [sys.executable, *([] if _in_checkout() else ["-P"]), "-m", module, *arguments]
+
+
+def _in_checkout() -> bool:
+    try:
+        return Path(__file__).parents[1] == Path.cwd()
+    except FileNotFoundError:  # the current folder was removed while we were in it
+        return False
 
 
 class Child:
@@ -88,7 +94,7 @@ class Child:
         self._hint()
         await asyncio.wait({self._keeper}, timeout=GRACE)
         self._kill()
-        await self._keeper
+        await asyncio.wait({self._keeper})  # not the task itself: who waits for it may be cancelled, it may not
 
     def send(self, line: str) -> bool:
         """Pass a line to the child; False if it is not there or still has earlier ones to read."""
@@ -135,6 +141,7 @@ class Child:
             self._hint()
         logs = asyncio.create_task(self._pass_on(process.stderr))
         self._listener.started()
+        hung = ""
         try:
             hung = await self._listen(process.stdout)
         finally:
