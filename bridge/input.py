@@ -22,7 +22,8 @@ class Input:
         self._ring, self._fps = ring, fps
         self._on_failure = on_failure
         self._link: AdapterLink | None = None
-        self._changing = asyncio.Lock()  # two changes at once would leave two writers in the ring
+        self._changing = asyncio.Lock()  # a ring has one writer
+        self._wishes = 0
 
     async def open(self, uri: str) -> None:
         """Take pictures from `uri`, or from the first thing that opens if it is empty. Raises AdapterFailed."""
@@ -34,20 +35,28 @@ class Input:
             return await self._open(last)
 
     async def replace(self, uri: str) -> None:
-        """Take pictures from `uri` instead; if it does not open, from where they came before. Raises AdapterFailed."""
+        """Take pictures from `uri` instead; if it does not open, from where they came before. Raises AdapterFailed.
+
+        Of wishes that come while another is being fulfilled only the last counts.
+        """
+        self._wishes = mine = self._wishes + 1
         async with self._changing:
-            before = self.uri
-            try:
-                await self._open(uri)
-            except AdapterFailed:
-                if before:
-                    await self._open(before)
-                raise
+            if mine == self._wishes:
+                await self._replace(uri)
 
     async def stop(self) -> None:
         """End the source. Twice is fine."""
         if self._link is not None:
             await self._link.stop()
+
+    async def _replace(self, uri: str) -> None:
+        before = self.uri
+        try:
+            await self._open(uri)
+        except AdapterFailed:
+            if before:
+                await self._open(before)
+            raise
 
     async def _open(self, uri: str) -> None:
         await self.stop()  # a ring has one writer

@@ -11,5 +11,11 @@ def python(*arguments: str) -> list[str]:
 
     Python would look in the current folder first, and a folder there that is called `engine` is nothing unusual.
     """
-    checkout = Path(__file__).parents[1] == Path.cwd()
-    return [sys.executable, *([] if checkout else ["-P"]), *arguments]
+    return [sys.executable, *([] if _in_checkout() else ["-P"]), *arguments]
+
+
+def _in_checkout() -> bool:
+    try:
+        return Path(__file__).parents[1] == Path.cwd()
+    except FileNotFoundError:  # the current folder was removed while we were in it
+        return False

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from bridge.adapter_link import AdapterLink
 from bridge.control import BadAction, OutputStatus
+from bridge.errors import AdapterFailed
 from bridge.supervisor import module_command
 
 OPENS_WITHIN = 10.0  # seconds
@@ -69,9 +70,16 @@ class Outputs:
         )
         return self._links[name]
 
+    async def _start(self, link: AdapterLink) -> None:
+        link.start()
+        try:
+            await link.opened(OPENS_WITHIN)
+        except AdapterFailed as error:
+            self._on_failure(link.name, f"{error}; {error.hint}")
+
     async def _switch(self, link: AdapterLink, on: bool) -> None:
         async with self._switching:
             if on and not link.runs:
-                link.start()
+                await self._start(link)
             elif link.on and not on:
                 await link.stop()

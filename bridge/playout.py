@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,6 +12,9 @@ from bridge.metrics import Meter
 from bridge.mixer import Mixer
 from bridge.ring import RingReader, RingWriter
 from engine.params import Params
+
+
+log = logging.getLogger("playout")
 
 
 class Playout:
@@ -25,6 +29,7 @@ class Playout:
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="playout", daemon=True)
         self._rings = ExitStack()
+        self._failure = ""
         self._silence = 1.0  # of the engine, as `Mixer.silence` has it, at the last tick
 
     @property
@@ -57,8 +62,17 @@ class Playout:
         while not self._stopping.is_set():
             time.sleep(max(0.0, due - time.monotonic()))  # waiting for an event is coarser on Windows
             now = time.monotonic()
-            self._tick(mixer, now)
+            try:
+                self._tick(mixer, now)
+            except Exception as error:  # a process wall: the picture before stays on, and the next one has its chance
+                self._fell_over(error)
             due = max(due + mixer.period, now)
+
+    def _fell_over(self, error: Exception) -> None:
+        """Say so once for each kind of failure; it would come again with every tick."""
+        if repr(error) != self._failure:
+            self._failure = repr(error)
+            log.error("a picture could not be put out", exc_info=error)
 
     def _tick(self, mixer: Mixer, now: float) -> None:
         while (frame := self._dry.next()) is not None:

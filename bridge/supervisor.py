@@ -84,7 +84,7 @@ class Child:
         self._hint()
         await asyncio.wait({self._keeper}, timeout=GRACE)
         self._kill()
-        await self._keeper
+        await asyncio.wait({self._keeper})  # not the task itself: who waits for it may be cancelled, it may not
 
     def send(self, line: str) -> bool:
         """Pass a line to the child; False if it is not there or still has earlier ones to read."""
@@ -135,6 +135,7 @@ class Child:
             self._kill()
         logs = asyncio.create_task(self._pass_on(process.stderr))
         self._listener.started()
+        hung = ""
         try:
             hung = await self._listen(process.stdout)
         finally:

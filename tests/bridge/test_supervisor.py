@@ -140,6 +140,19 @@ def test_a_folder_of_the_users_does_not_stand_in_for_ours(tmp_path, monkeypatch)
 
 
 @scene
+async def test_who_is_no_longer_interested_in_a_stop_does_not_undo_it():
+    async with child("import time; print('here', flush=True); time.sleep(60)") as (it, notes):
+        await until(lambda: notes.lines)
+        pid = it.pid
+        stop = asyncio.create_task(it.stop())
+        await asyncio.sleep(0.05)
+        stop.cancel()
+        await it.stop()
+
+        assert not process_alive(pid)
+
+
+@scene
 async def test_a_child_that_gave_up_is_left_alone_until_someone_asks():
     async with child("import sys; sys.exit(2)") as (talker, notes):
         await until(lambda: notes.ends)

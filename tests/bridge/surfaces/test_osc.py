@@ -156,6 +156,7 @@ def test_actions_are_carried_out(desk, osc, phone, name, arguments, done):
         ("prompts", ["neon"], "pairs"),
         ("prompts", ["neon", "much"], "number"),
         ("prompts", ["neon", -1.0, "ink", 1.0], "weigh"),
+        ("prompts", ["neon", float("nan")], "weigh"),
         ("norm/prompt", [1], "range"),
         ("norm/nosie", [1], "nosie"),
         ("norm/noise", ["x"], "0 to 1"),
