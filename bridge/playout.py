@@ -13,7 +13,6 @@ from bridge.mixer import Mixer
 from bridge.ring import RingReader, RingWriter
 from engine.params import Params
 
-
 log = logging.getLogger("playout")
 
 
@@ -29,7 +28,6 @@ class Playout:
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="playout", daemon=True)
         self._rings = ExitStack()
-        self._failure = ""
         self._silence = 1.0  # of the engine, as `Mixer.silence` has it, at the last tick
 
     @property
@@ -59,20 +57,17 @@ class Playout:
 
     def _run(self) -> None:
         mixer, due = Mixer(self._out.width, self._out.height), time.monotonic()
+        failure = ""
         while not self._stopping.is_set():
             time.sleep(max(0.0, due - time.monotonic()))  # waiting for an event is coarser on Windows
             now = time.monotonic()
             try:
                 self._tick(mixer, now)
             except Exception as error:  # a process wall: the picture before stays on, and the next one has its chance
-                self._fell_over(error)
+                if repr(error) != failure:  # said once: it would come again with every tick
+                    failure = repr(error)
+                    log.exception("a picture could not be put out")
             due = max(due + mixer.period, now)
-
-    def _fell_over(self, error: Exception) -> None:
-        """Say so once for each kind of failure; it would come again with every tick."""
-        if repr(error) != self._failure:
-            self._failure = repr(error)
-            log.error("a picture could not be put out", exc_info=error)
 
     def _tick(self, mixer: Mixer, now: float) -> None:
         while (frame := self._dry.next()) is not None:
