@@ -34,18 +34,18 @@ class AdapterLink:
         self._open = self._gave_up = False
 
     @property
+    def runs(self) -> bool:
+        """Whether it is on, and has not said that it cannot work: then it takes someone to start it again."""
+        return self.on and not self._gave_up
+
+    @property
     def status(self) -> OutputStatus:
         """The adapter as surfaces show it."""
         return OutputStatus(self.name, self.kind, str(self._failure or ""))
 
-    @property
-    def running(self) -> bool:
-        """Whether it is on and did not give up."""
-        return self.on and not self._gave_up
-
     def start(self) -> None:
         """Begin to keep it running. Needs the event loop."""
-        self.on, self._gave_up, self._failure = True, False, None
+        self.on, self._failure, self._gave_up = True, None, False
         self._settled.clear()
         self._child.start()
 
@@ -87,7 +87,7 @@ class AdapterLink:
         if reason and self._failure is None:
             self._failure = Failure(reason)
             self._on_failure(reason)
-        self._gave_up = final
         self._open = self._open and not final
+        self._gave_up = final
         if final:
             self._settled.set()

@@ -22,7 +22,7 @@ class Input:
         self._ring, self._fps = ring, fps
         self._on_failure = on_failure
         self._link: AdapterLink | None = None
-        self._changing = asyncio.Lock()  # a ring has one writer
+        self._changing = asyncio.Lock()  # two changes at once would leave two writers in the ring
         self._wishes = 0
 
     async def open(self, uri: str) -> None:
@@ -41,26 +41,25 @@ class Input:
         """
         self._wishes = mine = self._wishes + 1
         async with self._changing:
-            if mine == self._wishes:
-                await self._replace(uri)
+            if mine != self._wishes:
+                return
+            before = self.uri
+            try:
+                await self._open(uri)
+            except AdapterFailed:
+                if before:
+                    await self._open(before)
+                raise
 
     async def stop(self) -> None:
         """End the source. Twice is fine."""
         if self._link is not None:
             await self._link.stop()
 
-    async def _replace(self, uri: str) -> None:
-        before = self.uri
-        try:
-            await self._open(uri)
-        except AdapterFailed:
-            if before:
-                await self._open(before)
-            raise
-
     async def _open(self, uri: str) -> None:
-        await self.stop()
-        command = module_command("bridge.source", uri, "--ring", self._ring, "--fps", f"{self._fps or 0:g}")
+        await self.stop()  # a ring has one writer
+        options = ("--ring", self._ring, "--fps", f"{self._fps or 0:g}")
+        command = module_command("bridge.source", *options, "--", uri)  # a file may be called -x.mp4
         self._link = AdapterLink("input", uri.partition(":")[0], command, self._on_failure)
         self._link.start()
         try:

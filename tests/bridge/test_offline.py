@@ -85,8 +85,9 @@ def test_sound_is_copied_bit_for_bit_where_the_new_file_can_hold_it(tmp_path, so
     assert len(read_film(out)) == 50
 
 
-def test_sound_that_an_mp4_cannot_hold_is_encoded_anew(tmp_path):
-    out = make(make_film(tmp_path / "in.mkv", count=50, sound="pcm_s16le"), tmp_path / "out.mp4")
+@pytest.mark.parametrize("rate", [48000, 192000], ids=["as it was", "faster than AAC can"])
+def test_sound_that_an_mp4_cannot_hold_is_encoded_anew(tmp_path, rate):
+    out = make(make_film(tmp_path / "in.mkv", count=50, sound="pcm_s16le", sound_rate=rate), tmp_path / "out.mp4")
 
     with av.open(str(out)) as film:
         (stream,) = film.streams.audio

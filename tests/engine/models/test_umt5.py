@@ -29,16 +29,10 @@ def encoder(recorded):
 
 @pytest.fixture
 def words(tmp_path, monkeypatch):
-    """A real tokenizer of a dozen words, where the preset looks for it."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
+    """A tokenizer where the preset looks for it."""
+    from tests.engine.models.words import save_tokenizer
 
-    known = ["<pad>", "</s>", "<unk>", "a", "neon", "city", "in", "rain", "<b>"]
-    inner = Tokenizer(models.WordLevel({word: number for number, word in enumerate(known)}, unk_token="<unk>"))
-    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    inner.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    fast = PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
-    fast.save_pretrained(tmp_path / "words")
+    save_tokenizer(tmp_path / "words")
     monkeypatch.setenv("LATENTCAST_MODELS", str(tmp_path))
 
 

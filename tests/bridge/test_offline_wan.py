@@ -1,0 +1,81 @@
+"""From the authors' files to a film: a transformer of the published widths and little depth, with random weights."""
+
+import pytest
+import torch
+
+from bridge.cli import main
+from engine.convert.__main__ import main as convert
+from engine.convert.fit import KINDS
+from engine.preset import load_preset
+from tests.bridge.films import make_film, read_film
+
+pytest.importorskip("transformers")
+PRESET = """
+extends = "wan-1.3b"
+width = 64
+height = 48
+[codec]
+widths = [8, 16, 32, 32]
+[dit]
+layers = 1
+text_dim = 64
+[text]
+layers = 1
+dim = 64
+heads = 4
+ffn = 64
+vocab = 64
+"""
+LAYOUT = {
+    "dit": lambda tensors: {"generator": {f"model.{key}": value for key, value in tensors.items()}},
+    "vae": lambda tensors: tensors,
+    "umt5": lambda tensors: tensors,
+}
+
+
+@pytest.fixture
+def preset(tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENTCAST_MODELS", str(tmp_path / "models"))
+    path = tmp_path / "shallow.toml"
+    path.write_text(PRESET)
+    return load_preset(str(path))
+
+
+def random_weights(shapes):
+    """Norms that do nothing, and layers that keep the size of what they are given."""
+    draw = torch.Generator().manual_seed(0)
+    for key, shape in shapes.items():
+        fan_in = max(1, torch.Size(shape[1:]).numel())
+        norm = "norm" in key or "gamma" in key
+        value = torch.ones(shape) if norm else torch.randn(shape, generator=draw) * 0.5 / fan_in**0.5
+        yield key, value.to(torch.bfloat16)
+
+
+@pytest.mark.process
+def test_published_checkpoints_are_converted_loaded_and_render_a_film(preset, tmp_path, capsys):
+    from tests.engine.models.words import save_tokenizer
+
+    shallow = str(tmp_path / "shallow.toml")
+    for kind, spec in (("dit", preset.dit), ("vae", preset.codec), ("umt5", preset.text)):
+        torch.save(LAYOUT[kind](dict(random_weights(KINDS[kind].shapes(preset)))), tmp_path / f"{kind}.pt")
+        target = tmp_path / "models" / spec.weights
+        assert convert([str(tmp_path / f"{kind}.pt"), str(target), "--kind", kind, "--preset", shallow]) == 0
+    save_tokenizer(tmp_path / "models" / preset.text.tokenizer)
+    film = make_film(tmp_path / "in.mp4", count=11, size=(128, 96))
+
+    asked = ["render", str(film), str(tmp_path / "out.mp4"), "--preset", shallow, "--prompt", "a neon city in rain"]
+    assert main(asked) == 0
+
+    pictures = [pixels for pixels, _ in read_film(tmp_path / "out.mp4")]
+    assert len(pictures) == 11
+    assert all(pixels.shape == (48, 64, 3) and pixels.std() > 1 for pixels in pictures)
+
+
+def test_without_the_weights_a_render_ends_with_one_sentence(preset, tmp_path, capsys):
+    film = make_film(tmp_path / "in.mp4", count=2)
+
+    assert main(["render", str(film), str(tmp_path / "out.mp4"), "--preset", "wan-1.3b"]) != 0
+
+    said = " ".join(capsys.readouterr().err.split())
+    assert "weights are missing" in said and "engine.convert" in said
+    assert not (tmp_path / "out.mp4").exists()
