@@ -171,9 +171,10 @@ class MovieWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Finish, or leave nothing if it came to no good end."""
-        if kind is None:
-            self.finish()
-        else:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
             self.abandon()
 
     def _add_video(self, width: int, height: int, rate: Fraction, tune: str) -> VideoStream:
