@@ -14,6 +14,7 @@ from engine.errors import BadPreset, EngineError
 from engine.params import Params
 
 _HERE = Path(__file__).resolve().parent
+MAX_SIDE = 4096  # pixels; beyond it a few pictures fill the memory that rings share
 FOLDERS = (_HERE / "presets", _HERE.parent / "configs" / "presets")  # in a wheel; in a checkout
 
 
@@ -161,11 +162,10 @@ class Preset:
     def resized(self, width: int, height: int) -> Preset:
         """The same preset at another size. Raises BadPreset, naming the nearest size that works."""
         unit = self.unit
-        if width < unit or height < unit or width % unit or height % unit:
-            near = [max(unit, round(side / unit) * unit) for side in (width, height)]
-            raise BadPreset(
-                f"{width}x{height} does not fit: {self.name} needs multiples of {unit}", f"use {near[0]}x{near[1]}"
-            )
+        near = [min(max(unit, round(side / unit) * unit), MAX_SIDE // unit * unit) for side in (width, height)]
+        if near != [width, height]:
+            wanted = f"multiples of {unit} up to {MAX_SIDE}"
+            raise BadPreset(f"{width}x{height} does not fit: {self.name} needs {wanted}", f"use {near[0]}x{near[1]}")
         return replace(self, width=width, height=height)
 
 

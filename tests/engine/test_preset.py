@@ -53,6 +53,13 @@ def test_a_file_that_describes_nothing_runnable_is_refused(tmp_path, line, word)
         load_preset(str(path))
 
 
+def test_a_size_that_no_ring_could_hold_is_refused():
+    with pytest.raises(BadPreset, match="up to 4096") as error:
+        load_preset("tiny").resized(8192, 192)
+
+    assert "4096x192" in error.value.hint
+
+
 def test_a_child_changes_only_what_it_names(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('extends = "tiny"\n[window]\nslots = 5\n')
