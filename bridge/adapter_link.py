@@ -31,7 +31,12 @@ class AdapterLink:
         self._on_failure = on_failure
         self._failure: Failure | None = None
         self._settled = asyncio.Event()  # open, or given up
-        self._open = False
+        self._open = self._gave_up = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is on, and has not said that it cannot work: then it takes someone to start it again."""
+        return self.on and not self._gave_up
 
     @property
     def status(self) -> OutputStatus:
@@ -40,7 +45,7 @@ class AdapterLink:
 
     def start(self) -> None:
         """Begin to keep it running. Needs the event loop."""
-        self.on, self._failure = True, None
+        self.on, self._failure, self._gave_up = True, None, False
         self._settled.clear()
         self._child.start()
 

@@ -7,7 +7,7 @@ import os
 import signal
 import webbrowser
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from bridge.config import RunOptions
@@ -20,6 +20,7 @@ from bridge.outputs import Outputs
 from bridge.playout import Playout
 from bridge.protocol import Report
 from bridge.ring import RingWriter
+from bridge.ring_format import slots_for
 from bridge.state import run_state
 from bridge.supervisor import module_command
 from bridge.surfaces.osc import OscSurface
@@ -30,7 +31,6 @@ from engine.preset import Preset, load_preset
 ENGINE = "bridge.worker"  # a module to run
 LOOK = 0.1  # seconds between two looks at the state
 PUBLISH_EVERY = 5  # looks
-RING_BYTES = 64 * 2**20  # of pictures a ring between processes holds: seconds of small ones, 8 of the largest
 
 
 def run(options: RunOptions, engine: str = ENGINE) -> int:
@@ -114,13 +114,15 @@ class Run:
         """End everything, in under two seconds, and leave nothing in shared memory."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(
-            self.outputs.stop(), self.input.stop(), self.engine.stop(), self.osc.stop(), self.web.stop()
-        )
-        if self.playout is not None:
-            self.playout.stop()
-        self._owned.close()
-        self.line.stop()
+        try:
+            await asyncio.gather(
+                self.outputs.stop(), self.input.stop(), self.engine.stop(), self.osc.stop(), self.web.stop()
+            )
+        finally:
+            if self.playout is not None:
+                self.playout.stop()
+            self._owned.close()
+            self.line.stop()
 
     # ---- actions
 
@@ -160,7 +162,7 @@ class Run:
         try:
             await work
         except EngineError as error:
-            self.control.fail(f"{error}; {error.hint}", where)
+            self.control.fail(error.sentence, where)
 
     # ---- news
 
@@ -207,13 +209,17 @@ def _sized(preset: Preset, options: RunOptions) -> Preset:
 
 
 def _make_ring(name: str, preset: Preset) -> RingWriter:
-    slots = RING_BYTES // (preset.width * preset.height * 4)
-    return RingWriter.create(name, preset.width, preset.height, min(max(slots, 8), 64))
+    return RingWriter.create(name, preset.width, preset.height, slots_for(preset.width, preset.height))
 
 
 def _on_signals(callback: Callable[[], None]) -> None:
     """Call `callback` on this loop when we are told to end; Windows has no loop.add_signal_handler."""
     loop = asyncio.get_running_loop()
+
+    def tell(*_: object) -> None:
+        with suppress(RuntimeError):  # the loop has ended already: an impatient second Ctrl-C
+            loop.call_soon_threadsafe(callback)
+
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if (number := getattr(signal, name, None)) is not None:
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(callback))
+            signal.signal(number, tell)

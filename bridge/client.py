@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
@@ -35,7 +36,7 @@ def ask(options: RunOptions, method: str, path: str, body: Any = None) -> Any:
     except (URLError, OSError) as error:
         hint = "start it with `latentcast run`, or name its port with --web-port"
         raise NotRunning(f"latentcast is not running at {where}", hint) from error
-    except ValueError as error:
+    except (HTTPException, ValueError) as error:
         raise _stranger(where) from error
 
 

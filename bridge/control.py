@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from engine.errors import EngineError
-from engine.params import Params, find_control
+from engine.params import Params
 
 State = Literal["offline", "starting", "loading", "warming", "streaming", "degraded", "failover", "error"]
 
@@ -112,10 +112,6 @@ class ControlState:
         self.params = self.params.set_all(values)
         self._tell(Event("changed", {name: getattr(self.params, name) for name in values}))
         return self.params
-
-    def toggle(self, name: str) -> Params:
-        """Turn a switch over, which is what a message without an argument means. Raises BadParam."""
-        return self.set(name, not getattr(self.params, find_control(name).name))
 
     def do(self, action: str, *arguments: Any) -> None:
         """Carry out one action. Raises BadAction for an unknown one or arguments it does not take."""

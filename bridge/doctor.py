@@ -17,11 +17,12 @@ import av
 from bridge.client import ask
 from bridge.config import RunOptions
 from bridge.errors import BridgeError
+from bridge.interpreter import python
+from bridge.ring_format import ring_size, slots_for
 from engine.errors import EngineError
 from engine.preset import Preset, load_preset
 
-SLOTS = 16  # pictures in a ring
-RINGS = 3
+RINGS = 3  # that a run makes
 CODECS = {"libx264": "recording", "aac": "sound of a rendered file", "mjpeg": "the web page"}
 TORCH = "import json, torch; c = torch.cuda.is_available(); m = torch.backends.mps.is_available();\
  print(json.dumps([torch.__version__, torch.cuda.get_device_name(0) if c else 'mps' if m else 'cpu']))"
@@ -33,7 +34,7 @@ from engine.session import open_session
 try:
     open_session(load_preset(sys.argv[1]))
 except EngineError as error:
-    sys.exit(f"{error}; {error.hint}")
+    sys.exit(error.sentence)
 """
 REINSTALL = "pip install --force-reinstall latentcast, or choose another with --preset"
 PATIENCE = 120.0  # seconds an engine may take to load
@@ -132,7 +133,7 @@ def _ports(options: RunOptions) -> Iterator[Check]:
 def _memory(options: RunOptions) -> Check:
     """Rings live in shared memory, which containers often limit to 64 MiB."""
     folder = Path("/dev/shm")
-    need = RINGS * SLOTS * 4 * _pixels(options) / 2**20
+    need = RINGS * _ring_size(options) / 2**20
     if not folder.is_dir():
         return Check("shared memory", "ok", f"a run takes {need:.0f} MiB")
     free = shutil.disk_usage(folder).free / 2**20
@@ -142,17 +143,17 @@ def _memory(options: RunOptions) -> Check:
     return Check("shared memory", "ok", f"{free:.0f} MiB free, a run takes {need:.0f} MiB")
 
 
-def _pixels(options: RunOptions) -> int:
+def _ring_size(options: RunOptions) -> int:
     try:
         preset: Preset = load_preset(options.preset)
     except EngineError:
         return 0
     width, height = options.size or (preset.width, preset.height)
-    return width * height
+    return ring_size(width, height, slots_for(width, height))
 
 
 def _run(code: str, *arguments: str) -> str:
-    command = [sys.executable, "-c", code, *arguments]
+    command = python("-c", code, *arguments)
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
 
 

@@ -1,6 +1,6 @@
 """
-Every error the bridge raises on purpose, beside those of the engine. One family with them: whoever shows errors to
-people catches EngineError, wherever it came from.
+The errors of the bridge that belong to no one module; others derive from BridgeError where they are raised. One family
+with the engine's: whoever shows errors to people catches EngineError, wherever it came from.
 
 * BridgeError
   - RingError      a ring that is missing, foreign, or already has an owner

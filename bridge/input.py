@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -21,17 +22,34 @@ class Input:
         self._ring, self._fps = ring, fps
         self._on_failure = on_failure
         self._link: AdapterLink | None = None
+        self._changing = asyncio.Lock()  # a ring has one writer
+        self._wishes = 0
 
     async def open(self, uri: str) -> None:
         """Take pictures from `uri`, or from the first thing that opens if it is empty. Raises AdapterFailed."""
         *better, last = (uri,) if uri else ANYTHING
-        for candidate in better:
-            with suppress(AdapterFailed):
-                return await self._open(candidate)
-        return await self._open(last)
+        async with self._changing:
+            for candidate in better:
+                with suppress(AdapterFailed):
+                    return await self._open(candidate)
+            return await self._open(last)
 
     async def replace(self, uri: str) -> None:
-        """Take pictures from `uri` instead; if it does not open, from where they came before. Raises AdapterFailed."""
+        """Take pictures from `uri` instead; if it does not open, from where they came before. Raises AdapterFailed.
+
+        Of wishes that come while another is being fulfilled only the last counts.
+        """
+        self._wishes = mine = self._wishes + 1
+        async with self._changing:
+            if mine == self._wishes:
+                await self._replace(uri)
+
+    async def stop(self) -> None:
+        """End the source. Twice is fine."""
+        if self._link is not None:
+            await self._link.stop()
+
+    async def _replace(self, uri: str) -> None:
         before = self.uri
         try:
             await self._open(uri)
@@ -40,14 +58,10 @@ class Input:
                 await self._open(before)
             raise
 
-    async def stop(self) -> None:
-        """End the source. Twice is fine."""
-        if self._link is not None:
-            await self._link.stop()
-
     async def _open(self, uri: str) -> None:
         await self.stop()  # a ring has one writer
-        command = module_command("bridge.source", uri, "--ring", self._ring, "--fps", f"{self._fps or 0:g}")
+        options = ("--ring", self._ring, "--fps", f"{self._fps or 0:g}")
+        command = module_command("bridge.source", *options, "--", uri)  # a file may be called -x.mp4
         self._link = AdapterLink("input", uri.partition(":")[0], command, self._on_failure)
         self._link.start()
         try:

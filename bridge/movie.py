@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -31,8 +32,12 @@ SOUNDS = {
     "mov": COMMON | PLAIN,
     "matroska": COMMON | PLAIN | {"opus", "flac", "vorbis"},
 }
+SOUND_RATE = 48000  # samples a second, for sound of a rate that AAC does not have
 # each fragment is whole once it is on the disk; finishing folds them into a plain file
 FRAGMENTS = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
+
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class MovieError(AdapterUnavailable):
@@ -60,14 +65,23 @@ def open_movie(path: Path) -> InputContainer:
 
 def pictures(movie: InputContainer) -> Iterator[av.VideoFrame]:
     """Every picture of the first video stream, in order of showing; damaged ones are left out."""
-    for packet in movie.demux(movie.streams.video[0]):
+    for packet in packets(movie, movie.streams.video[0]):
         yield from decode(packet)
 
 
-def decode(packet: Packet[VideoStream]) -> list[av.VideoFrame]:
-    """The pictures that a packet completes; none if it is damaged."""
+def packets(movie: InputContainer, *streams: VideoStream | AudioStream) -> Iterator[Packet[Any]]:
+    """What a film holds of these streams, as it lies there. Raises MovieError where the file cannot be read on."""
     try:
-        return packet.decode()
+        yield from movie.demux(*streams)
+    except (FFmpegError, OSError) as error:
+        why = f"{Path(movie.name).name} cannot be read any further: {error.strerror}"
+        raise MovieError(why, "play it in another program to see whether it is whole") from error
+
+
+def decode(packet: Packet[Any]) -> list[Any]:
+    """The pictures, or the sound, that a packet completes; none if it is damaged."""
+    try:
+        return list(packet.decode())
     except InvalidDataError:
         return []
 
@@ -93,7 +107,7 @@ class MovieWriter:
         self.path = path
         self.part = path.with_name(path.name + ".part")
         self._check_path(width, height)
-        self._time_base = time_base
+        self._time_base, self._durable = time_base, durable
         self._format = FORMATS[path.suffix.lower()]
         options = {} if self._format == "matroska" else FRAGMENTS if durable else {"movflags": "faststart"}
         try:
@@ -107,7 +121,8 @@ class MovieWriter:
         """A stream for the sound of another film, and whether its packets may be copied; else encode what they hold."""
         if like.codec_context.codec.canonical_name in SOUNDS[self._format]:
             return self._file.add_stream_from_template(like), True
-        stream = self._file.add_stream("aac", rate=like.codec_context.sample_rate)
+        rate, possible = like.codec_context.sample_rate, av.codec.Codec("aac", "w").audio_rates or ()
+        stream = self._file.add_stream("aac", rate=rate if rate in possible else SOUND_RATE)
         stream.layout = "mono" if like.codec_context.layout.nb_channels == 1 else "stereo"
         return stream, False
 
@@ -116,7 +131,16 @@ class MovieWriter:
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
         frame.pts, frame.time_base = pts, self._time_base
-        self.mux(self._video.encode(frame))
+        self.encode(self._video, frame)
+
+    def encode(self, stream: VideoStream | AudioStream, frame: av.VideoFrame | av.AudioFrame | None) -> None:
+        """Add a frame to the stream it is for; None brings out what the encoder holds back."""
+        try:
+            made: list[Packet[Any]] = stream.encode(frame)  # type: ignore[arg-type]
+        except (FFmpegError, OSError) as error:
+            self._let_go()
+            raise self._broken(error) from error
+        self.mux(made)
 
     def mux(self, packets: Packet[Any] | list[Packet[Any]]) -> None:
         """Add packets that are ready, such as copied sound."""
@@ -128,7 +152,7 @@ class MovieWriter:
 
     def finish(self) -> None:
         """Write what is held back, close, and give the file its name."""
-        self.mux(self._video.encode(None))
+        self.encode(self._video, None)
         try:
             self._file.close()
         except (FFmpegError, OSError) as error:
@@ -147,9 +171,10 @@ class MovieWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Finish, or leave nothing if it came to no good end."""
-        if kind is None:
-            self.finish()
-        else:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
             self.abandon()
 
     def _add_video(self, width: int, height: int, rate: Fraction, tune: str) -> VideoStream:
@@ -181,4 +206,5 @@ class MovieWriter:
 
     def _broken(self, error: FFmpegError | OSError) -> MovieError:
         why = f"{self.path.name} cannot be written any further: {error.strerror}"
-        return MovieError(why, f"make room on the disk; what was saved is in {self.part}")
+        hint = "make room on the disk" if error.errno in FULL else "try another kind of file, such as .mkv"
+        return MovieError(why, f"{hint}; what was saved is in {self.part}" if self._durable else hint)

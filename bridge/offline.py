@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
-from bridge.movie import MovieError, MovieWriter, decode, open_movie, rate_of
+from bridge.movie import MovieError, MovieWriter, decode, open_movie, packets, rate_of
 from bridge.picture import Picture, cover
 from bridge.sound import Sound
 from engine.frame import Frame
@@ -17,8 +17,6 @@ from engine.preset import Preset
 from engine.threads import wait_politely
 
 if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
-    from av.packet import Packet
     from av.video.stream import VideoStream
 
 COARSE = Fraction(1, 5000)  # seconds
@@ -67,11 +65,11 @@ def render(
             session = open_session(preset)
             session.update(params)
             work = Work(session, film, stamps)
-            for packet in movie.demux(stream, *movie.streams.audio):
+            for packet in packets(movie, stream, *movie.streams.audio):
                 if packet.stream.index in sounds:
-                    sounds[packet.stream.index].take(cast("Packet[AudioStream]", packet))
+                    sounds[packet.stream.index].take(packet)
                     continue
-                for picture in decode(cast("Packet[VideoStream]", packet)):
+                for picture in decode(packet):
                     work.take(cover(picture, preset.width, preset.height), picture.pts)
                     on_progress(work.done, _length(stream))
             work.finish()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from bridge.adapter_link import AdapterLink
 from bridge.control import BadAction, OutputStatus
+from bridge.errors import AdapterFailed
 from bridge.supervisor import module_command
 
 OPENS_WITHIN = 10.0  # seconds
@@ -48,7 +49,7 @@ class Outputs:
     def record(self, on: bool) -> None:
         """Start a recording in the current folder, or finish the one there is."""
         link = self._links.get(RECORD)
-        if on and not (link and link.on):
+        if on and not (link and link.runs):
             self._links.pop(RECORD, None)
             self._add(RECORD, time.strftime("recorder:latentcast-%Y%m%d-%H%M%S.mp4"))
         if on or link:
@@ -63,15 +64,22 @@ class Outputs:
     def _add(self, name: str, uri: str) -> AdapterLink:
         names = [name, *(f"{name}-{number}" for number in range(2, len(self._links) + 3))]
         name = next(free for free in names if free not in self._links)
-        command = module_command("bridge.sink", uri, "--ring", self._ring, "--fps", f"{self._fps:g}")
+        command = module_command("bridge.sink", "--ring", self._ring, "--fps", f"{self._fps:g}", "--", uri)
         self._links[name] = AdapterLink(
             name, uri.partition(":")[0], command, lambda reason: self._on_failure(name, reason)
         )
         return self._links[name]
 
+    async def _start(self, link: AdapterLink) -> None:
+        link.start()
+        try:
+            await link.opened(OPENS_WITHIN)
+        except AdapterFailed as error:
+            self._on_failure(link.name, f"{error}; {error.hint}")
+
     async def _switch(self, link: AdapterLink, on: bool) -> None:
         async with self._switching:
-            if on and not link.on:
-                link.start()
+            if on and not link.runs:
+                await self._start(link)
             elif link.on and not on:
                 await link.stop()

@@ -27,7 +27,7 @@ class Pipe:
     def __init__(self, lines: Iterable[str], voice: TextIO) -> None:
         self.stopping = False
         self._lines, self._voice = lines, voice
-        self._lock = threading.Lock()  # two threads speak
+        self._lock = threading.Lock()  # two threads speak, and one hears what the other takes
         self._params = Params()
         self._moved = self._reset = False
         self._beats, self._next_beat = 0, 0.0
@@ -53,8 +53,9 @@ class Pipe:
 
     def take_reset(self) -> bool:
         """Whether a reset was asked for since the last call."""
-        asked, self._reset = self._reset, False
-        return asked
+        with self._lock:
+            asked, self._reset = self._reset, False
+            return asked
 
     def beat(self) -> None:
         """Say that the loop came round, if it is time to."""
@@ -86,7 +87,8 @@ class Pipe:
                 case SetParams(values):
                     self._change(dict(values))
                 case Reset():
-                    self._reset = True
+                    with self._lock:
+                        self._reset = True
                 case Stop():
                     self.stopping = True
                 case other:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,6 +12,8 @@ from bridge.metrics import Meter
 from bridge.mixer import Mixer
 from bridge.ring import RingReader, RingWriter
 from engine.params import Params
+
+log = logging.getLogger("playout")
 
 
 class Playout:
@@ -54,10 +57,16 @@ class Playout:
 
     def _run(self) -> None:
         mixer, due = Mixer(self._out.width, self._out.height), time.monotonic()
+        failure = ""
         while not self._stopping.is_set():
             time.sleep(max(0.0, due - time.monotonic()))  # waiting for an event is coarser on Windows
             now = time.monotonic()
-            self._tick(mixer, now)
+            try:
+                self._tick(mixer, now)
+            except Exception as error:  # a process wall: the picture before stays on, and the next one has its chance
+                if repr(error) != failure:  # said once: it would come again with every tick
+                    failure = repr(error)
+                    log.exception("a picture could not be put out")
             due = max(due + mixer.period, now)
 
     def _tick(self, mixer: Mixer, now: float) -> None:

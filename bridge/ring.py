@@ -231,6 +231,6 @@ def ring_names() -> list[str]:
 def _is_ring(name: str) -> bool:
     try:
         ring_format.find(name).close()
-    except (OSError, RingError):
+    except RingError:
         return False
     return True

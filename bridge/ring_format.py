@@ -14,14 +14,25 @@ MAGIC = b"LCASTRNG"
 VERSION = 1
 RGBA8 = 1
 ALIGN = 64
+RING_BYTES = 64 * 2**20  # of pictures that a ring of a run holds, about
 HEADER = struct.Struct("<8sIIIIIIQQQQ")  # magic version header width height format slots | stride owner count open
 OWNER, COUNT, OPEN = 5, 6, 7  # places of the last three, counted in 8 bytes; a slot begins with lock, index, time
 
 
+def slots_for(width: int, height: int) -> int:
+    """How many pictures a ring of a run holds: seconds of small ones, 8 of the largest."""
+    return min(max(RING_BYTES // (width * height * 4), 8), 64)
+
+
+def ring_size(width: int, height: int, slots: int) -> int:
+    """Bytes of a whole ring."""
+    return ALIGN + slots * _stride(width, height)
+
+
 def make(name: str, width: int, height: int, slots: int) -> SharedMemory:
     """An empty ring that this process owns. Raises RingError if someone who lives owns the name."""
-    stride = ALIGN + -(-width * height * 4 // ALIGN) * ALIGN
-    memory = _claim(name, ALIGN + slots * stride)
+    stride = _stride(width, height)
+    memory = _claim(name, ring_size(width, height, slots))
     head = segment.contents(memory)
     head[:ALIGN] = bytes(ALIGN)
     HEADER.pack_into(head, 0, bytes(8), VERSION, ALIGN, width, height, RGBA8, slots, stride, os.getpid(), 0, 1)
@@ -37,19 +48,27 @@ def find(name: str) -> SharedMemory:
         raise RingError(
             f"there is no ring named {name}", "start `latentcast run`, or look at `latentcast doctor`"
         ) from error
+    except (OSError, ValueError) as error:  # ValueError: it is empty, perhaps because it is just being made
+        raise RingError(f"the ring {name} cannot be opened: {error}", "it may be another user's") from error
     if problem := _problem(memory):
         memory.close()
         raise RingError(f"{name} {problem}", "update the older of the two programs, or use another name")
     return memory
 
 
+def _stride(width: int, height: int) -> int:
+    return ALIGN + -(-width * height * 4 // ALIGN) * ALIGN
+
+
 def _problem(memory: SharedMemory) -> str:
     head = bytes(segment.contents(memory)[:ALIGN])
     if len(head) < ALIGN or head[:8] != MAGIC:
         return "is shared memory, but not a ring"
-    _, version, first, _, _, form, slots, stride, *_ = HEADER.unpack_from(head)
+    _, version, first, width, height, form, slots, stride, *_ = HEADER.unpack_from(head)
     if version != VERSION or form != RGBA8:
         return f"speaks version {version}, format {form}; this program speaks version {VERSION}, format {RGBA8}"
+    if slots < 3 or not width * height or stride < ALIGN + width * height * 4 or first % ALIGN or stride % ALIGN:
+        return f"says that it holds {slots} pictures of {width}x{height}, {stride} bytes each, which cannot be"
     return "is cut short" if memory.size < first + slots * stride else ""
 
 
@@ -58,7 +77,7 @@ def _claim(name: str, size: int) -> SharedMemory:
     try:
         return segment.create(name, size)
     except FileExistsError:
-        memory = segment.attach(name)
+        memory = _attach_foreign(name)
     try:
         _check_free(name, memory)
         if sys.platform == "win32" and memory.size < size:
@@ -71,6 +90,13 @@ def _claim(name: str, size: int) -> SharedMemory:
     memory.close()
     segment.remove(name)
     return segment.create(name, size)
+
+
+def _attach_foreign(name: str) -> SharedMemory:
+    try:
+        return segment.attach(name)
+    except (OSError, ValueError) as error:
+        raise RingError(f"{name} is the shared memory of another program", "use another name") from error
 
 
 def _check_free(name: str, memory: SharedMemory) -> None:

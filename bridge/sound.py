@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bridge.movie import MovieWriter
+from bridge.movie import MovieWriter, decode
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -27,7 +27,7 @@ class Sound:
             self._film.mux(packet)
 
     def _encode(self, packet: Packet[AudioStream]) -> None:
-        for sound in packet.decode():
-            self._film.mux(self._target.encode(sound))
+        for sound in decode(packet):
+            self._film.encode(self._target, sound)
         if packet.dts is None:
-            self._film.mux(self._target.encode(None))
+            self._film.encode(self._target, None)

@@ -10,9 +10,9 @@ import time
 from asyncio.subprocess import PIPE
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Protocol
 
+from bridge.interpreter import python
 from bridge.protocol import GAVE_UP
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds between a child's end and its next start, doubling
@@ -39,12 +39,8 @@ class Listener(Protocol):
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
-    """The command that runs one of our modules in a process of its own, found where we were found.
-
-    Python would look in the current folder first, and a folder there that is called `engine` is nothing unusual.
-    """
-    checkout = Path(__file__).parents[1] == Path.cwd()
-    return [sys.executable, *([] if checkout else ["-P"]), "-m", module, *arguments]
+    """The command that runs one of our modules in a process of its own."""
+    return python("-m", module, *arguments)
 
 
 class Child:
@@ -88,7 +84,7 @@ class Child:
         self._hint()
         await asyncio.wait({self._keeper}, timeout=GRACE)
         self._kill()
-        await self._keeper
+        await asyncio.wait({self._keeper})  # not the task itself: who waits for it may be cancelled, it may not
 
     def send(self, line: str) -> bool:
         """Pass a line to the child; False if it is not there or still has earlier ones to read."""
@@ -128,13 +124,18 @@ class Child:
             )
         except OSError as error:
             return 1, f"{self.name} cannot be started: {error.strerror}"
+        except ValueError:  # a NUL, or half a surrogate pair, in what someone typed
+            return GAVE_UP, f"{self.name} cannot be started with what no program can be told"
         self.pid = process.pid
         assert process.stdout is not None
         assert process.stderr is not None
         if self._stopping:
             self._hint()
+        elif self._hurry.is_set():  # a restart was asked for while this one was on its way
+            self._kill()
         logs = asyncio.create_task(self._pass_on(process.stderr))
         self._listener.started()
+        hung = ""
         try:
             hung = await self._listen(process.stdout)
         finally:

@@ -18,6 +18,11 @@ class EngineError(Exception):
         super().__init__(what)
         self.hint = hint
 
+    @property
+    def sentence(self) -> str:
+        """What, and what to do, where there is room for one line."""
+        return f"{self}; {self.hint}" if self.hint else str(self)
+
 
 class BadParam(EngineError):
     """A control was given a value outside its table entry."""

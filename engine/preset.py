@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -13,6 +14,7 @@ from engine.errors import BadPreset, EngineError
 from engine.params import Params
 
 _HERE = Path(__file__).resolve().parent
+MAX_SIDE = 4096  # pixels; beyond it a few pictures fill the memory that rings share
 FOLDERS = (_HERE / "presets", _HERE.parent / "configs" / "presets")  # in a wheel; in a checkout
 
 
@@ -22,6 +24,9 @@ class ChunkSpec:
 
     first: int
     later: int
+
+    def __post_init__(self) -> None:
+        _need(self.first > 0 and self.later > 0, "a chunk has at least one frame")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,10 @@ class DitSpec:
     patch: int = 2
     eps: float = 1e-6
 
+    def __post_init__(self) -> None:
+        even = self.heads > 0 and self.dim % (2 * self.heads) == 0
+        _need(even, f"{self.dim} is no even multiple of {self.heads} heads")
+
 
 @dataclass(frozen=True, slots=True)
 class TextSpec:
@@ -93,6 +102,9 @@ class WindowSpec:
     sink_distance: int
     refresh: float = -1.0
 
+    def __post_init__(self) -> None:
+        _need(0 <= self.sinks < self.slots, f"{self.sinks} sinks leave no rolling slot among {self.slots}")
+
 
 @dataclass(frozen=True, slots=True)
 class ScheduleSpec:
@@ -106,6 +118,11 @@ class ScheduleSpec:
     lead: int = 100
     full_motion: float = 0.2
     memory: float = 0.1
+
+    def __post_init__(self) -> None:
+        _need(bool(self.timesteps), "a schedule has at least one timestep")
+        _need(self.shift > 0 and self.full_motion > 0, "shift and full_motion are above 0")
+        _need(0 <= self.memory <= 1, "memory is a share, 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +146,9 @@ class Preset:
     controls: Mapping[str, Any] = field(default_factory=dict)
     looks: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        _need(self.fps > 0, "fps is above 0")
+
     @property
     def params(self) -> Params:
         """The live controls as this preset starts them, at revision 0."""
@@ -142,11 +162,10 @@ class Preset:
     def resized(self, width: int, height: int) -> Preset:
         """The same preset at another size. Raises BadPreset, naming the nearest size that works."""
         unit = self.unit
-        if width < unit or height < unit or width % unit or height % unit:
-            near = [max(unit, round(side / unit) * unit) for side in (width, height)]
-            raise BadPreset(
-                f"{width}x{height} does not fit: {self.name} needs multiples of {unit}", f"use {near[0]}x{near[1]}"
-            )
+        near = [min(max(unit, round(side / unit) * unit), MAX_SIDE // unit * unit) for side in (width, height)]
+        if near != [width, height]:
+            wanted = f"multiples of {unit} up to {MAX_SIDE}"
+            raise BadPreset(f"{width}x{height} does not fit: {self.name} needs {wanted}", f"use {near[0]}x{near[1]}")
         return replace(self, width=width, height=height)
 
 
@@ -158,7 +177,8 @@ def preset_names() -> list[str]:
 def load_preset(name: str) -> Preset:
     """Read the preset called `name`, or the file `name` if it ends in .toml.
 
-    Raises BadPreset for an unknown name, a file that is not TOML, and a key missing, unknown or of a wrong type.
+    Raises BadPreset for an unknown name, a file that is not TOML, a key missing, unknown or of a wrong type, and for
+    numbers that no model can have.
     """
     table = _read(_find(name))
     if parent := table.pop("extends", None):
@@ -177,7 +197,7 @@ def load_preset(name: str) -> Preset:
 def _find(name: str) -> Path:
     paths = [Path(name)] if name.endswith(".toml") else [folder / f"{name}.toml" for folder in FOLDERS]
     for path in paths:
-        if path.is_file() and (name.endswith(".toml") or path.stem in preset_names()):
+        if os.path.isfile(path) and (name.endswith(".toml") or path.stem in preset_names()):
             return path
     raise BadPreset(f"there is no preset {name!r:.80}", f"known: {', '.join(preset_names())}")
 
@@ -187,6 +207,12 @@ def _read(path: Path) -> dict[str, Any]:
         return {"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadPreset(f"{path.name} cannot be read: {error}", "compare it with configs/presets/tiny.toml") from error
+
+
+def _need(holds: bool, what: str) -> None:
+    """Raises ValueError saying `what` must be, if it is not."""
+    if not holds:
+        raise ValueError(what)
 
 
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,6 +228,8 @@ def _build(kind: type[Any], table: Mapping[str, Any], where: str) -> Any:
     values = {key: _value(hints[key], value, f"{where}.{key}") for key, value in table.items()}
     try:
         return kind(**values)
+    except ValueError as error:
+        raise BadPreset(f"{where}: {error}", "compare it with configs/presets/tiny.toml") from error
     except TypeError as error:
         missing = [f.name for f in fields(kind) if f.name not in values]
         raise BadPreset(f"{where}: a key is missing", f"one of: {', '.join(missing)}") from error
@@ -217,5 +245,5 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
-        raise BadPreset(f"{where} cannot be {value!r}", f"it is {hint}")
+        raise BadPreset(f"{where} cannot be {value!r}", f"it is {getattr(hint, '__name__', hint)}")
     return value

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from engine.errors import BadWeights
 
 ASSETS = Path(__file__).resolve().parent / "assets"
+PACKAGE = "package:"  # begins the location of what ships with latentcast
 
 
 def models_folder() -> Path:
@@ -29,8 +30,8 @@ def models_folder() -> Path:
 
 def locate(location: str) -> Path:
     """A preset's `weights` entry as a path: `package:` ships with latentcast, a relative path is a downloaded file."""
-    kind, _, inside = location.rpartition("package:")
-    return ASSETS / inside if location.startswith("package:") and not kind else models_folder() / location
+    inside = location.removeprefix(PACKAGE)
+    return models_folder() / location if inside == location else ASSETS / inside
 
 
 def load_weights(module: nn.Module, location: str) -> None:
@@ -52,7 +53,7 @@ def load_weights(module: nn.Module, location: str) -> None:
 
 
 def _where_from(location: str) -> str:
-    if location.startswith("package:"):
+    if location.startswith(PACKAGE):
         return "reinstall latentcast, or choose another --preset"
     return "make it from the authors' checkpoint (python -m engine.convert --help), or use --preset tiny"
 

@@ -52,6 +52,7 @@ class Camera:
         self._device = self._open_first(width, fps)
         self.fps = float(self._device.streams.video[0].average_rate or fps or 30)
         self._closing = False
+        self._newest = self._failure = None  # of the time before it was lost
         self._heard = time.monotonic()
         self._thread = Thread(target=self._take, name=self.name, daemon=True)
         self._thread.start()

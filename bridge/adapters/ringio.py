@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from bridge.adapters.base import AdapterUnavailable
@@ -34,7 +35,8 @@ class RingSource:
             if self._ring.orphaned:
                 raise AdapterUnavailable(f"the program that wrote ring {self.name} has ended", "start it again")
             return None
-        return replace(frame, pixels=cover_pixels(frame.pixels, *self._size))
+        caught = min(frame.time, time.monotonic())  # by a clock that is not ours it may lie ahead, and be waited for
+        return replace(frame, pixels=cover_pixels(frame.pixels, *self._size), time=caught)
 
     def close(self) -> None:
         if self._ring is not None:

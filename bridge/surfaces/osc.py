@@ -149,12 +149,11 @@ class OscSurface:
             asked.question(self, self._feedback, asked.arguments, sender)
 
     def _refuse(self, error: EngineError, address: str, sender: Address) -> None:
-        sentence = f"{error}; {error.hint}" if error.hint else str(error)
         if address not in self._refused and len(self._refused) < 64:  # a fader sends the same mistake all day
             self._refused.add(address)
-            log.warning("OSC %r from %s: %s", address, sender[0], sentence)
+            log.warning("OSC %r from %s: %s", address, sender[0], error.sentence)
         if self._feedback:
-            self._feedback.answer(sender, "error", sentence, address)
+            self._feedback.answer(sender, "error", error.sentence, address)
 
     def _ping(self, feedback: Feedback, arguments: Arguments, sender: Address) -> None:
         feedback.answer(sender, "pong", *arguments, time.time())

@@ -34,7 +34,7 @@ class Feedback:
         self._end_watch()
 
     def subscribe(self, listener: Address) -> None:
-        """Tell this one too, from now on; start with where every control stands."""
+        """Tell this one too, from now on."""
         self._subscribed.pop(listener, None)
         while len(self._subscribed) >= MAX_LISTENERS:
             self._subscribed.pop(next(iter(self._subscribed)))

@@ -91,11 +91,12 @@ def _prompts(arguments: Arguments) -> Change:
     if not texts or len(texts) != len(weights):
         raise BadAddress("prompts takes pairs of a text and a weight", 'such as "neon" 0.7 "ink" 0.3')
     try:
-        return Change(
-            {"prompt": join_blend(tuple((str(text), float(w)) for text, w in zip(texts, weights, strict=True)))}
-        )
+        pairs = tuple((str(text), float(weight)) for text, weight in zip(texts, weights, strict=True))
+        if not all(0 <= weight < float("inf") for _, weight in pairs):  # a text on its own loses its weight below
+            raise ValueError
+        return Change({"prompt": join_blend(pairs)})
     except ValueError as error:
-        raise BadParam("a prompt's weight is a number", 'such as "neon" 0.7 "ink" 0.3') from error
+        raise BadParam("a prompt's weight is a number from 0 up", 'such as "neon" 0.7 "ink" 0.3') from error
 
 
 def _action(action: str) -> Callable[[Arguments], Do]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,7 +64,8 @@ class WebSurface:
         """Hang up on everybody and close the port, within about a second. Twice is fine."""
         if self._server and self._serving:
             self._server.should_exit = True
-            await self._serving
+            with _quiet(logging.getLogger("uvicorn.error")):  # whom it has to cut off is no error, and no traceback
+                await self._serving
             for preview in self._previews.values():
                 await preview.close()
         self._server = self._serving = None
@@ -74,6 +76,15 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave Ctrl-C to the bridge, which has more to end than this server."""
         yield
+
+
+@contextmanager
+def _quiet(log: logging.Logger) -> Iterator[None]:
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def _listen(host: str, port: int) -> socket.socket:

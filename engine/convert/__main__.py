@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         convert(asked.source, asked.target, asked.kind, asked.preset)
     except EngineError as error:
-        sys.stderr.write(f"{error}; {error.hint}\n" if error.hint else f"{error}\n")
+        sys.stderr.write(f"{error.sentence}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("stopped; nothing was written\n")

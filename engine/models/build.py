@@ -62,5 +62,8 @@ def _make(kinds: dict[str, str], kind: str, spec: Any) -> Any:
     if kind not in kinds:
         raise BadPreset(f"there is no model of kind {kind!r}", f"known: {', '.join(kinds)}")
     module, _, name = kinds[kind].partition(":")
-    with torch.device("meta"):
-        return getattr(import_module(module), name)(spec)
+    try:
+        with torch.device("meta"):
+            return getattr(import_module(module), name)(spec)
+    except ValueError as error:
+        raise BadPreset(f"{kind!r} cannot be built so: {error}", "compare it with configs/presets/tiny.toml") from error

@@ -36,7 +36,8 @@ class Memory(Protocol):
 
     query_positions: [B, T]  latent-frame positions of the frames in this call.
     key_positions:   [B, K]  positions of the frames that `extend` returns keys for.
-    mask:            [T*n, K*n] bool, True where attention may look, or None for everywhere (the live case).
+    mask:            bool that broadcasts to [B, N, T*n, K*n], True where attention may look, or None for everywhere
+                     (live: always, but while a stream batch fills).
     """
 
     @property

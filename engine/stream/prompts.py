@@ -34,6 +34,8 @@ class PromptBook:
         Raises whatever the encoder raised.
         """
         pages = [self._page(text) for text, _ in blend]
+        while len(self._book) > max(self._pages, len(blend)):  # never a page that is being waited for
+            del self._book[next(iter(self._book))]
         if not (wait or all(page.done() for page in pages)):
             return None
         weighted = [page.result() * weight for page, (_, weight) in zip(pages, blend, strict=True)]
@@ -42,8 +44,6 @@ class PromptBook:
     def _page(self, text: str) -> Future[Tensor]:
         page = self._book.pop(text, None) or self._submit(lambda: self._encode(text))
         self._book[text] = page  # newest last
-        while len(self._book) > self._pages:
-            del self._book[next(iter(self._book))]
         return page
 
     @torch.inference_mode()

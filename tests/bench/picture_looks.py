@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.frame import Frame
 from engine.preset import load_preset
-from engine.session import open_session
+from engine.threads import wait_politely
 
 ASSETS = Path(__file__).parents[2] / "bridge" / "assets"
 FRAMES, FPS = 24, 24.0
@@ -67,6 +67,9 @@ def main() -> None:
     parser.add_argument("--still", default="coffee", help="a picture of bridge/assets")
     options = parser.parse_args()
     preset = load_preset(options.preset)
+    wait_politely()
+    from engine.session import open_session
+
     session = open_session(preset)
     frames = list(pan(options.still, preset.width, preset.height))
     tiles = [tile(frames[-1].pixels, "input")]

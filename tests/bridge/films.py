@@ -16,14 +16,16 @@ def numbered(index, width=160, height=96):
     return card
 
 
-def make_film(path, count=12, rate=Fraction(25), size=(160, 96), stamps=None, sound=None, pictures=None):
+def make_film(
+    path, count=12, rate=Fraction(25), size=(160, 96), stamps=None, sound=None, pictures=None, sound_rate=48000
+):
     """Write `count` numbered pictures; `stamps`: their moments in units of 1/1000 s; `sound`: a codec's name."""
     with av.open(str(path), "w") as film:
         video = film.add_stream("libx264", rate=rate, options={"crf": "8", "preset": "ultrafast"})
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
         base = Fraction(1, 1000) if stamps else 1 / rate
         video.time_base = video.codec_context.time_base = base
-        audio = film.add_stream(sound, rate=48000, layout="stereo") if sound else None
+        audio = film.add_stream(sound, rate=sound_rate, layout="stereo") if sound else None
         for n in range(count):
             picture = av.VideoFrame.from_ndarray(pictures[n] if pictures else numbered(n, *size))
             picture.pts, picture.time_base = stamps[n] if stamps else n, base
@@ -35,10 +37,10 @@ def make_film(path, count=12, rate=Fraction(25), size=(160, 96), stamps=None, so
 
 
 def _add_sound(film, audio, seconds):
-    for n in range(int(seconds * 48000 / 1024)):
+    for n in range(int(seconds * audio.rate / 1024)):
         wave = np.sin(np.arange(n * 1024, (n + 1) * 1024) * 0.06) * 9000
         sound = av.AudioFrame.from_ndarray(np.repeat(wave, 2).astype(np.int16)[None], layout="stereo")
-        sound.rate, sound.pts = 48000, n * 1024
+        sound.rate, sound.pts = audio.rate, n * 1024
         film.mux(audio.encode(sound))
     film.mux(audio.encode(None))
 

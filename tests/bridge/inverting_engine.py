@@ -7,6 +7,7 @@ be opened in the first place, "slow" takes its time.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -41,8 +42,10 @@ class Inversion:
         frames, self._waiting = self._waiting[: self._chunk], self._waiting[self._chunk :]
         if self._params.prompt == "crash":
             raise ZeroDivisionError("the paper tore")
-        while self._params.prompt == "hang":
-            time.sleep(0.1)
+        if self._params.prompt == "hang":
+            sys.stderr.write("it hangs\n")
+            sys.stderr.flush()
+            threading.Event().wait()
         self.report = SimpleNamespace(
             revision=self._params.revision, frame=frames[0].index, stages_ms={"invert": 0.1}, backlog=0, dropped=0
         )

@@ -50,6 +50,20 @@ def test_a_device_in_use_is_told_to_whoever_waits_for_it_and_not_tried_again():
     asyncio.run(scene())
 
 
+def test_an_output_that_gave_up_is_switched_on_again_by_asking_for_it():
+    async def scene():
+        async with adapter(BUSY) as (link, _):
+            with pytest.raises(AdapterFailed):
+                await link.opened(10.0)
+            assert (link.on, link.runs) == (True, False), "it is still shown, with the reason"
+
+            link.start()
+            assert link.runs
+            assert link.status.error == ""
+
+    asyncio.run(scene())
+
+
 def test_a_device_that_goes_away_later_is_told_to_everybody_and_tried_again():
     async def scene():
         async with adapter(UNPLUGGED) as (link, failures):

@@ -200,6 +200,20 @@ def test_the_input_can_be_changed_and_a_wrong_one_changes_nothing(start):
     run.shows(DARK)
 
 
+def test_of_inputs_asked_for_in_a_hurry_the_last_one_alone_plays(start):
+    run = start().watch()
+    run.shows(DARK)
+    for number in range(10):
+        run.say("/input", ("testcard", "clip")[number % 2])
+        time.sleep(0.1)
+    wanted = f"ring:{run.camera.ring.name}"
+    run.say("/input", wanted)
+    until(lambda: [process for process in alive(run.children()) if wanted in process.cmdline()])
+    run.shows(DARK)
+
+    assert sum("bridge.source" in process.cmdline() for process in alive(run.children())) == 1
+
+
 def test_a_recording_is_started_and_finished_by_word(start, tmp_path):
     run = start(folder=tmp_path)
     run.state("streaming")

@@ -1,5 +1,6 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -177,6 +178,23 @@ def test_another_program_at_the_port_is_told_apart(instance, capsys, status, bod
     instance.answer.status, instance.answer.body = status, body
 
     assert main(["status", *port(instance)]) == 2
+    assert "not latentcast" in capsys.readouterr().err
+
+
+def test_a_program_at_the_port_that_does_not_speak_http_is_told_apart(capsys):
+    def greet(listener):
+        talk, _ = listener.accept()
+        with talk:
+            talk.sendall(b"SSH-2.0-somebody\r\n")
+            talk.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=greet, args=(listener,))
+        thread.start()
+        code = main(["status", "--web-port", str(listener.getsockname()[1])])
+        thread.join()
+
+    assert code == 2
     assert "not latentcast" in capsys.readouterr().err
 
 

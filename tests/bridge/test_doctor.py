@@ -1,11 +1,15 @@
 import json
 import socket
+from pathlib import Path
 
 import pytest
 
 from bridge import doctor
+from bridge.app import _make_ring
 from bridge.cli import main
 from bridge.config import RunOptions
+from engine.preset import load_preset
+from tests.bridge.children import ring_name
 
 
 @pytest.fixture
@@ -83,6 +87,23 @@ def test_too_little_shared_memory_names_the_way_out():
     if check.level == "ok":
         pytest.skip("shared memory has no folder to measure on this system")
     assert "--shm-size" in check.fix
+
+
+def test_the_shared_memory_it_asks_for_is_what_a_run_takes():
+    preset = load_preset("tiny")
+    with _make_ring(ring_name(), preset) as ring:
+        taken = 3 * ring._memory.size / 2**20
+
+    assert f"a run takes {taken:.0f} MiB" in doctor._memory(RunOptions()).found
+
+
+def test_a_folder_of_the_users_does_not_stand_in_for_our_engine(tmp_path, monkeypatch):
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "engine" / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    monkeypatch.setenv("PYTHONPATH", str(Path(doctor.__file__).parents[1]))
+    monkeypatch.chdir(tmp_path)
+
+    assert doctor._run("import engine.preset; print('ours')") == "ours\n"
 
 
 def test_it_answers_in_json_and_its_exit_code_says_whether_something_failed(monkeypatch, capsys):

@@ -1,3 +1,4 @@
+import sys
 from collections import deque
 from dataclasses import replace
 from fractions import Fraction
@@ -84,8 +85,9 @@ def test_sound_is_copied_bit_for_bit_where_the_new_file_can_hold_it(tmp_path, so
     assert len(read_film(out)) == 50
 
 
-def test_sound_that_an_mp4_cannot_hold_is_encoded_anew(tmp_path):
-    out = make(make_film(tmp_path / "in.mkv", count=50, sound="pcm_s16le"), tmp_path / "out.mp4")
+@pytest.mark.parametrize("rate", [48000, 192000], ids=["as it was", "faster than AAC can"])
+def test_sound_that_an_mp4_cannot_hold_is_encoded_anew(tmp_path, rate):
+    out = make(make_film(tmp_path / "in.mkv", count=50, sound="pcm_s16le", sound_rate=rate), tmp_path / "out.mp4")
 
     with av.open(str(out)) as film:
         (stream,) = film.streams.audio
@@ -132,6 +134,24 @@ def test_what_goes_wrong_half_way_leaves_nothing_and_spares_what_was_there(tmp_p
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
     assert (tmp_path / "out.mp4").read_text() == "precious"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files the POSIX way")
+@pytest.mark.parametrize("room", [100, 2000])  # bytes: what does not fit is noticed half way, or not until the end
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, room):
+    import resource
+
+    source = make_film(tmp_path / "in.mp4", count=30)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(MovieError, match="cannot be written any further") as error:
+            make(source, tmp_path / "out.mp4")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert error.value.hint == "make room on the disk"
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
 
 
 def test_what_was_there_is_replaced_when_the_new_film_is_whole(tmp_path):

@@ -208,6 +208,29 @@ def test_the_memory_of_another_program_is_neither_read_nor_taken(name):
         memory.unlink()
 
 
+@pytest.mark.parametrize(
+    ("offset", "value"), [(16, 0), (20, 2**31), (28, 0), (28, 2), (32, 64), (32, 2**40), (12, 7)], ids=str
+)
+def test_a_header_that_cannot_be_is_refused_in_one_sentence(writer, offset, value):
+    writer._bytes[offset : offset + 4] = (value % 2**32).to_bytes(4, "little")
+    with pytest.raises(RingError, match="cannot be|cut short"):
+        RingReader(writer.name)
+
+
+@pytest.mark.skipif(not segment.FOLDER.is_dir(), reason="shared memory has no folder on this system")
+def test_an_empty_file_among_the_shared_memory_is_no_ring_and_disturbs_nobody(name):
+    path = segment.FOLDER / name
+    path.touch()
+    try:
+        assert name not in ring_names()
+        with pytest.raises(RingError, match="cannot be opened"):
+            RingReader(name)
+        with pytest.raises(RingError, match="another program"):
+            RingWriter.create(name, 16, 8)
+    finally:
+        path.unlink()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says beforehand that memory is short")
 def test_a_ring_larger_than_the_machine_is_refused_and_leaves_nothing(name):
     with pytest.raises(RingError, match="no room for"):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bridge.pipe import Pipe
-from bridge.protocol import Beat, Report, Stage, decode
+from bridge.protocol import Beat, Failure, Report, Stage, decode
 from bridge.ring import RingReader, RingWriter
 from bridge.worker import run
 from engine.frame import Frame
@@ -199,6 +199,12 @@ class Engine:
         self.process.stdin.write(json.dumps(message) + "\n")
         self.process.stdin.flush()
 
+    def tell(self, **message):
+        """Type a message, and wait until it was read: lines are read in order, and nonsense is answered."""
+        self.type(**message)
+        self.type(nonsense=True)
+        assert "not understood" in self.hear(Failure).error
+
     def hear(self, kind):
         for line in self.process.stdout:
             if isinstance(message := decode(line), kind):
@@ -236,8 +242,7 @@ def engine():
 def test_the_process_loads_warms_streams_and_ends_with_its_stdin(engine):
     engine = engine()
     stages = [engine.hear(Stage) for _ in range(3)]
-    engine.type(params={"prompt": "negative", "revision": 5})
-    time.sleep(0.2)
+    engine.tell(params={"prompt": "negative", "revision": 5})
     engine.feed(range(4))
     report = engine.hear(Report)
     frames = [engine.pictures.next(1.0) for _ in range(4)]
@@ -269,10 +274,9 @@ def test_what_the_camera_saw_while_the_engine_loaded_is_neither_shown_nor_counte
 def test_a_hung_process_ends_by_itself_when_the_bridge_is_gone(engine):
     engine = engine()
     eventually(lambda: engine.hear(Stage).stage == "streaming", within=20)
-    engine.type(params={"prompt": "hang"})
-    time.sleep(0.3)
+    engine.tell(params={"prompt": "hang"})
     engine.feed(range(4))
-    time.sleep(0.5)
+    eventually(lambda: "it hangs" in engine.process.stderr.readline(), within=20)
     engine.process.stdin.close()
 
     assert engine.process.wait(timeout=10) == 1
@@ -303,8 +307,7 @@ def test_what_cannot_work_is_said_in_one_sentence_and_not_tried_again(engine, op
 def test_a_crash_is_told_with_its_reason_and_may_be_tried_again(engine):
     engine = engine()
     eventually(lambda: engine.hear(Stage).stage == "streaming", within=20)
-    engine.type(params={"prompt": "crash"})
-    time.sleep(0.3)
+    engine.tell(params={"prompt": "crash"})
     engine.feed(range(4))
     lines = [decode(line) for line in engine.process.stdout]
 

@@ -100,6 +100,23 @@ def test_a_camera_that_is_unplugged_is_reported(monkeypatch, filmed):
     camera.close()
 
 
+def test_a_camera_that_is_plugged_in_again_films_again(monkeypatch, filmed):
+    plug_in(monkeypatch, {"/dev/video0": filmed})
+    camera = Camera("0")
+    camera.open(64, 48)
+    filmed.unplug()
+    with pytest.raises(AdapterUnavailable, match="camera:0 was lost"):
+        for _ in range(50):
+            camera.read(0.1)
+    camera.close()
+
+    filmed.plugged = True
+    camera.open(64, 48)
+
+    assert read(camera).size == (64, 48)
+    camera.close()
+
+
 def test_a_camera_that_falls_silent_is_reported_and_does_not_hang_anybody(monkeypatch, filmed):
     monkeypatch.setattr(module, "SILENCE", 0.2)
     filmed._gap = 0.8

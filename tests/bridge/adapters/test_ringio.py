@@ -26,6 +26,16 @@ def test_pictures_of_the_right_size_come_through_bit_for_bit():
         source.close()
 
 
+def test_a_picture_from_a_clock_that_runs_ahead_is_not_waited_for():
+    with RingWriter.create(NAME, 160, 96) as theirs:
+        source = RingSource(NAME)
+        source.open(160, 96)
+        theirs.write(Frame(numbered(5), time.monotonic() + 1e6, 0))
+
+        assert source.read(1.0).time <= time.monotonic()
+        source.close()
+
+
 def test_a_ring_without_news_is_waited_for(monkeypatch):
     with RingWriter.create(NAME, 160, 96):
         source = RingSource(NAME)

@@ -156,6 +156,7 @@ def test_actions_are_carried_out(desk, osc, phone, name, arguments, done):
         ("prompts", ["neon"], "pairs"),
         ("prompts", ["neon", "much"], "number"),
         ("prompts", ["neon", -1.0, "ink", 1.0], "weigh"),
+        ("prompts", ["neon", float("nan")], "weigh"),
         ("norm/prompt", [1], "range"),
         ("norm/nosie", [1], "nosie"),
         ("norm/noise", ["x"], "0 to 1"),
@@ -209,15 +210,15 @@ def test_a_bundle_with_one_mistake_changes_nothing(desk, osc, phone):
 
 
 def test_a_time_tag_in_the_future_is_waited_for_and_blocks_nobody(desk, osc, phone, ear):
-    phone.bundle(("noise", 0.25), at=time.time() + 0.4)
+    phone.bundle(("noise", 0.25), at=time.time() + 1.5)
     sent = time.monotonic()
     phone.send("ping")
 
     phone.hear("pong")
-    assert time.monotonic() - sent < 0.3
+    assert time.monotonic() - sent < 1.4
     assert desk.control.params.revision == 0
     ear.hear("noise")
-    assert 0.3 < time.monotonic() - sent < 2.0
+    assert 1.4 < time.monotonic() - sent < 3.0
 
 
 @pytest.mark.parametrize("ahead", [-3600.0, -0.001, 3600.0])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -102,3 +104,8 @@ def test_an_unknown_kind_names_the_known_ones(tmp_path):
         build(load_preset(str(path)), torch.device("cpu"), torch.float32)
 
     assert "taehv" in error.value.hint
+
+
+def test_numbers_that_a_model_cannot_have_are_said_in_one_sentence():
+    with pytest.raises(BadPreset, match="two levels"):
+        make_codec(replace(load_preset("tiny").codec, widths=(8, 8, 8)))

@@ -5,7 +5,7 @@ from threading import Event, Timer
 
 import torch
 
-from engine.stream.prompts import PromptBook, PromptTrack
+from engine.stream.prompts import PromptBook, PromptTrack, run_now
 
 
 class SlowEncoder:
@@ -33,3 +33,22 @@ def test_a_stream_waits_for_its_first_prompt_and_no_other():
         assert track.waiting, "the old prompt plays on"
         encoder.go.set()
     assert track.at(2.0).item() == 4.0
+
+
+def test_a_blend_of_more_prompts_than_the_book_has_pages_is_encoded_once_and_arrives():
+    encoder = SlowEncoder()
+    encoder.go.set()
+    asked = []
+
+    def submit(work):
+        asked.append(work)
+        return run_now(work)
+
+    book = PromptBook(encoder, submit, pages=2)
+    blend = tuple((text, 0.25) for text in ("a", "bb", "ccc", "dddd"))
+
+    assert book.look_up(blend, wait=False).item() == 2.5
+    assert book.look_up(blend, wait=False).item() == 2.5
+    assert len(asked) == 4
+    book.look_up((("e", 1.0),), wait=True)
+    assert len(book._book) == 2, "the newest are kept"
