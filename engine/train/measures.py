@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from engine.train.clips import Clip, draw_clip
 from engine.train.looks import LOOKS, LUMA, render
+from engine.train.pictures import Random
 
 STILL = 2.0  # of 255: a pixel whose blurred input moved less than this from frame to frame counts as still
 NAMES = tuple(LOOKS)
@@ -47,13 +48,15 @@ def _edge_map(frame: Clip) -> Clip:
 class Judge:
     """Names the look of a picture: a linear classifier of colours and textures, trained on rendered looks alone.
 
+    Half of them are softened, or it would take any softness for a look of its own.
+
     held_out: its share of right answers on rendered clips it was not trained on.
     """
 
-    def __init__(self, clips: int = 60, seed: int = 77) -> None:
+    def __init__(self, clips: int = 100, seed: int = 77) -> None:
         random = np.random.default_rng(seed)
         examples = [draw_clip(1, 320, 192, random) for _ in range(clips)]
-        known = torch.stack([features(render(name, clip)[0]) for clip in examples for name in NAMES])
+        known = torch.stack([features(_soften(render(name, clip)[0], random)) for clip in examples for name in NAMES])
         labels = torch.arange(len(NAMES)).repeat(clips)
         self._mean, self._spread = known.mean(0), known.std(0) + 1e-3
         split = len(known) * 4 // 5
@@ -79,6 +82,10 @@ class Judge:
     def _scores(self, pictures: torch.Tensor) -> torch.Tensor:
         scores: torch.Tensor = self._model((pictures - self._mean) / self._spread)
         return scores
+
+
+def _soften(frame: Clip, random: Random) -> Clip:
+    return cv2.GaussianBlur(frame, (0, 0), random.uniform(0.4, 1.8)) if random.random() < 0.5 else frame
 
 
 def features(frame: Clip) -> torch.Tensor:
