@@ -87,6 +87,6 @@ class AdapterLink:
         if reason and self._failure is None:
             self._failure = Failure(reason)
             self._on_failure(reason)
-        self._open = self._open and not final
+        self._open, self._gave_up = self._open and not final, final
         if final:
             self._settled.set()

@@ -1,6 +1,6 @@
 """The README's sheet of looks: a camera moves over a photograph; its last picture, and what each look makes of it.
 
-python -m tests.bench.picture_looks docs/pictures/looks.png [--preset tiny] [--steps 2] [--still coffee]
+python -m tests.bench.picture_looks docs/pictures/looks.jpg [--preset tiny] [--steps 2] [--still coffee]
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def main() -> None:
     frames = list(pan(options.still, preset.width, preset.height))
     tiles = [tile(frames[-1].pixels, "input")]
     tiles += [tile(shown_as(session, preset, look, options.steps, frames), look) for look in preset.looks]
-    if not cv2.imwrite(str(options.target), sheet(tiles)[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9]):
+    if not cv2.imwrite(str(options.target), sheet(tiles)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88]):
         raise SystemExit(f"{options.target} cannot be written")
 
 
