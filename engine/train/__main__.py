@@ -10,6 +10,7 @@ from engine.errors import EngineError
 from engine.threads import wait_politely
 
 RUNS = Path("runs")
+STAGES = ("codec", "denoiser", "finish")
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 
 
@@ -40,6 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     tiny = commands.add_parser("tiny", help="train the embedded model: codec, denoiser and text, finish, export")
     tiny.add_argument("--run", type=Path, default=RUNS / "tiny", help="folder of checkpoints, curves and sheets")
     tiny.add_argument("--hours", type=float, help="end by the clock, in parts of a fifth, three fifths and a fifth")
+    tiny.add_argument("--from-weights", type=Path, metavar="FOLDER", help="start from these, not from nothing")
+    tiny.add_argument("--stages", type=_stages, help="of codec,denoiser,finish; with --from-weights without the codec")
     tiny.add_argument("--seed", type=int, default=0)
     tiny.add_argument("--threads", type=int, default=0, help="processor threads; 0 leaves the choice to torch")
     tiny.set_defaults(act=_train)
@@ -57,11 +60,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _stages(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if not set(names) <= set(STAGES):
+        raise argparse.ArgumentTypeError(f"the stages are {', '.join(STAGES)}")
+    return names
+
+
 def _train(asked: argparse.Namespace) -> None:
     wait_politely()
     from engine.train.run import train
 
-    train(asked.run, asked.hours, asked.seed, asked.threads)
+    usual = ("denoiser", "finish") if asked.from_weights else STAGES
+    train(asked.run, asked.hours, asked.seed, asked.threads, asked.from_weights, asked.stages or usual)
     _export(argparse.Namespace(run=asked.run, to=asked.run / "weights"))
 
 

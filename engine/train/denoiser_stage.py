@@ -12,17 +12,22 @@ from engine.models.interfaces import Context, Memory
 from engine.models.small_codec import SmallCodec
 from engine.preset import Preset, ScheduleSpec
 from engine.stream.schedule import Schedule
-from engine.train.examples import NAMES, Batch, Examples
+from engine.train.attention import write_out
+from engine.train.examples import NAMES, Batch, Examples, Maker
 from engine.train.learner import Learner, Rates
 from engine.train.memory import one_lane, two_lanes
 from engine.train.phrases import draw_phrase
 from engine.train.pictures import Random
+from engine.train.pool import Ahead
 from engine.train.recipe import Recipe
 from engine.train.start import prepare
+from engine.train.wishes import COLOURS, STRENGTHS, Wish, draw_wish
 
 LONG_FROM = 0.5  # share of the stage after which six batches in ten are as long as the window
+OWN_FROM = 0.1  # share of the stage after which a later step may start from the model's own guess
+SPLIT = (len(NAMES), 1 + len(COLOURS), 1 + len(STRENGTHS))  # what is told from a phrase: look, colour, strength
 PHRASES = 64  # phrases a step, beside those that come with pictures
-WHOLE_FROM = 0.85  # share of the stage after which four batches in ten are full pictures instead of crops
+WHOLE_FROM = 0.6  # share of the stage after which four batches in ten are full pictures instead of crops
 
 
 class DenoiserStage:
@@ -30,13 +35,17 @@ class DenoiserStage:
 
     name = "denoiser"
 
-    def __init__(self, preset: Preset, recipe: Recipe, codec: SmallCodec, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, preset: Preset, recipe: Recipe, codec: SmallCodec, make: Maker, seed: int, device: torch.device,
+        ahead: Ahead | None = None,
+    ) -> None:  # fmt: skip
         torch.manual_seed(seed)
         self.recipe, self.seed, self.device = recipe, seed, device
+        self.start: dict[str, dict[str, Tensor]] = {}  # weights of dit and text to go on from, if any
         self.codec = codec.to(device).eval()
         self.translator = Translator(preset, codec).to(device)
-        self.namer = nn.Linear(preset.text.dim, len(NAMES)).to(device)  # teaches the text encoder, and is not shipped
-        self.examples = Examples(preset, codec, recipe.stock, seed, device)
+        self.namer = nn.Linear(preset.text.dim, sum(SPLIT)).to(device)  # teaches the text encoder, and is not shipped
+        self.examples = Examples(preset, make, recipe.stock, seed, device, ahead)
         modules = {"dit": self.translator.dit, "text": self.translator.text, "namer": self.namer}
         self.learner = Learner(
             modules, Rates(rest=6e-4, matrices=1.5e-3, slow=1e-4, gentle=("patch_embedding",)), decay=0.998
@@ -47,7 +56,10 @@ class DenoiserStage:
         torch.manual_seed(self.seed)
         batch, random = self.examples.draw(0, self.recipe.stock, self.recipe.side, long=0.0, whole=0.0)
         prepare(self.translator.dit, batch.source.square().mean((0, 1, 3, 4)), self.translator.schedule)
-        words = torch.optim.AdamW([*self.translator.text.parameters(), *self.namer.parameters()], lr=1e-3)
+        for name, weights in self.start.items():
+            self.learner.modules[name].load_state_dict(weights)
+        learners = [self.namer] if self.start else [self.translator.text, self.namer]
+        words = torch.optim.AdamW([p for module in learners for p in module.parameters()], lr=1e-3)
         for _ in range(self.recipe.word_steps):
             words.zero_grad()
             self._name(random).backward()  # type: ignore[no-untyped-call]
@@ -62,7 +74,7 @@ class DenoiserStage:
         with torch.autocast(self.device.type, torch.bfloat16):
             embedding = self.translator.text.encode(batch.prompts)
             naming = self._name(random)
-            early, last = self.translator.guess(batch, embedding, random)
+            early, last = self.translator.guess(batch, embedding, random, own=share > OWN_FROM)
             losses = {
                 "early": self.translator.loss(early, batch.target),
                 "last": self.translator.loss(last, batch.target),
@@ -72,9 +84,16 @@ class DenoiserStage:
 
     def _name(self, random: Random) -> Tensor:
         """How badly looks are told from phrases: many more phrases than pictures are needed, and they cost little."""
-        looks = random.integers(len(NAMES), size=PHRASES)
-        embedding = self.translator.text.encode([draw_phrase(NAMES[look], random) for look in looks])
-        return F.cross_entropy(self.namer(embedding.mean(1)).float(), torch.from_numpy(looks).to(self.device))
+        wishes = [draw_wish(NAMES[look], random) for look in random.integers(len(NAMES), size=PHRASES)]
+        embedding = self.translator.text.encode([draw_phrase(wish, random) for wish in wishes])
+        places = torch.tensor([_places(wish) for wish in wishes], device=self.device)  # [PHRASES, 3]
+        parts = self.namer(embedding.mean(1)).float().split(SPLIT, dim=1)
+        return torch.stack([F.cross_entropy(part, place) for part, place in zip(parts, places.T, strict=True)]).sum()
+
+
+def _places(wish: Wish) -> tuple[int, int, int]:
+    """Index of the look, of the colour (0 for none) and of the strength (0 for none)."""
+    return NAMES.index(wish.look), ("", *COLOURS).index(wish.colour), ("", *STRENGTHS).index(wish.strength)
 
 
 class Translator(nn.Module):
@@ -87,19 +106,27 @@ class Translator(nn.Module):
         self.dit, self.text = CausalDiT(preset.dit), ByteText(preset.text)
         self.window, self.schedule = preset.window, preset.schedule
         self.register_buffer("worth", channel_worth(codec))
+        write_out(self.dit)
 
-    def guess(self, batch: Batch, embedding: Tensor, random: Random) -> tuple[Tensor, Tensor]:
+    def guess(self, batch: Batch, embedding: Tensor, random: Random, own: bool) -> tuple[Tensor, Tensor]:
         """Clean estimates of an early step, from the source, and of a later one, from the look: [B, T, C, h, w] each.
 
-        Six times in ten the early step sees the past at the later step, as a stream with one row does;
-        else each sees the past at its own.
+        Half of the time the early step sees the past at the later step, as a stream with one row does; else each sees
+        the past at its own, and with `own` the later one starts from what the early one made, not from the true look.
         """
         context = self.dit.context(embedding)
         early, last = mix_source(batch.source, self.schedule, random), mix_look(batch.target, self.schedule, random)
-        if random.random() < 0.6:
+        if random.random() < 0.5:
             return self.guess_both(batch, early, last, context)
         memory = one_lane(batch.positions, batch.tokens, self.window).to(early[0].device)
-        return self.clean(*early, memory, context), self.clean(*last, memory, context)
+        first = self.clean(*early, memory, context)
+        if own:
+            last = self.again(first.detach(), last[1], random), last[1]
+        return first, self.clean(*last, memory, context)
+
+    def again(self, guess: Tensor, t: Tensor, random: Random) -> Tensor:
+        """A guess noised again, for the next step."""
+        return Schedule(self.schedule, guess.device).add_noise(guess, noise_like(guess, random), t)
 
     def guess_both(
         self, batch: Batch, early: tuple[Tensor, Tensor], last: tuple[Tensor, Tensor], context: Context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,17 +13,18 @@ from torch import Tensor
 from engine.models.small_codec import SmallCodec
 from engine.preset import Preset
 from engine.train.clips import Clip, draw_clip, to_tensor
-from engine.train.looks import LOOKS, render
+from engine.train.looks import LOOKS
 from engine.train.phrases import draw_phrase
 from engine.train.pictures import Random
-from engine.train.pool import Pool
+from engine.train.pool import Ahead, Pool
+from engine.train.wishes import Wish, draw_wish, grant
 
 NAMES = tuple(LOOKS)
 LATENTS = 7  # latent frames in a clip of the stock
 SHORT, LONG = 3, 6  # latent frames in an example: mostly short, for variety; long ones show the window at work
 SEEN = 2  # latent frames at an example's end whose pictures are kept, to compare decoded ones with
 PER_CLIP = 3  # looks rendered of each clip
-EVERY = 5  # steps between two new clips: rendering one costs about as much as half a step
+EVERY = 5  # steps between two new clips: rendering one costs about as much as a step
 
 
 @dataclass(frozen=True)
@@ -30,21 +32,20 @@ class Pair:
     """One clip's latents [LATENTS, C, h, w], as filmed and in some looks, and the looks' pictures [T, H, W, 3]."""
 
     source: Tensor
-    looks: dict[str, Tensor]
-    clips: dict[str, Clip]
+    looks: dict[Wish, Tensor]
+    clips: dict[Wish, Clip]
 
 
 @dataclass(frozen=True)
 class Batch:
     """What one step learns from.
 
-    source, target: latents [B, T, C, h, w].   looks: [B], index into NAMES.   prompts: B texts.
+    source, target: latents [B, T, C, h, w].   prompts: B texts.
     positions: where in the stream the T latent frames lie.   pictures: [B, frames, 3, H, W], the target's last SEEN.
     """
 
     source: Tensor
     target: Tensor
-    looks: Tensor
     prompts: list[str]
     positions: list[int]
     pictures: Tensor
@@ -55,12 +56,34 @@ class Batch:
         return self.source.shape[-1] * self.source.shape[-2] // 4
 
 
+class Maker:
+    """Makes pairs, always on the processor, so that they are the same whoever makes them."""
+
+    def __init__(self, preset: Preset, codec: SmallCodec) -> None:
+        self._width, self._height = preset.width, preset.height
+        self._codec = copy.deepcopy(codec).cpu().requires_grad_(False)
+
+    def __call__(self, random: Random) -> Pair:
+        clip = draw_clip(LATENTS * self._codec.spec.temporal, self._width, self._height, random)
+        names = [NAMES[i] for i in random.choice(len(NAMES), PER_CLIP, replace=False)]
+        clips = {wish: grant(wish, clip) for wish in (draw_wish(name, random) for name in names)}
+        return Pair(self._encode(clip), {wish: self._encode(clips[wish]) for wish in clips}, clips)
+
+    @torch.inference_mode()
+    def _encode(self, clip: Clip) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            latents, _ = self._codec.encode(to_tensor(clip), None)
+        return latents.half()
+
+
 class Examples:
     """Draws batches from a steadily refreshed stock of clips, encoded by a codec that no longer changes."""
 
-    def __init__(self, preset: Preset, codec: SmallCodec, stock: int, seed: int, device: torch.device) -> None:
-        self._preset, self._codec, self._device = preset, codec, device
-        self._pool: Pool[Pair] = Pool(self._make, stock, EVERY, seed)
+    def __init__(
+        self, preset: Preset, make: Maker, stock: int, seed: int, device: torch.device, ahead: Ahead | None = None
+    ) -> None:
+        self._preset, self._device = preset, device
+        self._pool: Pool[Pair] = Pool(make, stock, EVERY, seed, ahead)
 
     def draw(self, step: int, count: int, side: int, long: float, whole: float) -> tuple[Batch, Random]:
         """A batch for this step: `count` short crops of `side` latents.
@@ -87,7 +110,6 @@ class Examples:
         return Batch(
             source=torch.stack(sources).to(self._device, torch.float32),
             target=torch.stack(targets).to(self._device, torch.float32),
-            looks=torch.tensor([NAMES.index(pick) for pick in picks], device=self._device),
             prompts=[draw_phrase(pick, random) for pick in picks],
             positions=_frames(run, random),
             pictures=torch.stack(pictures).to(self._device),
@@ -97,19 +119,6 @@ class Examples:
         step, side = self._preset.codec.temporal, self._preset.codec.spatial
         rows, columns = (slice(part.start * side, part.stop * side) for part in box)
         return to_tensor(np.stack([clip[frame * step + i, rows, columns] for frame in time for i in range(step)]))
-
-    def _make(self, random: Random) -> Pair:
-        preset = self._preset
-        clip = draw_clip(LATENTS * preset.codec.temporal, preset.width, preset.height, random)
-        names = [NAMES[i] for i in random.choice(len(NAMES), PER_CLIP, replace=False)]
-        clips = {name: render(name, clip) for name in names}
-        return Pair(self._encode(clip), {name: self._encode(clips[name]) for name in names}, clips)
-
-    @torch.inference_mode()
-    def _encode(self, clip: Clip) -> Tensor:
-        with torch.autocast(self._device.type, torch.bfloat16):
-            latents, _ = self._codec.encode(to_tensor(clip).to(self._device), None)
-        return latents.half().cpu()
 
 
 def _frames(run: int, random: Random) -> list[int]:

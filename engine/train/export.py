@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-STAGES = ("finish", "denoiser", "codec")
+STAGES = ("finish", "denoiser", "codec", "start")
 
 
 def export(folder: Path, target: Path) -> dict[str, int]:

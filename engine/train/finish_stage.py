@@ -8,12 +8,12 @@ from torch.nn import functional as F
 
 from engine.models.small_codec import SmallCodec, unpack
 from engine.preset import Preset
-from engine.stream.schedule import Schedule
-from engine.train.denoiser_stage import Translator, mix_look, mix_source, noise_like
-from engine.train.examples import SEEN, Batch, Examples
+from engine.train.denoiser_stage import Translator, mix_look, mix_source
+from engine.train.examples import SEEN, Batch, Examples, Maker
 from engine.train.learner import Learner, Rates
 from engine.train.losses import charbonnier, decibels, detail, ripple, slopes
 from engine.train.pictures import Random
+from engine.train.pool import Ahead
 from engine.train.recipe import Recipe
 
 
@@ -22,12 +22,15 @@ class FinishStage:
 
     name = "finish"
 
-    def __init__(self, preset: Preset, recipe: Recipe, codec: SmallCodec, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, preset: Preset, recipe: Recipe, codec: SmallCodec, make: Maker, seed: int, device: torch.device,
+        ahead: Ahead | None = None,
+    ) -> None:  # fmt: skip
         self.recipe, self.seed, self.device = recipe, seed + 1, device
         self.codec = codec.to(device)
         self.codec.requires_grad_(True).encoder.requires_grad_(False)
         self.translator = Translator(preset, codec).to(device)
-        self.examples = Examples(preset, codec, recipe.finish_stock, self.seed, device)
+        self.examples = Examples(preset, make, recipe.finish_stock, self.seed, device, ahead)
         self.translator.text.requires_grad_(False)
         rates = Rates(rest=3e-4, matrices=8e-4, slow=3e-5, gentle=(".skip.", "patch_embedding"))
         self.learner = Learner({"dit": self.translator.dit, "codec": self.codec}, rates, decay=0.99)
@@ -56,9 +59,7 @@ class FinishStage:
         last = mix_look(batch.target, translator.schedule, random)
         with torch.no_grad():
             guess, _ = translator.guess_both(batch, early, last, context)
-        noise = noise_like(guess, random)
-        again = Schedule(translator.schedule, guess.device).add_noise(guess, noise, last[1])
-        return translator.guess_both(batch, early, (again, last[1]), context)
+        return translator.guess_both(batch, early, (translator.again(guess, last[1], random), last[1]), context)
 
 
 def judge(pictures: Tensor, truth: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ Picture = NDArray[Any]  # float32 [H, W, 3] or [H, W], 0..1
 Look = Callable[[Picture], Picture]
 Stops = tuple[tuple[float, float, float], ...]  # colours, evenly spaced from black to white
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+QUIET = 0.018  # an edge fainter than this gets no line: grain and grass are not drawn
 
 
 def render(name: str, clip: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -37,44 +38,45 @@ def natural(picture: Picture) -> Picture:
 
 
 def watercolor(picture: Picture) -> Picture:
-    """Bright transparent washes on grained white paper, pigment gathering where a wash ends."""
+    """Transparent washes on grained white paper, pigment gathering where a wash ends, over a loose drawing."""
     wash = kuwahara(picture, 5)
-    gray = luma(wash)
-    pigment = np.clip(np.abs(blur(gray, 1.2) - blur(gray, 3.5)) * 5.0 - 0.05, 0, 0.45)
+    gray = level(luma(wash))
+    lines = ink_lines(luma(picture), 1.7, 24.0)
     paper = tile(grain_cell(), gray.shape)
-    wash = saturate(0.24 + 0.80 * wash**0.85, 2.4)
-    bare = 0.65 * ramp(gray, 0.45, 0.95)[..., None]
-    wash = wash * (1 - bare) + bare + 0.028 * paper[..., None]
-    return wash * (1 - pigment[..., None] * np.array([1.0, 0.95, 0.75], np.float32))
+    bare = 0.6 * ramp(gray, 0.45, 0.85)[..., None]
+    wash = saturate(0.24 + 0.76 * wash, 1.6)
+    wash = wash * (1 - bare) + bare + 0.025 * paper[..., None]
+    sepia = np.array([0.72, 0.80, 0.70], np.float32)  # what a line takes away
+    return wash * (1 - (1 - lines[..., None]) * sepia)
 
 
 def oil(picture: Picture) -> Picture:
     """Thick rich paint with the light catching every dab of the brush."""
-    paint = kuwahara(picture, 6)
+    paint = 0.7 * kuwahara(picture, 6) + 0.3 * blur(picture, 0.8)  # all dabs, and a face has no eyes
     gray = luma(paint)
-    light = relief(0.9 * blur(gray, 1.0) + 0.12 * tile(dab_cell(), gray.shape))
-    warm = saturate(contrast(paint, 1.1), 1.7) * np.array([1.04, 1.0, 0.9], np.float32)
-    return warm * (0.97 + 0.85 * light[..., None]) + 0.04
+    light = relief(0.9 * blur(gray, 1.2) + 0.14 * tile(dab_cell(), gray.shape))
+    warm = saturate(contrast(paint, 1.12), 1.4) * np.array([1.08, 0.99, 0.80], np.float32)
+    return warm * (0.95 + 0.9 * light[..., None]) + np.array([0.07, 0.04, 0.0], np.float32)
 
 
 def pencil(picture: Picture) -> Picture:
     """Graphite lines and hatching on white paper."""
     gray = level(luma(picture))
-    lines = ink_lines(gray, 1.3, 18.0)
+    lines = ink_lines(gray, 1.6, 17.0)
     tone = blur(gray, 2.0)
     hatch, cross = (tile(hatch_cell(slope), gray.shape) for slope in (1, -1))
-    shade = ramp(tone, 0.62, 0.30) * hatch * 0.5 + ramp(tone, 0.34, 0.12) * cross * 0.5
-    paper = 0.97 - 0.12 * ramp(tone, 0.7, 0.1)
-    drawn = paper * (1 - shade) * (0.18 + 0.82 * lines)
+    shade = ramp(tone, 0.60, 0.25) * hatch * 0.24 + ramp(tone, 0.34, 0.10) * cross * 0.24
+    paper = 0.97 - 0.42 * ramp(tone, 0.62, 0.10)
+    drawn = paper * (1 - shade) * (0.12 + 0.88 * lines)
     return gray_to_rgb(drawn, (1.0, 0.995, 0.98))
 
 
 def ink(picture: Picture) -> Picture:
     """A brush dipped twice: black shapes, one grey wash, bare warm paper."""
-    gray = level(blur(luma(picture), 1.6))
-    lines = ink_lines(luma(picture), 1.8, 22.0)
-    black = ramp(gray, 0.36, 0.30)
-    wash = ramp(gray, 0.58, 0.48) * 0.38
+    gray = level(blur(luma(picture), 1.8))
+    lines = ink_lines(luma(picture), 2.0, 18.0)
+    black = ramp(gray, 0.42, 0.24)
+    wash = ramp(gray, 0.62, 0.46) * 0.35
     drawn = (1 - wash) * (1 - black) * lines
     paper = np.array([0.96, 0.91, 0.80], np.float32)
     return drawn[..., None] * paper + (1 - drawn[..., None]) * np.array([0.05, 0.05, 0.09], np.float32)
@@ -82,27 +84,25 @@ def ink(picture: Picture) -> Picture:
 
 def comic(picture: Picture) -> Picture:
     """Flat bright colours in a few tones, dots where it is darker, fat black outlines."""
-    flat = kuwahara(picture, 3)
+    flat = kuwahara(picture, 4)
     gray = luma(flat)
     tone = level(gray)
-    lines = ink_lines(gray, 1.7, 26.0)
-    hue = saturate(contrast(flat * (0.66 / (gray[..., None] + 0.12)), 0.95), 1.8)
-    colour = hue * (0.50 + 0.95 * posterise(tone, 4)[..., None])
-    dots = tile(dot_cell(), gray.shape) * ramp(tone, 0.50, 0.38) * ramp(tone, 0.08, 0.20) * 0.5
+    lines = ink_lines(luma(picture), 1.8, 28.0)
+    hue = saturate(flat * (0.66 / (gray[..., None] + 0.14)), 1.45)
+    colour = hue * (0.58 + 0.90 * posterise(tone, 4, 5.0)[..., None])
+    dots = tile(dot_cell(), gray.shape) * ramp(tone, 0.46, 0.32) * 0.45
     return colour * (1 - dots[..., None]) * lines[..., None] ** 1.3
 
 
 def neon(picture: Picture) -> Picture:
-    """Glass tubes in the dark: outlines glow pink and cyan, the rest is midnight violet."""
+    """Glass tubes in the dark: outlines glow, pink around what is dark and cyan around what is bright."""
     gray = level(luma(picture))
-    glow = 1 - ink_lines(gray, 1.5, 18.0, both=True)
-    warmth = blur(picture[..., 0] - picture[..., 2], 4.0)
-    turn = (0.5 + 0.5 * np.sin(10.0 * blur(gray, 4.0) + 3.0 * warmth))[..., None]
-    tube = turn * np.array([1.0, 0.12, 0.75], np.float32) + (1 - turn) * np.array([0.05, 0.9, 1.0], np.float32)
-    dark = np.array([0.10, 0.03, 0.22], np.float32) * (0.35 + 1.3 * blur(gray, 1.5)[..., None])
-    halo = blur(glow, 4.0)[..., None] * 0.9
-    core = np.clip(glow, 0, 1)[..., None] ** 1.5
-    return dark + tube * (halo + core) + 0.35 * core**2
+    tubes = 1 - ink_lines(gray, 2.0, 22.0, both=True)
+    turn = ramp(blur(gray, 5.0), 0.62, 0.38)[..., None]
+    light = turn * np.array([1.0, 0.10, 0.70], np.float32) + (1 - turn) * np.array([0.05, 0.85, 1.0], np.float32)
+    dark = np.array([0.10, 0.03, 0.22], np.float32) * (0.4 + 1.2 * blur(gray, 2.0)[..., None])
+    core = np.clip(tubes, 0, 1)[..., None]
+    return dark + light * (0.8 * blur(tubes, 4.0)[..., None] + core) + 0.30 * core**2
 
 
 def night(picture: Picture) -> Picture:
@@ -116,16 +116,16 @@ def night(picture: Picture) -> Picture:
 
 def thermal(picture: Picture) -> Picture:
     """A heat camera: blue where dark, then violet, red, orange and white where bright."""
-    return palette(level(blur(luma(picture), 1.5)), IRONBOW)
+    return palette(level(blur(luma(picture), 1.6)), IRONBOW)
 
 
 def blueprint(picture: Picture) -> Picture:
     """White lines and a grid on engineer's blue."""
     gray = level(luma(picture))
-    lines = 1 - ink_lines(gray, 1.6, 20.0, both=True)
+    lines = 1 - ink_lines(gray, 2.0, 20.0, both=True)
     grid = tile(grid_cell(), gray.shape)
-    fill = 0.10 * (blur(gray, 2.5) - 0.5)[..., None]
-    base = np.array([0.05, 0.23, 0.58], np.float32) + fill + 0.13 * grid[..., None]
+    fill = 0.22 * (blur(gray, 2.5) - 0.5)[..., None]
+    base = np.array([0.05, 0.23, 0.58], np.float32) + fill + 0.11 * grid[..., None]
     white = np.array([0.90, 0.96, 1.0], np.float32)
     share = np.clip(lines, 0, 1)[..., None] * 0.95
     return base * (1 - share) + white * share
@@ -135,14 +135,14 @@ def pixel(picture: Picture) -> Picture:
     """Big square pixels in few bright colours."""
     height, width, _ = picture.shape
     small = cv2.resize(picture, (width // 8, height // 8), interpolation=cv2.INTER_AREA)
-    small = posterise(saturate(contrast(small, 1.2), 1.7), 5, 14.0)
+    small = posterise(saturate(contrast(small, 1.15), 1.3), 5, 5.0)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
 def mosaic(picture: Picture) -> Picture:
     """Small stones of one colour each, set in pale mortar."""
     stones, mortar = tiling(picture.shape[:2])
-    bright = saturate(contrast(picture, 1.25), 1.9)
+    bright = saturate(contrast(picture, 1.2), 1.4)
     count = np.bincount(stones.ravel())
     colours = np.stack([np.bincount(stones.ravel(), bright[..., c].ravel()) / count for c in range(3)], -1)
     laid = colours.astype(np.float32)[stones]
@@ -151,9 +151,9 @@ def mosaic(picture: Picture) -> Picture:
 
 def gold(picture: Picture) -> Picture:
     """Hammered metal: the picture in relief, cast in gold."""
-    gray = level(blur(luma(picture), 1.2))
-    light = relief(2.2 * gray)
-    return palette(np.clip(0.12 + 0.72 * gray + 1.2 * light, 0, 1), GOLD)
+    gray = level(blur(luma(picture), 1.6))
+    light = relief(1.6 * gray)
+    return palette(np.clip(0.12 + 0.76 * gray + 0.9 * light, 0, 1), GOLD)
 
 
 LOOKS: dict[str, Look] = {
@@ -202,9 +202,8 @@ def level(gray: Picture) -> Picture:
     """Lift what lies in shadow and hold back what glares, so that a dim room still gives a picture."""
     height, width = gray.shape
     coarse = cv2.resize(gray, (width // 16, height // 16), interpolation=cv2.INTER_AREA)
-    around = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    around = np.clip(blur(around, 12.0), 0.05, 0.95)
-    return np.clip(0.5 + 1.25 * (gray - around) + 0.6 * (around - 0.5), 0, 1)
+    around = cv2.resize(blur(coarse, 3.0), (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(0.5 + 1.25 * (gray - around) + 0.75 * (around - 0.5), 0, 1)
 
 
 def contrast(picture: Picture, gain: float) -> Picture:
@@ -237,7 +236,7 @@ def ink_lines(gray: Picture, sigma: float, gain: float, both: bool = False) -> P
     fine = blur(gray, sigma)
     difference = fine - blur(gray, 1.6 * sigma)
     depth = np.abs(difference) if both else -difference
-    return blur(1 - np.tanh(gain * np.clip(depth - 0.012, 0, None)), 0.7)
+    return blur(1 - np.tanh(gain * np.clip(depth - QUIET, 0, None)), 0.7)
 
 
 def kuwahara(picture: Picture, reach: int) -> Picture:

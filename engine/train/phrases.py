@@ -1,8 +1,9 @@
-"""How people ask for a look: synonyms, other languages, subjects, filler, and words that ask for none."""
+"""How people ask for a look: synonyms, other languages, colours, strengths, subjects, filler, and words for none."""
 
 from __future__ import annotations
 
 from engine.train.pictures import Random
+from engine.train.wishes import Wish
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -80,6 +81,36 @@ WORDS: dict[str, tuple[str, ...]] = {
         goldene, doré, en or, oro, dorado, d'oro, dourado, золото, 黄金, 金, 골드
     """),
 }  # fmt: skip
+COLOUR_WORDS: dict[str, tuple[str, ...]] = {
+    "red": _words(
+        "red, reddish, crimson, scarlet, ruby, rot, roter, rotes, rouge, rojo, roja, rosso, красный, 红色, 赤"
+    ),
+    "orange": _words("orange, oranger, amber, naranja, arancione, laranja, оранжевый, 橙色, オレンジ"),
+    "yellow": _words("yellow, yellowish, lemon, gelb, gelber, gelbes, jaune, amarillo, amarilla, giallo, жёлтый, 黄色"),
+    "green": _words("green, greenish, emerald, grün, grüner, grünes, vert, verte, verde, зелёный, 绿色, 緑"),
+    "turquoise": _words("turquoise, cyan, teal, aqua, türkis, turquesa, turchese, бирюзовый, 青色"),
+    "blue": _words("blue, bluish, navy, blau, blauer, blaues, bleu, bleue, azul, blu, синий, 蓝色, 青"),
+    "purple": _words("purple, violet, lilac, magenta, lila, violett, violette, morado, viola, roxo, фиолетовый, 紫色"),
+    "pink": _words("pink, pinkish, rose, rosa, hot pink, розовый, 粉色, ピンク"),
+}
+STRENGTH_WORDS: dict[str, tuple[str, ...]] = {
+    "soft": _words("""
+        soft, softly, subtle, slight, slightly, gentle, faint, delicate, weak, mild, a little, a bit of, a hint of,
+        half, sanft, sanftes, zart, leicht, leichtes, doux, léger, légère, suave, ligero, leggero, мягкий
+    """),
+    "strong": _words("""
+        strong, strongly, bold, intense, heavy, vivid, extreme, very, really, powerful, super, max, a lot of, stark,
+        starkes, kräftig, intensiv, fort, forte, intense, fuerte, intenso, сильный
+    """),
+}
+PLACES = (
+    "{words} {look}",
+    "{words} {look}",
+    "{words} {look}",
+    "{look} in {words}",
+    "{look}, {words}",
+    "{look} {words}",
+)
 SUBJECTS = _words("""
     a cat, cat, a dog, dogs, a face, portrait, a person, people, a woman, a man, a child, my room, a city,
     street, city street, a house, a forest, trees, mountains, the sea, a beach, flowers, a flower, a car, a
@@ -89,8 +120,8 @@ SUBJECTS = _words("""
     talking, a fish, a bicycle, a train, winter, summer, rain
 """)
 LEAD = (
-    *("", "", "", "a ", "in ", "as ", "like ", "the ", "make it ", "turn it into ", "beautiful ", "an old "),
-    *("a detailed ", "please ", "soft ", "bold ", "ein ", "une ", "un "),
+    *("", "", "", "a ", "in ", "as ", "like ", "the ", "make it ", "turn it into ", "beautiful ", "an old ", "my "),
+    *("a detailed ", "please ", "ein ", "une ", "un "),
 )
 TAIL = (
     *("", "", "", " style", " art", " look", " picture", " effect", " filter", " image", " please", "!", "."),
@@ -102,18 +133,28 @@ JOINTS = (
 )
 
 
-def draw_phrase(look: str, random: Random) -> str:
-    """One way of asking for `look`. For "natural" often words that name no look at all, or none."""
+def draw_phrase(wish: Wish, random: Random) -> str:
+    """One way of asking for it. For "natural" often words that name no look at all, or none."""
     chance = random.random()
-    if look == "natural" and chance < 0.6:
+    if wish.look == "natural" and chance < 0.6:
         return _aimless(random)
-    word = look if chance > 0.75 else _pick(WORDS[look], random)
+    word = _qualify(wish, wish.look if chance > 0.75 else _pick(WORDS[wish.look], random), random)
     if random.random() < 0.25:
         return word
     phrase = _pick(LEAD, random) + word + _pick(TAIL, random)
     if random.random() < 0.35:
         phrase = _pick(JOINTS, random).format(subject=_pick(SUBJECTS, random), look=phrase.strip(" .!"))
     return _misspell(phrase, random) if random.random() < 0.08 else phrase
+
+
+def _qualify(wish: Wish, word: str, random: Random) -> str:
+    """Put the colour's and the strength's words somewhere around the look's."""
+    words = [_pick(COLOUR_WORDS[wish.colour], random)] if wish.colour else []
+    if wish.strength:
+        words.append(_pick(STRENGTH_WORDS[wish.strength], random))
+    for place in random.permutation(len(words)):
+        word = _pick(PLACES, random).format(words=words[place], look=word)
+    return word
 
 
 def _aimless(random: Random) -> str:

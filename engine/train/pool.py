@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from concurrent.futures import Future
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 Example = TypeVar("Example")
+Make = Callable[[np.random.Generator], Example]
+
+
+class Ahead(Protocol):
+    """Somebody who makes examples meanwhile; see `engine.train.ahead`."""
+
+    depth: int
+
+    def start(self, generator: np.random.Generator) -> Future[object]:
+        """Make one example elsewhere."""
 
 
 class Pool(Generic[Example]):
@@ -15,14 +26,17 @@ class Pool(Generic[Example]):
 
     Example i is `make(random)` with a generator seeded by (seed, i), and what the pool holds at a step depends on
     the step alone: a run that resumes draws exactly what it would have drawn, and no example is ever stored.
+    ahead: makes the coming examples while this process trains; one it has not begun when it is needed is made here.
     """
 
-    def __init__(self, make: Callable[[np.random.Generator], Example], size: int, every: int, seed: int) -> None:
+    def __init__(self, make: Make[Example], size: int, every: int, seed: int, ahead: Ahead | None = None) -> None:
         self._make = make
         self._size = size
         self._every = every
         self._seed = seed
+        self._ahead = ahead
         self._examples: dict[int, Example] = {}
+        self._coming: dict[int, Future[Example]] = {}
 
     def draw(self, step: int, count: int) -> tuple[list[Example], np.random.Generator]:
         """`count` examples for this step, and a generator for whatever else the step leaves to chance."""
@@ -33,5 +47,23 @@ class Pool(Generic[Example]):
             del self._examples[index]
         for index in wanted:
             if index not in self._examples:
-                self._examples[index] = self._make(np.random.default_rng((self._seed, 0, index)))
+                self._look_ahead(index)
+                self._examples[index] = self._get(index)
+        self._look_ahead(wanted.stop)
         return [self._examples[first + i] for i in random.integers(self._size, size=count)], random
+
+    def _look_ahead(self, first: int) -> None:
+        if self._ahead is None:
+            return
+        for index in range(first, first + self._ahead.depth):
+            if index not in self._coming and index not in self._examples:
+                self._coming[index] = self._ahead.start(self._random(index))  # type: ignore[assignment]
+
+    def _get(self, index: int) -> Example:
+        coming = self._coming.pop(index, None)
+        if coming is None or coming.cancel():
+            return self._make(self._random(index))
+        return coming.result()
+
+    def _random(self, index: int) -> np.random.Generator:
+        return np.random.default_rng((self._seed, 0, index))

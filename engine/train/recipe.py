@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.train.stage import Budget
+
+SHARES = {"codec": 0.2, "denoiser": 0.6, "finish": 0.2}  # of a run that ends by the clock
 
 
 @dataclass(frozen=True)
@@ -13,6 +16,7 @@ class Recipe:
 
     crop: pixels, side: latents, of what is cut from clips of the preset's size.   *stock: clips held ready.
     fit_clips: clips that the linear maps are fitted to.   word_steps: of the text encoder alone, before any picture.
+    workers: processes that render ahead; what they make does not depend on their number.
     """
 
     codec_steps: int
@@ -28,19 +32,20 @@ class Recipe:
     finish_stock: int = 40
     fit_clips: int = 400
     word_steps: int = 400
+    workers: int = 0
 
-    def budgets(self, hours: float | None) -> dict[str, Budget]:
-        """Each stage's budget; with `hours` the clock ends a stage too, a fifth, three fifths and a fifth of it."""
-        seconds = float("inf") if hours is None else hours * 3600
-        return {
-            "codec": Budget(self.codec_steps, seconds * 0.2),
-            "denoiser": Budget(self.denoiser_steps, seconds * 0.6),
-            "finish": Budget(self.finish_steps, seconds * 0.2),
-        }
+    def budgets(self, hours: float | None, stages: Sequence[str] = tuple(SHARES)) -> dict[str, Budget]:
+        """Each stage's budget; with `hours` the clock ends a stage too, and the stages share it as SHARES says."""
+        steps = {"codec": self.codec_steps, "denoiser": self.denoiser_steps, "finish": self.finish_steps}
+        seconds = float("inf") if hours is None else hours * 3600 / sum(SHARES[stage] for stage in stages)
+        return {stage: Budget(steps[stage], seconds * SHARES[stage]) for stage in stages}
 
 
-CPU = Recipe(codec_steps=3400, codec_batch=4, denoiser_steps=5000, denoiser_batch=16, finish_steps=600, finish_batch=8)
+CPU = Recipe(
+    codec_steps=3400, codec_batch=4, denoiser_steps=5000, denoiser_batch=12, finish_steps=800, finish_batch=8,
+    workers=1,
+)  # fmt: skip
 GPU = Recipe(
     codec_steps=30_000, codec_batch=32, denoiser_steps=60_000, denoiser_batch=64, finish_steps=10_000, finish_batch=32,
-    codec_stock=512, stock=512,
+    codec_stock=512, stock=512, workers=12,
 )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import cv2
@@ -10,46 +12,68 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from engine.models.small_codec import SmallCodec
 from engine.preset import Preset, load_preset
+from engine.train.adopt import adopt
+from engine.train.ahead import Workers
 from engine.train.codec_stage import CodecStage
 from engine.train.curves import draw_curves
 from engine.train.denoiser_stage import DenoiserStage
+from engine.train.examples import Maker
 from engine.train.export import newest
 from engine.train.finish_stage import FinishStage
-from engine.train.recipe import CPU, GPU, Recipe
+from engine.train.recipe import CPU, GPU, SHARES, Recipe
 from engine.train.samples import draw_samples
 from engine.train.stage import Budget, Stage, run_stage
 
 TOTAL = 1000
 
 
-def train(folder: Path, hours: float | None, seed: int, threads: int = 0) -> None:
+def train(
+    folder: Path, hours: float | None, seed: int, threads: int = 0,
+    weights: Path | None = None, stages: Sequence[str] = tuple(SHARES),
+) -> None:  # fmt: skip
     """Train the embedded model in `folder`, or go on with what is there.
 
+    weights: a folder to start from instead of from nothing; the codec in it stays as it is unless `stages` names it.
     The same seed, device, thread count and torch give the same weights, unless `hours` lets the clock decide.
     """
     if threads:
         torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    train_preset(load_preset("tiny"), GPU if device.type == "cuda" else CPU, folder, hours, seed, device)
+    preset, recipe = load_preset("tiny"), GPU if device.type == "cuda" else CPU
+    if weights is not None and not (folder / "start.pt").exists():
+        adopt(weights, folder, preset)
+    train_preset(preset, recipe, folder, hours, seed, device, stages)
 
 
 def train_preset(
-    preset: Preset, recipe: Recipe, folder: Path, hours: float | None, seed: int, device: torch.device
-) -> None:
-    """The three stages, each starting from what the one before it left in `folder`."""
+    preset: Preset, recipe: Recipe, folder: Path, hours: float | None, seed: int, device: torch.device,
+    stages: Sequence[str] = tuple(SHARES),
+) -> None:  # fmt: skip
+    """The stages, each starting from what the one before it left in `folder`, or from weights that were put there."""
     folder.mkdir(parents=True, exist_ok=True)
-    budgets = recipe.budgets(hours)
-    _run(CodecStage(preset, recipe, seed, device), folder, budgets["codec"])
+    budgets = recipe.budgets(hours, stages)
+    if "codec" in stages:
+        _run(CodecStage(preset, recipe, seed, device), folder, budgets["codec"])
     codec = SmallCodec(preset.codec)
-    codec.load_state_dict(newest(folder, "codec", ("codec",)))
-    _run(DenoiserStage(preset, recipe, codec.requires_grad_(False), seed, device), folder, budgets["denoiser"])
-    draw_samples(folder, preset, "denoiser")
-    finish = FinishStage(preset, recipe, codec, seed, device)
-    finish.translator.dit.load_state_dict(newest(folder, "dit", ("denoiser",)))
-    finish.translator.text.load_state_dict(newest(folder, "text", ("denoiser",)))
-    _run(finish, folder, budgets["finish"])
-    draw_samples(folder, preset, "finish")
+    codec.load_state_dict(newest(folder, "codec", ("codec", "start")))
+    make = Maker(preset, codec)
+    with closing(Workers(make, recipe.workers)) if recipe.workers else nullcontext() as ahead:
+        if "denoiser" in stages:
+            stage = DenoiserStage(preset, recipe, codec.requires_grad_(False), make, seed, device, ahead)
+            stage.start = {name: newest(folder, name, ("start",)) for name in ("dit", "text") if _adopted(folder)}
+            _run(stage, folder, budgets["denoiser"])
+            draw_samples(folder, preset, "denoiser")
+        if "finish" in stages:
+            finish = FinishStage(preset, recipe, codec, make, seed, device, ahead)
+            finish.translator.dit.load_state_dict(newest(folder, "dit", ("denoiser", "start")))
+            finish.translator.text.load_state_dict(newest(folder, "text", ("denoiser", "start")))
+            _run(finish, folder, budgets["finish"])
+            draw_samples(folder, preset, "finish")
+
+
+def _adopted(folder: Path) -> bool:
+    return (folder / "start.pt").exists()
 
 
 def _run(stage: Stage, folder: Path, budget: Budget) -> None:

@@ -3,6 +3,7 @@ import pytest
 
 from engine.train.looks import LOOKS
 from engine.train.phrases import WORDS, draw_phrase
+from engine.train.wishes import Wish
 
 
 def test_every_look_can_be_asked_for():
@@ -18,7 +19,7 @@ def test_no_word_asks_for_two_looks():
 @pytest.mark.parametrize("look", LOOKS)
 def test_phrases_vary_and_stay_short(look):
     random = np.random.default_rng(0)
-    phrases = {draw_phrase(look, random) for _ in range(200)}
+    phrases = {draw_phrase(Wish(look), random) for _ in range(200)}
 
     assert len(phrases) > 60
     assert max(map(len, phrases)) < 100
@@ -27,4 +28,4 @@ def test_phrases_vary_and_stay_short(look):
 def test_natural_is_also_what_words_without_a_look_mean():
     random = np.random.default_rng(0)
 
-    assert "" in {draw_phrase("natural", random) for _ in range(100)}
+    assert "" in {draw_phrase(Wish("natural"), random) for _ in range(100)}

@@ -1,0 +1,58 @@
+"""Examples made ahead of time, in processes of their own, at low priority: rendering does not hold up a step."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+
+import cv2
+import numpy as np
+import torch
+
+NICE = 10
+DEPTH = 3  # examples begun or waiting, per worker
+
+_make: Callable[[np.random.Generator], object]
+
+
+class Workers:
+    """An `Ahead`. make: picklable, and the same everywhere; whoever calls it, the example is the same.
+
+    Workers end with the process that started them, however it ends.
+    """
+
+    def __init__(self, make: Callable[[np.random.Generator], object], count: int) -> None:
+        self.depth = DEPTH * count
+        spawn = multiprocessing.get_context("spawn")
+        self._processes = ProcessPoolExecutor(count, mp_context=spawn, initializer=_enter, initargs=(make,))
+
+    def start(self, generator: np.random.Generator) -> Future[object]:
+        return self._processes.submit(_run, generator)
+
+    def close(self) -> None:
+        """Drop what waits, and end the processes."""
+        self._processes.shutdown(cancel_futures=True)
+
+
+def _enter(make: Callable[[np.random.Generator], object]) -> None:
+    global _make
+    _make = make
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    if hasattr(os, "nice"):
+        os.nice(NICE)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(0)
+
+
+def _run(generator: np.random.Generator) -> object:
+    return _make(generator)
