@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,7 +16,7 @@ from engine.preset import Preset, ScheduleSpec
 from engine.stream.schedule import Schedule
 from engine.train.attention import write_out
 from engine.train.examples import NAMES, Batch, Examples, Maker
-from engine.train.learner import Learner, Rates
+from engine.train.learner import Learner, Rates, rate_at
 from engine.train.memory import one_lane, two_lanes
 from engine.train.phrases import draw_phrase
 from engine.train.pictures import Random
@@ -26,6 +28,8 @@ from engine.train.wishes import COLOURS, STRENGTHS, Wish, draw_wish
 LONG_FROM = 0.5  # share of the stage after which six batches in ten are as long as the window
 OWN_FROM = 0.1  # share of the stage after which a later step may start from the model's own guess
 SPLIT = (len(NAMES), 1 + len(COLOURS), 1 + len(STRENGTHS))  # what is told from a phrase: look, colour, strength
+WORDY = 0.35  # share of these with a colour, and of those with a strength
+KEEP = 20.0  # worth of an embedding that stays, against a look told from words
 PHRASES = 64  # phrases a step, beside those that come with pictures
 WHOLE_FROM = 0.6  # share of the stage after which four batches in ten are full pictures instead of crops
 
@@ -58,12 +62,7 @@ class DenoiserStage:
         prepare(self.translator.dit, batch.source.square().mean((0, 1, 3, 4)), self.translator.schedule)
         for name, weights in self.start.items():
             self.learner.modules[name].load_state_dict(weights)
-        learners = [self.namer] if self.start else [self.translator.text, self.namer]
-        words = torch.optim.AdamW([p for module in learners for p in module.parameters()], lr=1e-3)
-        for _ in range(self.recipe.word_steps):
-            words.zero_grad()
-            self._name(random).backward()  # type: ignore[no-untyped-call]
-            words.step()
+        self._learn_words(random)
         self.learner.settle()
 
     def step(self, step: int, share: float) -> dict[str, float]:
@@ -82,9 +81,25 @@ class DenoiserStage:
         self.learner.descend(losses["early"] + losses["last"] + 0.4 * naming, share)
         return {name: loss.item() for name, loss in (losses | {"naming": naming}).items()}
 
+    def _learn_words(self, random: Random) -> None:
+        """The text encoder alone. What a denoiser at hand already understands must go on meaning the same to it."""
+        text, known = self.translator.text, copy.deepcopy(self.translator.text).requires_grad_(False)
+        words = torch.optim.AdamW([*text.parameters(), *self.namer.parameters()], lr=1e-3)
+        for step in range(self.recipe.word_steps):
+            for group in words.param_groups:
+                group["lr"] = 1e-3 * rate_at(step / self.recipe.word_steps)
+            words.zero_grad()
+            with torch.autocast(self.device.type, torch.bfloat16):
+                loss = self._name(random)
+                if self.start:
+                    plain = [draw_phrase(Wish(NAMES[look]), random) for look in random.integers(len(NAMES), size=32)]
+                    loss = loss + KEEP * F.mse_loss(text.encode(plain).float(), known.encode(plain).float())
+            loss.backward()  # type: ignore[no-untyped-call]
+            words.step()
+
     def _name(self, random: Random) -> Tensor:
         """How badly looks are told from phrases: many more phrases than pictures are needed, and they cost little."""
-        wishes = [draw_wish(NAMES[look], random) for look in random.integers(len(NAMES), size=PHRASES)]
+        wishes = [draw_wish(NAMES[look], random, WORDY) for look in random.integers(len(NAMES), size=PHRASES)]
         embedding = self.translator.text.encode([draw_phrase(wish, random) for wish in wishes])
         places = torch.tensor([_places(wish) for wish in wishes], device=self.device)  # [PHRASES, 3]
         parts = self.namer(embedding.mean(1)).float().split(SPLIT, dim=1)

@@ -45,18 +45,17 @@ class Pool(Generic[Example]):
         wanted = range(first, first + self._size)
         for index in self._examples.keys() - wanted:
             del self._examples[index]
-        for index in wanted:
-            if index not in self._examples:
-                self._look_ahead(index)
-                self._examples[index] = self._get(index)
-        self._look_ahead(wanted.stop)
+        missing = [index for index in wanted if index not in self._examples]
+        self._look_ahead(missing, wanted.stop)
+        for index in reversed(missing):  # from the far end: the others begin at the near one
+            self._examples[index] = self._get(index)
         return [self._examples[first + i] for i in random.integers(self._size, size=count)], random
 
-    def _look_ahead(self, first: int) -> None:
+    def _look_ahead(self, missing: list[int], end: int) -> None:
         if self._ahead is None:
             return
-        for index in range(first, first + self._ahead.depth):
-            if index not in self._coming and index not in self._examples:
+        for index in (*missing, *range(end, end + self._ahead.depth)):
+            if index not in self._coming:
                 self._coming[index] = self._ahead.start(self._random(index))  # type: ignore[assignment]
 
     def _get(self, index: int) -> Example:

@@ -24,7 +24,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
 STRENGTHS = ("soft", "strong")
 SOFT = 0.5  # share of the look in a soft one; the rest is the picture as it is
 TINT = 0.8  # share of a colour in a picture tinted with it
-COLOURED, STRESSED = 0.14, 0.14  # shares of wishes with a colour, with a strength
+QUALIFIED = 0.08  # share of wishes with a colour, and of those with a strength
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Wish:
     strength: str = ""
 
 
-def draw_wish(look: str, random: Random) -> Wish:
+def draw_wish(look: str, random: Random, share: float = QUALIFIED) -> Wish:
     """A way to want this look: mostly as it is. "natural" has neither colour nor strength."""
-    colour = tuple(COLOURS)[random.integers(len(COLOURS))] if random.random() < COLOURED else ""
-    strength = STRENGTHS[random.integers(len(STRENGTHS))] if random.random() < STRESSED else ""
+    colour = tuple(COLOURS)[random.integers(len(COLOURS))] if random.random() < share else ""
+    strength = STRENGTHS[random.integers(len(STRENGTHS))] if random.random() < share else ""
     return Wish(look) if look == "natural" else Wish(look, colour, strength)
 
 
