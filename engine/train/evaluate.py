@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -17,8 +17,11 @@ from engine.preset import Preset, load_preset
 from engine.session import open_session
 from engine.train import measures
 from engine.train.clips import Clip, to_tensor, unseen_clip
+from engine.train.judge import Judge
 from engine.train.looks import LOOKS, render
 from engine.weights import load_weights
+
+JSON = ("db", "recognition", "edges", "flicker")  # a look's figures in the line of JSON
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Marks:
     recognition: float
     edges: float
     flicker: float
+    warp: float
 
 
 def evaluate(clip: Path | None, steps: int, frames: int, sheet: Path | None, as_json: bool) -> str:
@@ -40,7 +44,7 @@ def evaluate(clip: Path | None, steps: int, frames: int, sheet: Path | None, as_
     frames -= frames % preset.codec.temporal
     source = unseen_clip(frames, preset.width, preset.height) if clip is None else read_clip(clip, preset, frames)
     codec = round_trip(source, preset)
-    judge = measures.Judge()
+    judge = Judge()
     played = {name: play(source, preset, name, steps) for name in LOOKS}
     looks = {name: _mark(name, out, source, judge) for name, out in played.items()}
     if sheet is not None:
@@ -52,9 +56,7 @@ def evaluate(clip: Path | None, steps: int, frames: int, sheet: Path | None, as_
         "flicker_ratio": _ratio(looks, measures.flicker(codec, source)),
     }
     if as_json:
-        rounded = {
-            name: {key: round(value, 3) for key, value in asdict(marks).items()} for name, marks in looks.items()
-        }
+        rounded = {name: {key: round(getattr(marks, key), 3) for key in JSON} for name, marks in looks.items()}
         return json.dumps({**{name: round(value, 3) for name, value in summary.items()}, "looks": rounded})
     return _table(summary, looks, judge.held_out)
 
@@ -105,12 +107,13 @@ def _cover(picture: Clip, width: int, height: int) -> Clip:
     return picture[y : y + height, x : x + width]
 
 
-def _mark(name: str, out: Clip, source: Clip, judge: measures.Judge) -> Marks:
+def _mark(name: str, out: Clip, source: Clip, judge: Judge) -> Marks:
     return Marks(
         db=measures.decibels(out, render(name, source)),
         recognition=judge.recognise(out, name),
         edges=measures.edges(out, source),
         flicker=measures.flicker(out, source),
+        warp=measures.warp_error(out, source),
     )
 
 
@@ -120,8 +123,10 @@ def _ratio(looks: dict[str, Marks], still: float) -> float:
 
 
 def _table(summary: dict[str, float], looks: dict[str, Marks], held_out: float) -> str:
-    lines = [f"{'look':15}{'dB':>7}{'named':>7}{'edges':>7}{'flicker':>9}"]
-    lines += [f"{n:15}{m.db:7.2f}{m.recognition:7.2f}{m.edges:7.2f}{m.flicker:9.2f}" for n, m in looks.items()]
+    lines = [f"{'look':15}{'dB':>7}{'named':>7}{'edges':>7}{'flicker':>9}{'warp':>7}"]
+    lines += [
+        f"{n:15}{m.db:7.2f}{m.recognition:7.2f}{m.edges:7.2f}{m.flicker:9.2f}{m.warp:7.2f}" for n, m in looks.items()
+    ]
     lines.append("  ".join(f"{name} {value:.3f}" for name, value in summary.items()) + f"  judge {held_out:.3f}")
     return "\n".join(lines)
 

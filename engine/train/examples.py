@@ -24,7 +24,7 @@ LATENTS = 7  # latent frames in a clip of the stock
 SHORT, LONG = 3, 6  # latent frames in an example: mostly short, for variety; long ones show the window at work
 SEEN = 2  # latent frames at an example's end whose pictures are kept, to compare decoded ones with
 PER_CLIP = 3  # looks rendered of each clip
-EVERY = 5  # steps between two new clips: rendering one costs about as much as a step
+EVERY = 6  # steps between two new clips: rendering one costs about as much as a step
 
 
 @dataclass(frozen=True)

@@ -44,12 +44,17 @@ class FinishStage:
         batch, random = self.examples.draw(step, self.recipe.finish_batch, self.recipe.side, long=0.5, whole=0.15)
         with torch.autocast(self.device.type, torch.bfloat16):
             early, last = self._rehearse(batch, random)
-            shown = (early, last, last, batch.target)[random.integers(4)][:, -SEEN:]
-            cubes, _ = self.codec.decoder(shown / self.codec.spec.scale, None)
+            shown, crispness = self._choose(early, last, batch.target, random)
+            cubes, _ = self.codec.decoder(shown[:, -SEEN:] / self.codec.spec.scale, None)
         pictures = unpack(cubes.float())
         worth = self.translator.loss(early, batch.target) + self.translator.loss(last, batch.target)
-        self.learner.descend(worth + 4 * judge(pictures, batch.pictures), share)
+        self.learner.descend(worth + 4 * judge(pictures, batch.pictures, crispness), share)
         return {"worth": worth.item(), "picture dB": decibels((pictures - batch.pictures).detach())}
+
+    @staticmethod
+    def _choose(early: Tensor, last: Tensor, truth: Tensor, random: Random) -> tuple[Tensor, float]:
+        """Which latents are decoded, and what their detail is worth: a first step translates, a later one sharpens."""
+        return ((early, 0.25), (last, 0.75), (last, 0.75), (truth, 0.25))[random.integers(4)]
 
     def _rehearse(self, batch: Batch, random: Random) -> tuple[Tensor, Tensor]:
         """Two steps as a stream with one row takes them: the later one starts from the model's own first guess."""
@@ -62,9 +67,9 @@ class FinishStage:
         return translator.guess_both(batch, early, (translator.again(guess, last[1], random), last[1]), context)
 
 
-def judge(pictures: Tensor, truth: Tensor) -> Tensor:
+def judge(pictures: Tensor, truth: Tensor, crispness: float) -> Tensor:
     """What a viewer sees, frames [B, T, 3, H, W]: closeness, edges at three sizes, enough detail, no flicker."""
     error = pictures - truth
     flat = error.flatten(0, 1)
     edges = slopes(error) + 0.5 * slopes(F.avg_pool2d(flat, 2)) + 0.5 * slopes(F.avg_pool2d(flat, 4))
-    return charbonnier(error) + edges + 0.5 * detail(pictures, truth) + 0.5 * ripple(error)
+    return charbonnier(error) + edges + crispness * detail(pictures, truth) + ripple(error)

@@ -4,7 +4,7 @@ import pytest
 
 from engine.train import evaluate, looks
 from engine.train.__main__ import main
-from engine.train.measures import Judge
+from engine.train.judge import Judge
 
 TWO = {name: looks.LOOKS[name] for name in ("natural", "thermal")}
 
@@ -12,7 +12,7 @@ TWO = {name: looks.LOOKS[name] for name in ("natural", "thermal")}
 @pytest.fixture
 def small(monkeypatch):
     monkeypatch.setattr(evaluate, "LOOKS", TWO)
-    monkeypatch.setattr(evaluate.measures, "Judge", lambda: Judge(clips=10))
+    monkeypatch.setattr(evaluate, "Judge", lambda: Judge(10, 2))
 
 
 def test_one_line_of_json_holds_every_figure(small, capsys):

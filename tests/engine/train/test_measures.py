@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from engine.train.clips import unseen_clip
+from engine.train.judge import Judge
 from engine.train.looks import render
-from engine.train.measures import Judge, decibels, edges, flicker
+from engine.train.measures import decibels, edges, flicker, warp_error
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +34,16 @@ def test_flicker_counts_only_where_the_input_is_still():
     assert flicker(moving, moving) == pytest.approx(0)
 
 
-def test_the_judge_tells_rendered_looks_apart(clip):
-    judge = Judge(clips=20)
+def test_what_moves_with_its_source_has_no_warp_error(clip):
+    shuffled = clip[[0, 5, 2, 7, 4, 9, 6, 11, 8, 3, 10, 1]]
 
-    assert judge.held_out > 0.8
+    assert warp_error(255 - clip, clip) < 3
+    assert warp_error(255 - shuffled, clip) > 2 * warp_error(255 - clip, clip)
+
+
+def test_the_judge_tells_rendered_looks_apart(clip):
+    judge = Judge(clips=25, held_out=8)
+
+    assert judge.held_out > 0.9
     assert judge.recognise(render("blueprint", clip[:4]), "blueprint") == 1
     assert judge.recognise(render("thermal", clip[:4]), "neon") == 0

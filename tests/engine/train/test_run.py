@@ -6,13 +6,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from engine.models.causal_dit import CausalDiT
 from engine.models.small_codec import SmallCodec
 from engine.preset import load_preset
 from engine.train.__main__ import main
+from engine.train.adopt import adopt
+from engine.train.attention import write_out
 from engine.train.codec_stage import CodecStage
 from engine.train.denoiser_stage import DenoiserStage
 from engine.train.export import export, newest
 from engine.train.finish_stage import FinishStage
+from engine.train.memory import two_lanes
 from engine.train.recipe import Recipe
 from engine.train.run import train_preset
 
@@ -82,3 +86,39 @@ def test_curves_and_samples_are_drawn(trained):
 def test_export_without_a_run_says_what_to_do(tmp_path, capsys):
     assert main(["export", "--run", str(tmp_path)]) == 2
     assert "no trained codec" in capsys.readouterr().err
+
+
+def test_a_run_can_start_from_weights_and_leaves_their_codec_alone(preset, trained, tmp_path):
+    export(trained, tmp_path / "weights")
+    adopt(tmp_path / "weights", tmp_path / "run", preset)
+    train_preset(preset, RECIPE, tmp_path / "run", None, 0, CPU, ("denoiser",))
+
+    assert not (tmp_path / "run" / "codec.pt").exists()
+    before, after = (newest(folder, "dit") for folder in (trained, tmp_path / "run"))
+    moved = (after["head.head.weight"] - before["head.head.weight"]).norm() / before["head.head.weight"].norm()
+    assert 0 < moved < 0.2
+    for key, weight in newest(trained, "codec").items():
+        assert torch.equal(newest(tmp_path / "run", "codec")[key], weight.half().float()), key
+
+
+def test_weights_of_another_model_are_one_sentence(tmp_path, capsys):
+    assert main(["tiny", "--run", str(tmp_path / "run"), "--from-weights", str(tmp_path)]) == 2
+    assert "weights are missing" in capsys.readouterr().err
+
+
+def test_an_unknown_stage_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["tiny", "--stages", "codec,polish"])
+    assert "the stages are codec, denoiser, finish" in capsys.readouterr().err
+
+
+def test_attention_written_out_is_the_same_attention(preset):
+    torch.manual_seed(0)
+    plain, fused = CausalDiT(preset.dit), CausalDiT(preset.dit)
+    fused.load_state_dict(plain.state_dict())
+    write_out(plain)
+    memory = two_lanes(range(3), 4, preset.window)
+    latents, t = torch.randn(1, 6, 6, 4, 4), torch.full((1, 6), 500.0)
+    context = fused.context(torch.randn(1, 2, 16))
+
+    assert torch.allclose(plain(latents, t, memory, context), fused(latents, t, memory, context), atol=1e-4)
