@@ -29,7 +29,7 @@ class Recipe:
     side: int = 16
     codec_stock: int = 192
     stock: int = 48
-    finish_stock: int = 40
+    finish_stock: int = 24
     fit_clips: int = 400
     word_steps: int = 400
     workers: int = 0
