@@ -122,3 +122,13 @@ def test_attention_written_out_is_the_same_attention(preset):
     context = fused.context(torch.randn(1, 2, 16))
 
     assert torch.allclose(plain(latents, t, memory, context), fused(latents, t, memory, context), atol=1e-4)
+
+
+def test_the_seed_alone_decides(preset, trained, tmp_path):
+    codec_only = ("codec",)
+    for name, seed in (("same", 0), ("other", 1)):
+        train_preset(preset, RECIPE, tmp_path / name, None, seed, CPU, codec_only)
+    wanted = newest(trained, "codec", codec_only)["encoder.leave.weight"]
+
+    assert torch.equal(newest(tmp_path / "same", "codec")["encoder.leave.weight"], wanted)
+    assert not torch.equal(newest(tmp_path / "other", "codec")["encoder.leave.weight"], wanted)
