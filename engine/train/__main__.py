@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     export.set_defaults(act=_export)
     evaluate = commands.add_parser("evaluate", help="measure the shipped weights on a clip")
     evaluate.add_argument("--clip", type=Path, help="a video file; without it, an animated picture never trained on")
-    evaluate.add_argument("--steps", type=int, default=2, choices=range(1, 5))
+    evaluate.add_argument("--steps", type=_span, default=(2,), help="1 to 4, or from-to: a table for each")
     evaluate.add_argument("--frames", type=int, default=48)
     evaluate.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
     evaluate.add_argument("--sheet", type=Path, help="also write a PNG: input, rendered look and model, one row a look")
@@ -65,6 +65,13 @@ def _stages(text: str) -> tuple[str, ...]:
     if not set(names) <= set(STAGES):
         raise argparse.ArgumentTypeError(f"the stages are {', '.join(STAGES)}")
     return names
+
+
+def _span(text: str) -> tuple[int, ...]:
+    first, _, last = text.partition("-")
+    if not (first in tuple("1234") and last in ("", *"1234") and first <= (last or first)):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number from 1 to 4 nor a span like 1-4")
+    return tuple(range(int(first), int(last or first) + 1))
 
 
 def _train(asked: argparse.Namespace) -> None:
@@ -87,7 +94,10 @@ def _export(asked: argparse.Namespace) -> None:
 def _evaluate(asked: argparse.Namespace) -> None:
     from engine.train.evaluate import evaluate
 
-    sys.stdout.write(evaluate(asked.clip, asked.steps, asked.frames, asked.sheet, asked.json) + "\n")
+    for steps in asked.steps:
+        sheet = asked.sheet if steps == asked.steps[-1] else None
+        sys.stdout.write(evaluate(asked.clip, steps, asked.frames, sheet, asked.json) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import av
@@ -44,7 +45,7 @@ def evaluate(clip: Path | None, steps: int, frames: int, sheet: Path | None, as_
     frames -= frames % preset.codec.temporal
     source = unseen_clip(frames, preset.width, preset.height) if clip is None else read_clip(clip, preset, frames)
     codec = round_trip(source, preset)
-    judge = Judge()
+    judge = _judge()
     played = {name: play(source, preset, name, steps) for name in LOOKS}
     looks = {name: _mark(name, out, source, judge) for name, out in played.items()}
     if sheet is not None:
@@ -58,7 +59,12 @@ def evaluate(clip: Path | None, steps: int, frames: int, sheet: Path | None, as_
     if as_json:
         rounded = {name: {key: round(getattr(marks, key), 3) for key in JSON} for name, marks in looks.items()}
         return json.dumps({**{name: round(value, 3) for name, value in summary.items()}, "looks": rounded})
-    return _table(summary, looks, judge.held_out)
+    return f"{steps} steps, {len(source)} frames\n" + _table(summary, looks, judge.held_out)
+
+
+@cache
+def _judge() -> Judge:
+    return Judge()
 
 
 def play(source: Clip, preset: Preset, prompt: str, steps: int) -> Clip:
