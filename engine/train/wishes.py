@@ -24,7 +24,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
 STRENGTHS = ("soft", "strong")
 SOFT = 0.5  # share of the look in a soft one; the rest is the picture as it is
 TINT = 0.8  # share of a colour in a picture tinted with it
-QUALIFIED = 0.1  # share of wishes with a colour, and of those with a strength
+QUALIFIED = 0.25  # share of wishes with a colour, and of those with a strength
 
 
 @dataclass(frozen=True)
