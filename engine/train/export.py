@@ -35,5 +35,6 @@ def newest(folder: Path, name: str, stages: Sequence[str] = STAGES) -> dict[str,
 def _write(weights: dict[str, torch.Tensor], path: Path) -> int:
     part = path.with_suffix(".part")
     save_file({name: tensor.half().contiguous() for name, tensor in weights.items()}, part)
+    part.chmod(0o644)  # safetensors writes for the owner alone; a package is for everybody
     part.replace(path)
     return path.stat().st_size

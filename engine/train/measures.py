@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -56,13 +58,15 @@ def warp_error(clip: Clip, source: Clip) -> float:
 
 def _warp_pair(before: Clip, after: Clip, seen_before: Clip, seen_after: Clip) -> float:
     grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (seen_after, seen_before)]
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(grays[0], grays[1], np.empty(0))
+    find: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = find.calc(grays[0], grays[1], None)
     height, width = flow.shape[:2]
     place = flow + np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float32)
 
     def change(old: Clip, new: Clip) -> Clip:
-        moved = cv2.remap(old.astype(np.float32), place, np.empty(0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        return new.astype(np.float32) - moved
+        remap: Any = cv2.remap  # its types know no missing second map
+        moved = remap(old.astype(np.float32), place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        return new.astype(np.float32) - np.asarray(moved)
 
     trusted = (np.abs(cv2.GaussianBlur(change(seen_before, seen_after), (0, 0), 2.0)) < SEEN_AGAIN).all(-1)
     return float(np.abs(change(before, after)).mean(-1)[trusted].mean()) if trusted.any() else float("nan")

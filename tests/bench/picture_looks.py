@@ -15,6 +15,7 @@ import numpy as np
 from engine.frame import Frame
 from engine.preset import load_preset
 from engine.threads import wait_politely
+from tests.bench.picture_sheets import save
 
 ASSETS = Path(__file__).parents[2] / "bridge" / "assets"
 FRAMES, FPS = 24, 24.0
@@ -74,8 +75,7 @@ def main() -> None:
     frames = list(pan(options.still, preset.width, preset.height))
     tiles = [tile(frames[-1].pixels, "input")]
     tiles += [tile(shown_as(session, preset, look, options.steps, frames), look) for look in preset.looks]
-    if not cv2.imwrite(str(options.target), sheet(tiles)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88]):
-        raise SystemExit(f"{options.target} cannot be written")
+    save(options.target, sheet(tiles))
 
 
 if __name__ == "__main__":
