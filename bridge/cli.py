@@ -86,7 +86,7 @@ def _command(commands: Any, name: str, function: Any, help: str) -> Parser:
 
 def _add_run_options(parser: Parser) -> None:
     add = parser.add_argument
-    add("--in", dest="input", metavar="URI", help="camera:N, FILE, testcard, clip or ring:NAME")
+    add("--in", dest="input", metavar="URI", help="camera:N, FILE, testcard, clip, ring:NAME or obs-filter")
     add("--out", dest="outputs", metavar="URI", action="append", help="recorder:FILE or ring:NAME; may be repeated")
     add("--fps", metavar="F", help="pictures per second to take from the input")
     add("--duration", metavar="SECONDS", help="end by itself after this long")

@@ -36,6 +36,15 @@ def cover_pixels(pixels: Picture, width: int, height: int) -> Picture:
     return cover(av.VideoFrame.from_ndarray(pixels, format="rgb24"), width, height)
 
 
+def stretch_pixels(pixels: Picture, width: int, height: int) -> Picture:
+    """All of uint8 RGB [H, W, 3] pixels, whatever becomes of their proportions -> [height, width, 3]."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    stretched: Picture = frame.reformat(width=width, height=height, interpolation="BICUBIC").to_ndarray()
+    return stretched
+
+
 def blend(over: Picture, under: Picture, share: float) -> Picture:
     """`share` of one picture over the other, both uint8 [H, W, 3]; 0 and 1 give one of them unchanged."""
     weight = round(share * 256)

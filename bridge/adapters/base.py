@@ -68,6 +68,7 @@ SOURCES: Mapping[str, str] = {
     "testcard": "bridge.adapters.testcard:TestCard",
     "clip": "bridge.adapters.clip:Clip",
     "ring": "bridge.adapters.ringio:RingSource",
+    "obs-filter": "bridge.adapters.obs_filter:ObsFilter",
 }
 SINKS: Mapping[str, str] = {
     "memory": "bridge.adapters.memory:MemorySink",  # keeps the last frames; tests use it
@@ -77,7 +78,7 @@ SINKS: Mapping[str, str] = {
 
 
 def load_source(uri: str) -> FrameSource:
-    """Build the source that `uri` names: camera:N, testcard, clip, ring:NAME, or else a file."""
+    """Build the source that `uri` names: camera:N, testcard, clip, ring:NAME, obs-filter[:NAME], or else a file."""
     scheme, _, where = uri.partition(":")
     if scheme not in SOURCES:
         scheme, where = "file", uri

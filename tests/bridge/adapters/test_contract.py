@@ -46,8 +46,8 @@ def source(request, tmp_path, monkeypatch):
         plug_in(monkeypatch, {"/dev/video0": FilmedCamera(make_film(tmp_path / "seen.mp4"))})
     if uri == "file":
         uri = str(make_film(tmp_path / "film.mp4"))
-    if uri == "ring":
-        uri = f"ring:{request.getfixturevalue('another_program')}"
+    if uri in ("ring", "obs-filter"):
+        uri = f"{uri}:{request.getfixturevalue('another_program')}"
     source = load_source(uri)
     yield source
     source.close()

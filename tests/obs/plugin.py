@@ -1,0 +1,123 @@
+"""The plugin built from plugins/obs, and the words one has for it in a real OBS."""
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from bridge.errors import RingError
+from bridge.ring import RingReader, RingWriter
+from tests.obs.lab import SCENE, Refused, until
+
+SOURCES = Path(__file__).parents[2] / "plugins" / "obs"
+INSTALL = "apt-get install -y --no-install-recommends cmake gcc libobs-dev libsimde-dev"
+SOURCE, FILTER = "latentcast_source", "latentcast_filter"
+
+
+def cannot_build():
+    """What building lacks on this machine; empty if nothing."""
+    lacking = [name for name in ("cmake", "cc") if not shutil.which(name)]
+    if not lacking and not Path("/usr/include/obs/obs-module.h").exists():
+        lacking = ["libobs-dev"]
+    return f"no {', '.join(lacking)}; {INSTALL}" if lacking else ""
+
+
+def build(folder, *options):
+    """Build with warnings as errors; the folder of what was built."""
+    for command in (["cmake", "-S", SOURCES, "-B", folder, *options], ["cmake", "--build", folder]):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def card(width, height, alpha=False):
+    """A picture whose every corner, and every pixel, is another one: uint8 RGBA [H, W, 4]."""
+    rows, columns = np.mgrid[:height, :width]
+    pixels = np.stack(
+        [columns * 255 // (width - 1), rows * 255 // (height - 1), (columns * 7 + rows * 3) % 256, 0 * rows + 255], -1
+    ).astype(np.uint8)
+    pixels[: height // 4, : width // 4, :3] = (255, 0, 0)
+    pixels[-height // 4 :, : width // 4, :3] = (0, 0, 255)
+    if alpha:
+        pixels[..., 3] = np.clip(64 + columns * 255 // width, 64, 255)
+    return pixels
+
+
+class Writer:
+    """A program that shows `pixels` in a ring, again and again, until it is closed."""
+
+    def __init__(self, name, pixels, kind=0, fps=60):
+        self.ring = RingWriter.create(name, pixels.shape[1], pixels.shape[0], slots=3)
+        self.pixels, self.kind, self.fps = pixels, kind, fps
+        self.running = threading.Event()
+        self.running.set()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._play)
+        self._thread.start()
+
+    def _play(self):
+        index = 0
+        while not self._done.wait(1 / self.fps):
+            if self.running.is_set():
+                self.ring._begin(time.monotonic(), index, self.kind)[:] = self.pixels
+                self.ring._end()
+                index += 1
+
+    def close(self):
+        self._done.set()
+        self._thread.join()
+        self.ring.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def attach(name, within=30.0):
+    """A reader of a ring that another program makes soon."""
+
+    def look():
+        try:
+            return RingReader(name)
+        except RingError:
+            return None
+
+    return until(look, within, f"no ring {name}")
+
+
+def newest(reader, within=10.0):
+    """The next new picture, RGBA [H, W, 4], and its stamp (time, index)."""
+    pixels = np.empty((reader.height, reader.width, 4), np.uint8)
+    stamp = until(lambda: reader.read_rgba_into(pixels), within, f"nothing new in {reader.name}")
+    return pixels, stamp
+
+
+def add_source(obs, name, kind=SOURCE, scene=SCENE, **settings):
+    obs.call("CreateInput", sceneName=scene, inputName=name, inputKind=kind, inputSettings=settings)
+
+
+def add_filter(obs, source, name="effect", **settings):
+    obs.call("CreateSourceFilter", sourceName=source, filterName=name, filterKind=FILTER, filterSettings=settings)
+
+
+def filter_settings(obs, source, name="effect"):
+    return obs.call("GetSourceFilter", sourceName=source, filterName=name)["filterSettings"]
+
+
+def own(name):
+    """A ring's name that no other test run uses."""
+    return f"lc-to-{os.getpid()}-{name}"
+
+
+def refused(obs, request, **data):
+    try:
+        obs.call(request, **data)
+    except Refused as error:
+        return error.code
+    return None
