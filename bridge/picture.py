@@ -41,8 +41,8 @@ def stretch_pixels(pixels: Picture, width: int, height: int) -> Picture:
     if pixels.shape[:2] == (height, width):
         return pixels
     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-    stretched: Picture = frame.reformat(width=width, height=height, interpolation="BICUBIC").to_ndarray()
-    return stretched
+    stretched = frame.reformat(width=width, height=height, interpolation="BICUBIC")
+    return np.asarray(stretched.to_ndarray(), np.uint8)
 
 
 def blend(over: Picture, under: Picture, share: float) -> Picture:

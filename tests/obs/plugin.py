@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -47,11 +48,17 @@ def card(width, height, alpha=False):
     return pixels
 
 
+def near(pixels, wanted, off=1):
+    """Equal, but for `off` steps of 255."""
+    return pixels.shape == wanted.shape and np.abs(pixels.astype(int) - wanted).max() <= off
+
+
 class Writer:
     """A program that shows `pixels` in a ring, again and again, until it is closed."""
 
     def __init__(self, name, pixels, kind=0, fps=60):
         self.ring = RingWriter.create(name, pixels.shape[1], pixels.shape[0], slots=3)
+        self.name = name
         self.pixels, self.kind, self.fps = pixels, kind, fps
         self.running = threading.Event()
         self.running.set()
@@ -79,23 +86,47 @@ class Writer:
         self.close()
 
 
-def attach(name, within=30.0):
-    """A reader of a ring that another program makes soon."""
+class Follower:
+    """A program that reads a ring, and opens it again when it was made anew."""
 
-    def look():
-        try:
-            return RingReader(name)
-        except RingError:
+    def __init__(self, name):
+        self.name, self._ring = name, None
+
+    def _attached(self):
+        if self._ring is not None and self._ring.orphaned:
+            self.close()
+        if self._ring is None:
+            with suppress(RingError):
+                self._ring = RingReader(self.name)
+        return self._ring
+
+    def newest(self):
+        """A new picture, RGBA [H, W, 4], and its stamp (time, index); None if there is none."""
+        if (ring := self._attached()) is None:
             return None
+        pixels = np.empty((ring.height, ring.width, 4), np.uint8)
+        stamp = ring.read_rgba_into(pixels)
+        return stamp and (pixels, stamp)
 
-    return until(look, within, f"no ring {name}")
+    def shows(self, look, within=30.0, what="the ring never showed it"):
+        """Wait until `look` is true of a new picture, and return that one."""
 
+        def seen():
+            got = self.newest()
+            return got[0] if got and look(got[0]) else None
 
-def newest(reader, within=10.0):
-    """The next new picture, RGBA [H, W, 4], and its stamp (time, index)."""
-    pixels = np.empty((reader.height, reader.width, 4), np.uint8)
-    stamp = until(lambda: reader.read_rgba_into(pixels), within, f"nothing new in {reader.name}")
-    return pixels, stamp
+        return until(lambda: (got := seen()) is not None and [got], within, what)[0]
+
+    def close(self):
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
 def add_source(obs, name, kind=SOURCE, scene=SCENE, **settings):
