@@ -147,8 +147,23 @@ static void next_look_pressed(void *data, obs_hotkey_id id, obs_hotkey_t *hotkey
 	obs_source_update_properties(controls->self);
 }
 
-static void register_hotkeys(struct controls *controls)
+static void drop_hotkeys(struct controls *controls)
 {
+	for (int i = 0; i < HOTKEYS; i++) {
+		if (controls->hotkeys[i] != OBS_INVALID_HOTKEY_ID)
+			obs_hotkey_unregister(controls->hotkeys[i]);
+		controls->hotkeys[i] = OBS_INVALID_HOTKEY_ID;
+	}
+}
+
+void controls_hotkeys(struct controls *controls, obs_source_t *owner)
+{
+	if (owner == controls->owner)
+		return;
+	drop_hotkeys(controls);
+	controls->owner = owner;
+	if (!owner)
+		return;
 	static const struct {
 		const char *name, *description;
 		obs_hotkey_func pressed;
@@ -159,7 +174,7 @@ static void register_hotkeys(struct controls *controls)
 		{"latentcast.next_look", "Latentcast: next look", next_look_pressed},
 	};
 	for (int i = 0; i < HOTKEYS; i++)
-		controls->hotkeys[i] = obs_hotkey_register_source(controls->self, hotkeys[i].name,
+		controls->hotkeys[i] = obs_hotkey_register_source(owner, hotkeys[i].name,
 								  hotkeys[i].description, hotkeys[i].pressed,
 								  controls);
 }
@@ -181,13 +196,13 @@ void controls_create(struct controls *controls, obs_source_t *self, obs_data_t *
 	controls_update(controls, settings);
 	for (int i = 0; i < CONTROL_COUNT; i++)
 		controls->values[i].unsent = false; // nothing changed yet
-	register_hotkeys(controls);
+	for (int i = 0; i < HOTKEYS; i++)
+		controls->hotkeys[i] = OBS_INVALID_HOTKEY_ID;
 }
 
 void controls_destroy(struct controls *controls)
 {
-	for (int i = 0; i < HOTKEYS; i++)
-		obs_hotkey_unregister(controls->hotkeys[i]);
+	drop_hotkeys(controls);
 	for (int i = 0; i < CONTROL_COUNT; i++)
 		bfree(controls->values[i].text);
 	pthread_mutex_destroy(&controls->mutex);

@@ -19,7 +19,8 @@ enum { HOTKEYS = 4 };
 
 struct controls {
 	obs_source_t *self;
-	const char *not_sent; // the control that the owner obeys itself, or ""
+	const char *not_sent; // the control that `self` obeys itself, or ""
+	obs_source_t *owner;  // of the hotkeys; only compared, never used
 	obs_hotkey_id hotkeys[HOTKEYS];
 
 	pthread_mutex_t mutex; // guards the rest, for moments
@@ -31,6 +32,10 @@ struct controls {
 void controls_defaults(obs_data_t *settings);
 void controls_create(struct controls *controls, obs_source_t *self, obs_data_t *settings, const char *not_sent);
 void controls_destroy(struct controls *controls);
+
+// Whose hotkeys they are, in OBS's settings and files; NULL for none. A filter's are its source's, because OBS keeps
+// none for a filter that another program made. Cheap when nothing changed.
+void controls_hotkeys(struct controls *controls, obs_source_t *owner);
 
 // Take over what the settings say.
 void controls_update(struct controls *controls, obs_data_t *settings);

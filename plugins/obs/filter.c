@@ -116,6 +116,7 @@ static void filter_tick(void *data, float seconds)
 {
 	struct filter *filter = data;
 	controls_tick(&filter->controls, seconds);
+	controls_hotkeys(&filter->controls, obs_filter_get_parent(filter->self));
 	pthread_mutex_lock(&filter->mutex);
 	filter->now = filter->wishes;
 	const bool claimed = filter->claimed;

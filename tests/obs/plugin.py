@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -9,21 +10,28 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from pythonosc.osc_message import OscMessage
 
 from bridge.errors import RingError
 from bridge.ring import RingReader, RingWriter
-from tests.obs.lab import SCENE, Refused, until
+from tests.obs.lab import SCENE, until
 
 SOURCES = Path(__file__).parents[2] / "plugins" / "obs"
-INSTALL = "apt-get install -y --no-install-recommends cmake gcc libobs-dev libsimde-dev"
+INSTALL = "apt-get install -y --no-install-recommends cmake make gcc libc6-dev libobs-dev libsimde-dev"
 SOURCE, FILTER = "latentcast_source", "latentcast_filter"
 
 
+def cannot_compile():
+    """What compiling C lacks on this machine; empty if nothing."""
+    lacking = [name for name in ("cmake", "make", "cc") if not shutil.which(name)]
+    return f"no {', '.join(lacking)}; {INSTALL}" if lacking else ""
+
+
 def cannot_build():
-    """What building lacks on this machine; empty if nothing."""
-    lacking = [name for name in ("cmake", "cc") if not shutil.which(name)]
-    if not lacking and not Path("/usr/include/obs/obs-module.h").exists():
-        lacking = ["libobs-dev"]
+    """What building the plugin lacks on this machine; empty if nothing."""
+    lacking = [name for name in ("cmake", "make", "cc") if not shutil.which(name)]
+    if not Path("/usr/include/obs/obs-module.h").exists():
+        lacking += ["libobs-dev"]
     return f"no {', '.join(lacking)}; {INSTALL}" if lacking else ""
 
 
@@ -146,9 +154,27 @@ def own(name):
     return f"lc-to-{os.getpid()}-{name}"
 
 
-def refused(obs, request, **data):
-    try:
-        obs.call(request, **data)
-    except Refused as error:
-        return error.code
-    return None
+class Ear:
+    """A UDP port that remembers the messages, as python-osc reads them."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+
+    def heard(self, within):
+        """Messages until it is quiet for `within` seconds: [(address, arguments)]."""
+        self.socket.settimeout(within)
+        got = []
+        while True:
+            try:
+                message = OscMessage(self.socket.recv(65536))
+            except TimeoutError:
+                return got
+            got.append((message.address, message.params))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
