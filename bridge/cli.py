@@ -15,6 +15,7 @@ from bridge.client import NotRunning, ask
 from bridge.config import BadOption, RunOptions, read_config
 from bridge.doctor import examine
 from bridge.errors import BridgeError
+from bridge.obs_cli import add_obs_commands
 from engine.errors import EngineError
 from engine.params import CONTROLS, Control
 from engine.preset import Preset, load_preset
@@ -72,12 +73,17 @@ def build_parser() -> Parser:
         _add_instance_options(command)
     for command in (status, doctor, controls):
         command.add_argument("--json", action="store_true", help="for programs")
+    add_obs_commands(commands, _command)
     return parser
 
 
 def _command(commands: Any, name: str, function: Any, help: str) -> Parser:
     made: Parser = commands.add_parser(
-        name, help=help, description=help.capitalize() + ".", allow_abbrev=False, argument_default=argparse.SUPPRESS
+        name,
+        help=help,
+        description=help[:1].upper() + help[1:] + ".",
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
     )
     made.set_defaults(command=function)
     made.add_argument("--config", type=Path, metavar="FILE", help="read options from here, not from the usual place")

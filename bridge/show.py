@@ -32,6 +32,11 @@ def print_error(error: EngineError) -> None:
         console.print(f"  {error.hint}")
 
 
+def print_line(text: str) -> None:
+    """One sentence, as it is."""
+    Console(soft_wrap=True, highlight=False, markup=False).print(text)
+
+
 def print_json(data: Any) -> None:
     """For programs: one document, whatever the terminal."""
     sys.stdout.write(json.dumps(data, indent=2) + "\n")
