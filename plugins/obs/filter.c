@@ -145,7 +145,7 @@ static bool is_due(struct filter *filter, double time)
 	return true;
 }
 
-static bool send(struct filter *filter)
+static bool send(struct filter *filter, gs_texture_t *dry)
 {
 	const struct ring *ring = filter->ring;
 	const double time = (double)obs_get_video_frame_time() * 1e-9;
@@ -153,10 +153,14 @@ static bool send(struct filter *filter)
 		return false;
 	if (!is_due(filter, time))
 		return true;
-	gs_texture_t *plain = mixer_plain(&filter->mixer, filter->width, filter->height);
-	if (plain)
-		stage_send(&filter->stage, plain, filter->ring, time, filter->index++);
-	return plain != NULL;
+	struct staged picture = {.texture = dry, .multiplied = true, .time = time, .index = filter->index++};
+	if (!filter->mixer.opaque) {
+		picture.texture = mixer_plain(&filter->mixer, filter->width, filter->height);
+		picture.multiplied = false;
+	}
+	if (picture.texture)
+		stage_send(&filter->stage, filter->ring, &picture);
+	return picture.texture != NULL;
 }
 
 // The engine's picture, if it is one, and new enough to be shown.
@@ -189,10 +193,12 @@ static bool capture_once(struct filter *filter)
 {
 	if (filter->captured)
 		return true;
-	if (!mixer_capture(&filter->mixer, filter->self, filter->width, filter->height))
+	filter->mixer.opaque = stage_is_opaque(&filter->stage);
+	gs_texture_t *dry = mixer_capture(&filter->mixer, filter->self, filter->width, filter->height);
+	if (!dry)
 		return false;
 	filter->captured = true;
-	const bool sending = send(filter);
+	const bool sending = send(filter, dry);
 	tell(filter, sending, answer(filter) != NULL);
 	return true;
 }

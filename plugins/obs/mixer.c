@@ -90,7 +90,7 @@ gs_texture_t *mixer_capture(struct mixer *mixer, obs_source_t *filter, uint32_t 
 {
 	if (!begin(mixer->dry, width, height))
 		return NULL;
-	const bool linear = gs_set_linear_srgb(true);
+	const bool linear = gs_set_linear_srgb(!mixer->opaque); // multiplied in light, if at all
 	gs_blend_state_push();
 	gs_blend_function_separate(GS_BLEND_SRCALPHA, GS_BLEND_INVSRCALPHA, GS_BLEND_ONE, GS_BLEND_INVSRCALPHA);
 	obs_source_skip_video_filter(filter); // knows how each kind of source wants to be rendered

@@ -8,6 +8,7 @@ struct mixer {
 	gs_effect_t *effect;
 	gs_texrender_t *dry;   // what the filter filters, premultiplied
 	gs_texrender_t *plain; // the same, not premultiplied, as a ring wants it
+	bool opaque;           // nothing in it was transparent lately: there is a shorter way to the same picture
 };
 
 // All in the graphics context.
