@@ -68,16 +68,18 @@ SOURCES: Mapping[str, str] = {
     "testcard": "bridge.adapters.testcard:TestCard",
     "clip": "bridge.adapters.clip:Clip",
     "ring": "bridge.adapters.ringio:RingSource",
+    "obs": "bridge.adapters.obs:ObsSource",
 }
 SINKS: Mapping[str, str] = {
     "memory": "bridge.adapters.memory:MemorySink",  # keeps the last frames; tests use it
     "recorder": "bridge.adapters.recorder:Recorder",
     "ring": "bridge.adapters.ringio:RingSink",
+    "obs": "bridge.adapters.obs:ObsSink",
 }
 
 
 def load_source(uri: str) -> FrameSource:
-    """Build the source that `uri` names: camera:N, testcard, clip, ring:NAME, or else a file."""
+    """Build the source that `uri` names: camera:N, testcard, clip, ring:NAME, obs, or else a file."""
     scheme, _, where = uri.partition(":")
     if scheme not in SOURCES:
         scheme, where = "file", uri
