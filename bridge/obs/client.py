@@ -87,7 +87,7 @@ class ObsClient:
 def away(place: ObsPlace, what: str = "does not answer") -> ObsAway:
     """The error for an OBS that is not there, with the likeliest cure."""
     cure = f"start OBS, and {SWITCH_ON}" if place.enabled else SWITCH_ON
-    return ObsAway(f"OBS {what} at {place.host}:{place.port}", cure)
+    return ObsAway(f"OBS at {place.host}:{place.port} {what}", cure)
 
 
 def locked(place: ObsPlace) -> ObsLocked:

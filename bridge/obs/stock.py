@@ -1,8 +1,9 @@
 """
 `latentcast obs setup` and `remove`: what a stock OBS needs to have our pictures in it, and nothing that is not ours.
 
-What we made, and what a setting was before, is remembered inside OBS: in the settings of our own source, under OURS,
-as JSON, since OBS drops what is null. OBS keeps keys it does not know, so that the memory travels with the scene collection it is about.
+What we made, and what a setting was before, is remembered inside OBS: in the settings of our own source, under OURS, as
+JSON, since OBS drops what is null. OBS keeps keys it does not know, so that the memory travels with the scene
+collection it is about.
 """
 
 from __future__ import annotations
@@ -178,8 +179,14 @@ def _made_by_us(obs: ObsClient, name: str) -> bool:
 
 
 def _remove_input(obs: ObsClient, name: str) -> None:
-    """Remove a source, and wait until it is gone: OBS says yes first, and does it later."""
-    obs.ask("RemoveInput", inputName=name)
+    """Remove a source, and wait until it is gone: OBS says yes first, and does it later.
+
+    First from each scene, since OBS would only do that once the scene is shown.
+    """
+    for scene in _scenes(obs):
+        while (item := _item(obs, scene, name)) is not None:
+            obs.ask("RemoveSceneItem", sceneName=scene, sceneItemId=item)
+    _ask_if_there(obs, "RemoveInput", inputName=name)  # a source that is in no scene any more may have gone by itself
     deadline = time.monotonic() + GONE_WITHIN
     while name in _inputs(obs) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -198,6 +205,8 @@ def _set(obs: ObsClient, key: str, value: str | None) -> None:
     if profile != obs.ask("GetProfileList")["currentProfileName"]:
         hint = f"choose the profile {profile!r} in OBS, and try again"
         raise BridgeError(f"the record settings of the profile {profile!r} were changed, another one is on", hint)
+    if value is None and _get(obs, f"{section}/{name}") is None:
+        return  # OBS refuses to unset what is not set
     obs.ask("SetProfileParameter", parameterCategory=section, parameterName=name, parameterValue=value)
 
 
@@ -230,12 +239,18 @@ def _add(obs: ObsClient, scene: str, source: str) -> int:
 
 
 def _item(obs: ObsClient, scene: str, source: str) -> int | None:
+    found = _ask_if_there(obs, "GetSceneItemId", sceneName=scene, sourceName=source)
+    return int(found["sceneItemId"]) if found else None
+
+
+def _ask_if_there(obs: ObsClient, request: str, **data: Any) -> dict[str, Any]:
+    """The answer, or {} if what is asked about does not exist."""
     try:
-        return int(obs.ask("GetSceneItemId", sceneName=scene, sourceName=source)["sceneItemId"])
+        return obs.ask(request, **data)
     except ObsRefused as error:
         if error.code != MISSING:
             raise
-        return None
+        return {}
 
 
 def _remove_scene(obs: ObsClient, name: str) -> str:
