@@ -45,7 +45,8 @@ class Connection(obsws):  # type: ignore[misc]  # the library has no types
         self.ws = _Socket()
         url = f"ws://[{self.host}]:{self.port}" if ":" in self.host else f"ws://{self.host}:{self.port}"
         try:
-            self.ws.connect(url, timeout=self.timeout, http_no_proxy=["*"])
+            there = socket.create_connection((self.host, self.port), self.timeout)  # by itself it asks proxies
+            self.ws.connect(url, socket=there, timeout=self.timeout)
             self._auth()
             self.ws.settimeout(None)
         except (OSError, WebSocketException, ConnectionFailure, *_NONSENSE) as error:
