@@ -10,12 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bridge import show
+from bridge import obs_cli, show
 from bridge.client import NotRunning, ask
 from bridge.config import BadOption, RunOptions, read_config
 from bridge.doctor import examine
 from bridge.errors import BridgeError
-from bridge.obs_cli import add_obs_commands
 from engine.errors import EngineError
 from engine.params import CONTROLS, Control
 from engine.preset import Preset, load_preset
@@ -69,11 +68,11 @@ def build_parser() -> Parser:
     doctor = _command(commands, "doctor", _doctor, "check this machine, and say what to do about what is missing")
     doctor.add_argument("--preset", metavar="NAME", help="the model to check")
     controls = _command(commands, "controls", _controls, "everything that can be turned while it plays")
+    obs_cli.add_commands(commands, _command, _add_controls)
     for command in (status, preset, doctor):
         _add_instance_options(command)
     for command in (status, doctor, controls):
         command.add_argument("--json", action="store_true", help="for programs")
-    add_obs_commands(commands, _command)
     return parser
 
 
@@ -92,8 +91,8 @@ def _command(commands: Any, name: str, function: Any, help: str) -> Parser:
 
 def _add_run_options(parser: Parser) -> None:
     add = parser.add_argument
-    add("--in", dest="input", metavar="URI", help="camera:N, FILE, testcard, clip, ring:NAME or obs-filter")
-    add("--out", dest="outputs", metavar="URI", action="append", help="recorder:FILE or ring:NAME; may be repeated")
+    add("--in", dest="input", metavar="URI", help="camera:N, FILE, testcard, clip, ring:NAME, obs or obs-filter")
+    add("--out", dest="outputs", metavar="URI", action="append", help="recorder:FILE, obs, ring:NAME; may be repeated")
     add("--fps", metavar="F", help="pictures per second to take from the input")
     add("--duration", metavar="SECONDS", help="end by itself after this long")
     add("--no-browser", dest="browser", action="store_const", const=False, help="do not open the web page")
@@ -101,6 +100,10 @@ def _add_run_options(parser: Parser) -> None:
     add("--feedback-port", metavar="PORT", help="UDP port of this machine for OSC out (9511)")
     add("--root", metavar="ADDRESS", help="what OSC addresses begin with (/latentcast)")
     add("--ring", metavar="NAME", help="the shared-memory ring of the output (latentcast-out)")
+    add("--obs", action="store_const", const=True, help="follow the scenes of OBS Studio; also on if any is mapped")
+    add("--obs-host", metavar="HOST", help="where OBS runs (127.0.0.1)")
+    add("--obs-port", metavar="PORT", help="port of OBS's WebSocket server (what OBS's own file says)")
+    add("--obs-text", metavar="SOURCE", help="a text source of OBS that is to say how the run stands")
 
 
 def _add_instance_options(parser: Parser) -> None:
@@ -113,6 +116,10 @@ def _add_instance_options(parser: Parser) -> None:
 def _add_model_options(parser: Parser, rows: Iterable[Control]) -> None:
     parser.add_argument("--preset", metavar="NAME", help="the model (tiny); `latentcast preset` lists them")
     parser.add_argument("--size", metavar="WxH", help="pixels, instead of the preset's own size")
+    _add_controls(parser, rows)
+
+
+def _add_controls(parser: argparse.ArgumentParser, rows: Iterable[Control]) -> None:
     group = parser.add_argument_group("live controls, as they start")
     for row in rows:
         help = f"{row.help} ({show.span(row)})".replace("%", "%%")

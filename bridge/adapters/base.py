@@ -68,17 +68,19 @@ SOURCES: Mapping[str, str] = {
     "testcard": "bridge.adapters.testcard:TestCard",
     "clip": "bridge.adapters.clip:Clip",
     "ring": "bridge.adapters.ringio:RingSource",
+    "obs": "bridge.adapters.obs:ObsSource",
     "obs-filter": "bridge.adapters.obs_filter:ObsFilter",
 }
 SINKS: Mapping[str, str] = {
     "memory": "bridge.adapters.memory:MemorySink",  # keeps the last frames; tests use it
     "recorder": "bridge.adapters.recorder:Recorder",
     "ring": "bridge.adapters.ringio:RingSink",
+    "obs": "bridge.adapters.obs:ObsSink",
 }
 
 
 def load_source(uri: str) -> FrameSource:
-    """Build the source that `uri` names: camera:N, testcard, clip, ring:NAME, obs-filter[:NAME], or else a file."""
+    """Build the source that `uri` names: camera:N, testcard, clip, ring:NAME, obs, obs-filter, or else a file."""
     scheme, _, where = uri.partition(":")
     if scheme not in SOURCES:
         scheme, where = "file", uri

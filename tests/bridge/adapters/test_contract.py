@@ -1,18 +1,25 @@
 """Every registered source and sink keeps the promises in bridge/adapters/base.py."""
 
 import os
+import socket
 import threading
 import time
+from contextlib import suppress
+from itertools import count
 
 import numpy as np
 import pytest
+from av.error import FFmpegError
 
 from bridge.adapters import base
 from bridge.adapters.base import SINKS, SOURCES, AdapterUnavailable, load_sink, load_source
+from bridge.adapters.nut import NutWriter
+from bridge.adapters.obs import to_bgra
 from bridge.ring import RingWriter
 from engine.frame import Frame
 from tests.bridge.adapters.filmed_camera import FilmedCamera, plug_in
 from tests.bridge.films import make_film, numbered
+from tests.bridge.running import free_port
 
 
 def frame(width=64, height=48, index=0):
@@ -38,6 +45,27 @@ def another_program():
         player.join()
 
 
+@pytest.fixture
+def custom_output():
+    """What OBS's Custom Output does: it connects, as often as it takes, and sends its program."""
+    port, over = free_port(), threading.Event()
+
+    def send():
+        while not over.wait(0.01):
+            with suppress(OSError, FFmpegError), socket.create_connection(("127.0.0.1", port)) as there:
+                writer = NutWriter(there, 160, 96, fps=30)
+                for index in count():
+                    writer.write(to_bgra(numbered(index % 256)))
+                    if over.wait(0.01):
+                        break
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    yield port
+    over.set()
+    sender.join()
+
+
 @pytest.fixture(params=sorted(SOURCES))
 def source(request, tmp_path, monkeypatch):
     uri = request.param
@@ -46,6 +74,8 @@ def source(request, tmp_path, monkeypatch):
         plug_in(monkeypatch, {"/dev/video0": FilmedCamera(make_film(tmp_path / "seen.mp4"))})
     if uri == "file":
         uri = str(make_film(tmp_path / "film.mp4"))
+    if uri == "obs":
+        uri = f"obs:{request.getfixturevalue('custom_output')}"
     if uri in ("ring", "obs-filter"):
         uri = f"{uri}:{request.getfixturevalue('another_program')}"
     source = load_source(uri)
@@ -104,7 +134,7 @@ def test_a_source_opens_again(source):
 
 @pytest.fixture(params=sorted(SINKS))
 def sink(request, tmp_path):
-    where = {"recorder": tmp_path / "show.mp4", "ring": f"lc-ta-{os.getpid()}-ours"}
+    where = {"recorder": tmp_path / "show.mp4", "ring": f"lc-ta-{os.getpid()}-ours", "obs": free_port()}
     sink = load_sink(f"{request.param}:{where.get(request.param, '')}")
     yield sink
     sink.close()
