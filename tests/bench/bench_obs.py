@@ -142,11 +142,12 @@ WAYS = {"plugin": measure_plugin}
 
 def sentence(figures: dict[str, Any]) -> str:
     without, filtered, loop = figures["without"], figures["with"], figures["loop_ms"]
+    lost = f"{without['lost']} and {filtered['lost']} of {filtered['frames']} frames lost"
     return (
         f"OBS {figures['size']} at {figures['obs_fps']}, {figures['way']}: a frame takes "
-        f"{without['frame_ms']['median']} ms without, {filtered['frame_ms']['median']} ms with, of the processors' time "
-        f"{without['processor_ms']} and {filtered['processor_ms']} ms; {without['lost']} and {filtered['lost']} of "
-        f"{filtered['frames']} frames lost; loop {loop['median']} ms (p95 {loop['p95']})"
+        f"{without['frame_ms']['median']} ms without, {filtered['frame_ms']['median']} ms with, of the "
+        f"processors' time {without['processor_ms']} and {filtered['processor_ms']} ms; "
+        f"{lost}; loop {loop['median']} ms (p95 {loop['p95']})"
     )
 
 
