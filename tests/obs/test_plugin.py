@@ -302,7 +302,7 @@ def test_the_plugin_leaks_no_memory(make_obs, library):
         if plugged:
             add_source(lab, "show", ring=own("leak"))
             add_filter(lab, "camera", ring=own("leak"))
-            time.sleep(1.0)
+        time.sleep(1.0)  # OBS does not like to be ended in the middle of something
         lab.stop()
         leaked.append(lab.log.rpartition("Number of memory leaks: ")[2].split())
         lab.close()
