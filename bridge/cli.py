@@ -57,9 +57,12 @@ def build_parser() -> Parser:
     _add_model_options(run, CONTROLS)
     _add_instance_options(run)
 
-    render = _command(commands, "render", _render, "stylise a video file")
-    render.add_argument("source", type=Path, metavar="IN", help="the video to read")
-    render.add_argument("target", type=Path, metavar="OUT", help="the video to write; its sound is the input's")
+    render = _command(commands, "render", _render, "stylise a video file, or make one from words")
+    film = {"type": Path, "nargs": "?", "default": None}
+    render.add_argument("source", metavar="IN", help="the video to read", **film)
+    render.add_argument("target", metavar="OUT", help="the video to write; its sound is the input's", **film)
+    render.add_argument("--out", type=Path, default=None, metavar="FILE", help="the video to write, in OUT's place")
+    render.add_argument("--seconds", dest="duration", metavar="N", help="how long, for a preset that takes no input")
     _add_model_options(render, [row for row in CONTROLS if row.home == "engine"])  # a file has no live picture to mix
 
     status = _command(commands, "status", _status, "how the running instance stands")
@@ -138,18 +141,33 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _render(given: argparse.Namespace) -> int:
-    source, target = given.source, given.target
-    if not source.is_file():
-        raise BridgeError(f"there is no file {source}", "name a video that exists")
-    if target.exists() and target.samefile(source):
-        raise BridgeError(f"{target} would overwrite its own input", "name another output")
+    source, target = given.source, given.target or given.out
+    if target is None:
+        raise BridgeError("it is not said where the film should go", "latentcast render IN OUT, or --out FILE")
     options = _options(given)
     preset = _sized(options)
+    params = preset.params.set_all(options.controls)
+    _check_films(preset, source, target, "duration" in given)
     from bridge import offline  # late, because it loads torch
 
-    with show.progress(f"{source.name} -> {target.name}") as on_progress:
-        offline.render(source, target, preset, preset.params.set_all(options.controls), on_progress)
+    with show.progress(f"{source.name if source else 'words'} -> {target.name}") as on_progress:
+        if source:
+            offline.render(source, target, preset, params, on_progress)
+        else:
+            offline.imagine(target, options.duration, preset, params, on_progress)
     return 0
+
+
+def _check_films(preset: Preset, source: Path | None, target: Path, timed: bool) -> None:
+    """Raises BridgeError for films that do not go with the preset or with each other."""
+    if not preset.input and (source or not timed):
+        raise BridgeError(f"{preset.name} makes a film from words alone", f"--out {target} --seconds 10, and no input")
+    if preset.input and (timed or not source):
+        raise BridgeError(f"{preset.name} needs a film to start from", f"latentcast render IN {target}")
+    if source and not source.is_file():
+        raise BridgeError(f"there is no file {source}", "name a video that exists")
+    if source and target.exists() and target.samefile(source):
+        raise BridgeError(f"{target} would overwrite its own input", "name another output")
 
 
 def _status(given: argparse.Namespace) -> int:

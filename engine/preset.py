@@ -123,12 +123,20 @@ class ScheduleSpec:
         _need(bool(self.timesteps), "a schedule has at least one timestep")
         _need(self.shift > 0 and self.full_motion > 0, "shift and full_motion are above 0")
         _need(0 <= self.memory <= 1, "memory is a share, 0 to 1")
+        _need(self.timesteps != (0,), "0 cannot be the only timestep")
+
+    def take(self, steps: int) -> tuple[int, ...]:
+        """The timesteps for `steps`. A 0 at the end stays there, on top of them: it takes the last noise away."""
+        noisy = self.timesteps[:-1] if self.timesteps[-1] == 0 else self.timesteps
+        return noisy[:steps] + self.timesteps[len(noisy) :]
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
     """One runnable model: size, models, window, schedule, and where its live controls start.
 
+    input: whether pictures go in. Without them (text to video) each chunk begins as noise alone, and frames that are
+           pushed only say at which moments pictures are wanted.
     looks: prompts this model is known to answer well, for surfaces to offer as one tap.
     """
 
@@ -145,6 +153,7 @@ class Preset:
     schedule: ScheduleSpec
     controls: Mapping[str, Any] = field(default_factory=dict)
     looks: tuple[str, ...] = ()
+    input: bool = True
 
     def __post_init__(self) -> None:
         _need(self.fps > 0, "fps is above 0")
