@@ -104,9 +104,8 @@ class Run:
         await self.web.start()
         self.line.start()
         self.engine.start()
-        self.playout = Playout(
-            *(self.rings[name] for name in ("in", "wet", "out")), lambda: self.control.params, self.meter, self._burst
-        )
+        dry, wet, out = self.rings.values()
+        self.playout = Playout(dry, wet, out, lambda: self.control.params, self.meter, self._burst)
         self.playout.start()
         await self.outputs.open(self.options.outputs)
         if self.preset.input or self.options.input:

@@ -58,7 +58,7 @@ def build_parser() -> Parser:
     _add_instance_options(run)
 
     render = _command(commands, "render", _render, "stylise a video file, or make one from words")
-    film = {"type": Path, "nargs": "?", "default": None}
+    film: Any = {"type": Path, "nargs": "?", "default": None}
     render.add_argument("source", metavar="IN", help="the video to read", **film)
     render.add_argument("target", metavar="OUT", help="the video to write; its sound is the input's", **film)
     render.add_argument("--out", type=Path, default=None, metavar="FILE", help="the video to write, in OUT's place")
@@ -147,22 +147,23 @@ def _render(given: argparse.Namespace) -> int:
     options = _options(given)
     preset = _sized(options)
     params = preset.params.set_all(options.controls)
-    _check_films(preset, source, target, "duration" in given)
+    seconds = options.duration or 0.0 if "duration" in given else 0.0
+    _check_films(preset, source, target, seconds)
     from bridge import offline  # late, because it loads torch
 
     with show.progress(f"{source.name if source else 'words'} -> {target.name}") as on_progress:
         if source:
             offline.render(source, target, preset, params, on_progress)
         else:
-            offline.imagine(target, options.duration, preset, params, on_progress)
+            offline.imagine(target, seconds, preset, params, on_progress)
     return 0
 
 
-def _check_films(preset: Preset, source: Path | None, target: Path, timed: bool) -> None:
+def _check_films(preset: Preset, source: Path | None, target: Path, seconds: float) -> None:
     """Raises BridgeError for films that do not go with the preset or with each other."""
-    if not preset.input and (source or not timed):
+    if not preset.input and (source or not seconds):
         raise BridgeError(f"{preset.name} makes a film from words alone", f"--out {target} --seconds 10, and no input")
-    if preset.input and (timed or not source):
+    if preset.input and (seconds or not source):
         raise BridgeError(f"{preset.name} needs a film to start from", f"latentcast render IN {target}")
     if source and not source.is_file():
         raise BridgeError(f"there is no file {source}", "name a video that exists")

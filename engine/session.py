@@ -134,9 +134,9 @@ class Session:
     def _imagine(self, frames: int) -> Tensor:
         """Noise alone, [T', C, h, w], in place of `frames` that nobody has seen."""
         self._clock.mark("noise")
-        preset, models = self._preset, self._models
-        codec = preset.codec
-        shape = (-(-frames // codec.temporal), codec.channels, preset.height // codec.spatial, preset.width // codec.spatial)
+        codec, models = self._preset.codec, self._models
+        sides = (side // codec.spatial for side in (self._preset.height, self._preset.width))
+        shape = (-(-frames // codec.temporal), codec.channels, *sides)
         empty = torch.empty(shape, device=models.device, dtype=models.dtype)
         return self._noise_source.draw(empty, 0, self._params.carry)
 
