@@ -186,6 +186,13 @@ class RingReader(Ring):
                 return stamp
         return None
 
+    def alpha(self) -> tuple[int, int] | None:
+        """The lowest and the highest alpha of the picture read last; None before the first."""
+        if not self._next:
+            return None
+        plane = self._pictures[(self._next - 1) % self.slots][..., 3]
+        return int(plane.min()), int(plane.max())
+
     def _wait(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
         while self._words[COUNT] <= self._next:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import av
 from av.error import FFmpegError
 
-from bridge.adapters.base import AdapterUnavailable
+from bridge.adapters import camera_names
+from bridge.adapters.base import AdapterUnavailable, Device
 from bridge.picture import cover
 from engine.frame import Frame
 
@@ -108,6 +109,11 @@ class Camera:
             raise AdapterUnavailable(f"{self.name} was lost", "plug it in again") from self._failure
         if time.monotonic() - self._heard > SILENCE:
             raise AdapterUnavailable(f"{self.name} sent no picture for {SILENCE:.0f} seconds", "plug it in again")
+
+
+def survey() -> list[Device]:
+    """The cameras of this machine, whether or not somebody uses them."""
+    return [Device(f"camera:{number}", name) for number, name in camera_names.cameras()]
 
 
 def _open_device(number: int, width: int, fps: float) -> InputContainer:

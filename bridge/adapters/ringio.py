@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from bridge.adapters.base import AdapterUnavailable
+from bridge.adapters.base import AdapterUnavailable, Device
 from bridge.errors import RingError
 from bridge.picture import cover_pixels
-from bridge.ring import RingReader, RingWriter
+from bridge.ring import RingReader, RingWriter, ring_names
 from engine.frame import Frame
 
 
@@ -38,6 +38,9 @@ class RingSource:
         caught = min(frame.time, time.monotonic())  # by a clock that is not ours it may lie ahead, and be waited for
         return replace(frame, pixels=cover_pixels(frame.pixels, *self._size), time=caught)
 
+    def alpha(self) -> tuple[int, int] | None:
+        return None if self._ring is None else self._ring.alpha()
+
     def close(self) -> None:
         if self._ring is not None:
             self._ring.close()
@@ -65,3 +68,17 @@ class RingSink:
         if self._ring is not None:
             self._ring.close()
             self._ring = None
+
+
+def survey() -> list[Device]:
+    """The rings of this machine that have an owner."""
+    return [Device(f"ring:{name}", what) for name in ring_names() if (what := _describe(name))]
+
+
+def _describe(name: str) -> str:
+    try:
+        with RingReader(name) as ring:
+            left = ", left behind by a program that ended" if ring.orphaned else ""
+            return f"{ring.width}x{ring.height}{left}"
+    except RingError:  # gone meanwhile
+        return ""
