@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from fractions import Fraction
 
+from cyndilib.audio_frame import AudioSendFrame
 from cyndilib.finder import Finder, Source
 from cyndilib.receiver import Receiver
 from cyndilib.sender import Sender
@@ -29,7 +30,7 @@ RGBX = (FourCC.RGBX, FourCC.RGBA)
 
 
 class NdiSink:
-    """ndi:NAME; other programs list it as COMPUTER (NAME). If the name is taken here, NDI appends a number."""
+    """ndi:NAME; other programs list it as COMPUTER (NAME)."""
 
     def __init__(self, where: str) -> None:
         self._channel = Channel.read(where)
@@ -45,13 +46,15 @@ class NdiSink:
         # it must not wait for a clock: the pictures come when they are due
         self._sender = Sender(self.name, clock_video=False, clock_audio=False)
         self._sender.set_video_frame(video)
+        self._sender.set_audio_frame(
+            AudioSendFrame()
+        )  # never sent; but without one a refusal crashes
         try:
             self._sender.open()
-        except RuntimeError as error:
+        except MemoryError as error:  # all that cyndilib says; NDI refuses nothing but a name
             self._sender = None
-            raise AdapterUnavailable(
-                "NDI cannot send from here", "look at ndi-config.v1.json, if you have one"
-            ) from error
+            why = f"there is an NDI source named {self._channel.name or NAME} on this computer already"
+            raise AdapterUnavailable(why, "end it, or use another ndi:NAME") from error
         self.name = self._sender.name
 
     def send(self, frame: Frame) -> None:

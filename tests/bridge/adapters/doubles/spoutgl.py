@@ -3,7 +3,8 @@
 One process stands for the machine: every sender of it is in `senders`. What the real one does and this one does too:
 arguments are positional and none has a default; a name that is taken becomes NAME_1; `getSenderName` gives the width;
 `SenderInfo.name` is empty; the first `receiveImage`, and the first after a change of size, is True and writes nothing
-until `isUpdated` was asked, which forgets what it told; the first picture may be all zero; a crashed sender stays listed.
+until `isUpdated` was asked, which forgets what it told; the first picture may be all zero; a crashed sender stays
+listed.
 """
 
 import sys

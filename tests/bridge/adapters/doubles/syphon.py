@@ -1,8 +1,9 @@
-"""syphon-python 0.2.0 for machines without macOS: its names, its argument lists and its oddities; not its graphics card.
+"""syphon-python 0.2.0 for machines without macOS: its names, argument lists and oddities; not its graphics card.
 
 One process stands for the machine. What the real one does and this one does too: a server's surface is BGRA8 with the
-bottom row first whatever the texture was, and is overwritten in place; a new size is a new surface; `servers` blocks for
-`run_loop_interval`; a server is heard of only once its own thread turned its run loop; `new_frame_image` forgets the news.
+bottom row first whatever the texture was, and is overwritten in place; a new size is a new surface; `servers` blocks
+for `run_loop_interval`; a server is heard of only once its own thread turned its run loop; `new_frame_image` forgets
+the news.
 """
 
 import sys
@@ -99,9 +100,7 @@ class SyphonServerDirectory(OneThread):
     def servers(self):
         self.update_run_loop()
         heard = [server for server in machine if server.announced]
-        return [
-            SimpleNamespace(uuid=str(id(s)), name=s.name, app_name=s.app_name, icon=None, raw=s) for s in heard
-        ]
+        return [SimpleNamespace(uuid=str(id(s)), name=s.name, app_name=s.app_name, icon=None, raw=s) for s in heard]
 
     def update_run_loop(self):
         self._here()
