@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bridge import show
+from bridge import devices, show
 from bridge.client import NotRunning, ask
 from bridge.config import BadOption, RunOptions, read_config
 from bridge.doctor import examine
@@ -67,10 +67,13 @@ def build_parser() -> Parser:
     preset.add_argument("name", metavar="NAME", nargs="?", help="the preset to run")
     doctor = _command(commands, "doctor", _doctor, "check this machine, and say what to do about what is missing")
     doctor.add_argument("--preset", metavar="NAME", help="the model to check")
+    listing = _command(commands, "devices", _devices, "list cameras, rings and other programs, and what to type")
+    selftest = _command(commands, "selftest", _selftest, "send the test card out and in again, and say what befell it")
+    _add_selftest_options(selftest)
     controls = _command(commands, "controls", _controls, "everything that can be turned while it plays")
     for command in (status, preset, doctor):
         _add_instance_options(command)
-    for command in (status, doctor, controls):
+    for command in (status, doctor, listing, selftest, controls):
         command.add_argument("--json", action="store_true", help="for programs")
     return parser
 
@@ -95,6 +98,15 @@ def _add_run_options(parser: Parser) -> None:
     add("--feedback-port", metavar="PORT", help="UDP port of this machine for OSC out (9511)")
     add("--root", metavar="ADDRESS", help="what OSC addresses begin with (/latentcast)")
     add("--ring", metavar="NAME", help="the shared-memory ring of the output (latentcast-out)")
+
+
+def _add_selftest_options(parser: Parser) -> None:
+    add = parser.add_argument
+    add("source", metavar="IN", nargs="?", default="", help="the input that shows it; alone, it stands for both ends")
+    add("sink", metavar="OUT", nargs="?", default="", help="the output to send it to (a ring)")
+    add("--size", metavar="WxH", help="of the card, in pixels (640x360)")
+    add("--fps", metavar="F", help="pictures per second to send (30)")
+    add("--duration", metavar="SECONDS", help="how long to look (4)")
 
 
 def _add_instance_options(parser: Parser) -> None:
@@ -182,6 +194,26 @@ def _doctor(given: argparse.Namespace) -> int:
     checks = list(examine(_options(given)))
     if "json" in given:
         show.print_json([check._asdict() for check in checks])
+    else:
+        show.print_checks(checks)
+    return int(any(check.level == "fail" for check in checks))
+
+
+def _devices(given: argparse.Namespace) -> int:
+    kinds = devices.look()
+    show.print_json([kind._asdict() for kind in kinds]) if "json" in given else show.print_devices(kinds)
+    return 0
+
+
+def _selftest(given: argparse.Namespace) -> int:
+    from bridge import selftest, verdict  # late: the other commands need none of it
+
+    options = RunOptions().changed({name: vars(given)[name] for name in ("size", "fps", "duration") if name in given})
+    source, sink = selftest.choose(given.source, given.sink)
+    loop = selftest.Loop(source, sink, *(options.size or selftest.SIZE), options.fps or 30, options.duration or 4)
+    checks = list(verdict.judge(loop, selftest.play(loop)))
+    if "json" in given:
+        show.print_json({"in": source, "out": sink, "checks": [check._asdict() for check in checks]})
     else:
         show.print_checks(checks)
     return int(any(check.level == "fail" for check in checks))

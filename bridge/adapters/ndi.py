@@ -46,9 +46,7 @@ class NdiSink:
         # it must not wait for a clock: the pictures come when they are due
         self._sender = Sender(self.name, clock_video=False, clock_audio=False)
         self._sender.set_video_frame(video)
-        self._sender.set_audio_frame(
-            AudioSendFrame()
-        )  # never sent; but without one a refusal crashes
+        self._sender.set_audio_frame(AudioSendFrame())  # never sent; but without one a refusal crashes
         try:
             self._sender.open()
         except MemoryError as error:  # all that cyndilib says; NDI refuses nothing but a name

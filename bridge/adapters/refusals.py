@@ -18,6 +18,7 @@ class Refusal(NamedTuple):
     cure: str
 
 
+NONE = "No v4l2 loopback device found"
 REFUSALS = (
     # Linux, v4l2loopback
     Refusal(
@@ -36,7 +37,7 @@ REFUSALS = (
         "close the programs that show it, or give it the size it has, as in virtualcam:640x480",
     ),
     Refusal(
-        "No v4l2 loopback device found",
+        NONE,
         "there is no virtual camera on this machine",
         "sudo apt install v4l2loopback-dkms; sudo modprobe v4l2loopback exclusive_caps=1 card_label=latentcast",
     ),

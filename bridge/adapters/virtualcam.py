@@ -8,6 +8,7 @@ not a face.
 from __future__ import annotations
 
 import re
+import sys
 import time
 from dataclasses import dataclass, replace
 from threading import Event, Thread
@@ -17,7 +18,7 @@ import pyvirtualcam
 
 from bridge.adapters import camera_names
 from bridge.adapters.base import AdapterUnavailable, Device
-from bridge.adapters.refusals import refusal
+from bridge.adapters.refusals import NONE, refusal
 from bridge.picture import Picture, fit_pixels
 from bridge.slate import slate
 from engine.frame import Frame
@@ -144,8 +145,13 @@ class VirtualCamera:
 
 
 def survey() -> list[Device]:
-    """The virtual cameras of this machine."""
-    return [Device(f"virtualcam:{name}", what) for name, what in camera_names.virtual()]
+    """The virtual cameras of this machine. Raises AdapterUnavailable if there is none."""
+    found = [Device(f"virtualcam:{name}", what) for name, what in camera_names.virtual()]
+    if not found:
+        raise refusal(
+            {"darwin": "not installed in your system", "win32": "Did you install OBS"}.get(sys.platform, NONE)
+        )
+    return found
 
 
 def _open(wish: Wish) -> Any:
