@@ -18,7 +18,6 @@ class Refusal(NamedTuple):
     cure: str
 
 
-NONE = "No v4l2 loopback device found"
 REFUSALS = (
     # Linux, v4l2loopback
     Refusal(
@@ -37,7 +36,7 @@ REFUSALS = (
         "close the programs that show it, or give it the size it has, as in virtualcam:640x480",
     ),
     Refusal(
-        NONE,
+        "No v4l2 loopback device found",
         "there is no virtual camera on this machine",
         "sudo apt install v4l2loopback-dkms; sudo modprobe v4l2loopback exclusive_caps=1 card_label=latentcast",
     ),
@@ -63,6 +62,14 @@ REFUSALS = (
     Refusal("supports only the 'OBS", "no virtual camera has that name", 'use "OBS Virtual Camera", or none'),
     Refusal("No camera registered", "there is no virtual camera on this machine", _OWN),
 )
+
+
+# what its backends say on each system if there is no virtual camera at all
+NONE = {
+    "linux": "No v4l2 loopback device found",
+    "darwin": "not installed in your system",
+    "win32": "Did you install OBS",
+}
 
 
 def refusal(said: str) -> AdapterUnavailable:

@@ -148,9 +148,7 @@ def survey() -> list[Device]:
     """The virtual cameras of this machine. Raises AdapterUnavailable if there is none."""
     found = [Device(f"virtualcam:{name}", what) for name, what in camera_names.virtual()]
     if not found:
-        raise refusal(
-            {"darwin": "not installed in your system", "win32": "Did you install OBS"}.get(sys.platform, NONE)
-        )
+        raise refusal(NONE[sys.platform])
     return found
 
 

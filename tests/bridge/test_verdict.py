@@ -65,12 +65,17 @@ def test_washed_out_colours_are_put_down_to_the_range():
     assert "full range" in found["colour"].fix
 
 
-def test_what_compression_does_is_fine():
-    noise = np.random.default_rng(1)
+def test_colours_that_are_too_strong_are_put_down_to_the_range_too():
+    found = run(lambda picture: ((picture - 16.0) * (255 / 219)).clip(0, 255).astype(np.uint8))
 
-    found = run(
-        lambda picture: (picture.astype(int) + noise.integers(-9, 10, picture.shape)).clip(0, 255).astype(np.uint8)
-    )
+    assert found["colour"].level == "note"
+    assert "limited range" in found["colour"].fix
+
+
+def test_what_compression_does_is_fine():
+    noise = np.random.default_rng(1).integers(-9, 10, (360, 640, 3))
+
+    found = run(lambda picture: (picture + noise).clip(0, 255).astype(np.uint8))
 
     assert found["colour"].level == found["rate"].level == "ok"
 
