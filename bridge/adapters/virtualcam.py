@@ -118,7 +118,6 @@ class VirtualCamera:
         try:
             camera = _open(self._wish)
             self.name = camera.device
-            self._ready.set()
             self._play(camera)
         except AdapterUnavailable as error:
             self._failure = error
@@ -140,6 +139,7 @@ class VirtualCamera:
             elif news[0] is not shown:
                 shown, fitted = news[0], fit_pixels(news[0], self._wish.width, self._wish.height)
             camera.send(fitted)
+            self._ready.set()  # others may find a camera only once it has a picture
             due = max(due + period, time.monotonic() - period)
             time.sleep(max(0.0, due - time.monotonic()))
 
