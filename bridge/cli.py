@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bridge import devices, show
-from bridge.client import NotRunning, ask
+from bridge.client import NotRunning, ask, ask_status
 from bridge.config import BadOption, RunOptions, read_config
 from bridge.doctor import examine
 from bridge.errors import BridgeError
+from bridge.start import INTERRUPTED, loading
 from engine.errors import EngineError
 from engine.params import CONTROLS, Control
 from engine.preset import Preset, load_preset
 
 USER_ERROR = 2
-INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 
 
 class Parser(argparse.ArgumentParser):
@@ -144,7 +144,8 @@ def _sized(options: RunOptions) -> Preset:
 def _run(given: argparse.Namespace) -> int:
     options = _options(given)
     _sized(options)
-    from bridge import app  # late: the other commands need none of it
+    with loading():
+        from bridge import app  # late: the other commands need none of it
 
     return app.run(options.changed({"browser": options.browser and _can_open_browser()}))
 
@@ -157,7 +158,8 @@ def _render(given: argparse.Namespace) -> int:
         raise BridgeError(f"{target} would overwrite its own input", "name another output")
     options = _options(given)
     preset = _sized(options)
-    from bridge import offline  # late, because it loads torch
+    with loading():
+        from bridge import offline  # late, because it loads torch
 
     with show.progress(f"{source.name} -> {target.name}") as on_progress:
         offline.render(source, target, preset, preset.params.set_all(options.controls), on_progress)
@@ -165,7 +167,7 @@ def _render(given: argparse.Namespace) -> int:
 
 
 def _status(given: argparse.Namespace) -> int:
-    status = ask(_options(given), "GET", "/api/status")
+    status = ask_status(_options(given))
     show.print_json(status) if "json" in given else show.print_status(status)
     return 0
 
@@ -183,7 +185,7 @@ def _preset(given: argparse.Namespace) -> int:
         ask(options, "POST", "/api/actions/preset", {"arguments": [given.name]})
         return 0
     try:
-        running = ask(options, "GET", "/api/status")["engine"]["preset"]
+        running = ask_status(options)["engine"]["preset"]
     except NotRunning:
         running = ""
     show.print_presets(running)
@@ -206,7 +208,8 @@ def _devices(given: argparse.Namespace) -> int:
 
 
 def _selftest(given: argparse.Namespace) -> int:
-    from bridge import selftest, verdict  # late: the other commands need none of it
+    with loading():
+        from bridge import selftest, verdict  # late: the other commands need none of it
 
     options = RunOptions().changed({name: vars(given)[name] for name in ("size", "fps", "duration") if name in given})
     source, sink = selftest.choose(given.source, given.sink)

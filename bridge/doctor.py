@@ -16,7 +16,7 @@ import av
 
 from bridge import devices
 from bridge.adapters.base import EXTRAS
-from bridge.client import ask
+from bridge.client import ask_status
 from bridge.config import RunOptions
 from bridge.errors import BridgeError
 from bridge.interpreter import python
@@ -131,7 +131,7 @@ def _can_encode(name: str) -> bool:
 
 def _ports(options: RunOptions) -> Iterator[Check]:
     try:
-        ask(options, "GET", "/api/status")
+        ask_status(options)
         yield Check("ports", "ok", f"latentcast is running on {options.web_port}")
         return
     except BridgeError:

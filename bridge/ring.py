@@ -57,6 +57,12 @@ class Ring:
         same = self._words[OPEN] and self._words[OWNER] == self._owner
         return not (same and segment.process_alive(self._owner))
 
+    @property
+    def next_index(self) -> int:
+        """The number after that of the newest picture; 0 before the first."""
+        count = self._words[COUNT]
+        return self._words[self._heads[(count - 1) % self.slots] + 1] + 1 if count else 0
+
     def close(self) -> None:
         """Let go of the memory. Twice is fine."""
         if not self._closed:

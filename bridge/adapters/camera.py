@@ -14,6 +14,7 @@ from av.error import FFmpegError
 
 from bridge.adapters import camera_names
 from bridge.adapters.base import AdapterUnavailable, Device
+from bridge.movie import decode
 from bridge.picture import cover
 from engine.frame import Frame
 
@@ -90,7 +91,7 @@ class Camera:
 
     def _take(self) -> None:
         try:
-            for index, picture in enumerate(self._device.decode(video=0)):
+            for index, picture in enumerate(self._pictures()):
                 self._heard = time.monotonic()
                 with self._news:
                     self._newest = picture, self._heard, index
@@ -103,6 +104,11 @@ class Camera:
         with self._news:
             self._failure = failure
             self._news.notify()
+
+    def _pictures(self) -> Iterator[av.VideoFrame]:
+        for packet in self._device.demux(video=0):
+            if packet.size:  # a damaged picture comes as an empty packet, which no decoder takes
+                yield from decode(packet)
 
     def _check_alive(self) -> None:
         if self._failure is not None:

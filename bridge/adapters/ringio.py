@@ -18,7 +18,7 @@ class RingSource:
     fps = 0.0  # a ring does not say
 
     def __init__(self, where: str) -> None:
-        self.name = where
+        self.name = _named(where)
         self._ring: RingReader | None = None
 
     def open(self, width: int, height: int, fps: float = 0.0) -> None:
@@ -26,7 +26,9 @@ class RingSource:
         try:
             self._ring = RingReader(self.name)
         except RingError as error:
-            raise AdapterUnavailable(str(error), f"start the program that writes {self.name} first") from error
+            missing = isinstance(error.__cause__, FileNotFoundError)
+            hint = f"start the program that writes {self.name} first" if missing else error.hint
+            raise AdapterUnavailable(str(error), hint) from error
 
     def read(self, timeout: float) -> Frame | None:
         assert self._ring is not None, "open comes first"
@@ -51,7 +53,7 @@ class RingSink:
     """Owns a ring that other programs read."""
 
     def __init__(self, where: str) -> None:
-        self.name = where
+        self.name = _named(where)
         self._ring: RingWriter | None = None
 
     def open(self, width: int, height: int, fps: float) -> None:
@@ -73,6 +75,12 @@ class RingSink:
 def survey() -> list[Device]:
     """The rings of this machine that have an owner."""
     return [Device(f"ring:{name}", what) for name in ring_names() if (what := _describe(name))]
+
+
+def _named(where: str) -> str:
+    if not where:
+        raise AdapterUnavailable("a ring needs a name, as in ring:NAME", "`latentcast devices` lists those there are")
+    return where
 
 
 def _describe(name: str) -> str:
