@@ -10,17 +10,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bridge import show
-from bridge.client import NotRunning, ask
+from bridge import devices, show
+from bridge.client import NotRunning, ask, ask_status
 from bridge.config import BadOption, RunOptions, read_config
 from bridge.doctor import examine
 from bridge.errors import BridgeError
+from bridge.start import INTERRUPTED, loading
 from engine.errors import EngineError
 from engine.params import CONTROLS, Control
 from engine.preset import Preset, load_preset
 
 USER_ERROR = 2
-INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 
 
 class Parser(argparse.ArgumentParser):
@@ -70,10 +70,13 @@ def build_parser() -> Parser:
     preset.add_argument("name", metavar="NAME", nargs="?", help="the preset to run")
     doctor = _command(commands, "doctor", _doctor, "check this machine, and say what to do about what is missing")
     doctor.add_argument("--preset", metavar="NAME", help="the model to check")
+    listing = _command(commands, "devices", _devices, "list cameras, rings and other programs, and what to type")
+    selftest = _command(commands, "selftest", _selftest, "send the test card out and in again, and say what befell it")
+    _add_selftest_options(selftest)
     controls = _command(commands, "controls", _controls, "everything that can be turned while it plays")
     for command in (status, preset, doctor):
         _add_instance_options(command)
-    for command in (status, doctor, controls):
+    for command in (status, doctor, listing, selftest, controls):
         command.add_argument("--json", action="store_true", help="for programs")
     return parser
 
@@ -98,6 +101,15 @@ def _add_run_options(parser: Parser) -> None:
     add("--feedback-port", metavar="PORT", help="UDP port of this machine for OSC out (9511)")
     add("--root", metavar="ADDRESS", help="what OSC addresses begin with (/latentcast)")
     add("--ring", metavar="NAME", help="the shared-memory ring of the output (latentcast-out)")
+
+
+def _add_selftest_options(parser: Parser) -> None:
+    add = parser.add_argument
+    add("source", metavar="IN", nargs="?", default="", help="the input that shows it; alone, it stands for both ends")
+    add("sink", metavar="OUT", nargs="?", default="", help="the output to send it to (a ring)")
+    add("--size", metavar="WxH", help="of the card, in pixels (640x360)")
+    add("--fps", metavar="F", help="pictures per second to send (30)")
+    add("--duration", metavar="SECONDS", help="how long to look (4)")
 
 
 def _add_instance_options(parser: Parser) -> None:
@@ -135,7 +147,8 @@ def _sized(options: RunOptions) -> Preset:
 def _run(given: argparse.Namespace) -> int:
     options = _options(given)
     _sized(options)
-    from bridge import app  # late: the other commands need none of it
+    with loading():
+        from bridge import app  # late: the other commands need none of it
 
     return app.run(options.changed({"browser": options.browser and _can_open_browser()}))
 
@@ -149,7 +162,8 @@ def _render(given: argparse.Namespace) -> int:
     params = preset.params.set_all(options.controls)
     seconds = options.duration or 0.0 if "duration" in given else 0.0
     _check_films(preset, source, target, seconds)
-    from bridge import offline  # late, because it loads torch
+    with loading():
+        from bridge import offline  # late, because it loads torch
 
     with show.progress(f"{source.name if source else 'words'} -> {target.name}") as on_progress:
         if source:
@@ -172,7 +186,7 @@ def _check_films(preset: Preset, source: Path | None, target: Path, seconds: flo
 
 
 def _status(given: argparse.Namespace) -> int:
-    status = ask(_options(given), "GET", "/api/status")
+    status = ask_status(_options(given))
     show.print_json(status) if "json" in given else show.print_status(status)
     return 0
 
@@ -190,7 +204,7 @@ def _preset(given: argparse.Namespace) -> int:
         ask(options, "POST", "/api/actions/preset", {"arguments": [given.name]})
         return 0
     try:
-        running = ask(options, "GET", "/api/status")["engine"]["preset"]
+        running = ask_status(options)["engine"]["preset"]
     except NotRunning:
         running = ""
     show.print_presets(running)
@@ -201,6 +215,27 @@ def _doctor(given: argparse.Namespace) -> int:
     checks = list(examine(_options(given)))
     if "json" in given:
         show.print_json([check._asdict() for check in checks])
+    else:
+        show.print_checks(checks)
+    return int(any(check.level == "fail" for check in checks))
+
+
+def _devices(given: argparse.Namespace) -> int:
+    kinds = devices.look()
+    show.print_json([kind._asdict() for kind in kinds]) if "json" in given else show.print_devices(kinds)
+    return 0
+
+
+def _selftest(given: argparse.Namespace) -> int:
+    with loading():
+        from bridge import selftest, verdict  # late: the other commands need none of it
+
+    options = RunOptions().changed({name: vars(given)[name] for name in ("size", "fps", "duration") if name in given})
+    source, sink = selftest.choose(given.source, given.sink)
+    loop = selftest.Loop(source, sink, *(options.size or selftest.SIZE), options.fps or 30, options.duration or 4)
+    checks = list(verdict.judge(loop, selftest.play(loop)))
+    if "json" in given:
+        show.print_json({"in": source, "out": sink, "checks": [check._asdict() for check in checks]})
     else:
         show.print_checks(checks)
     return int(any(check.level == "fail" for check in checks))

@@ -39,6 +39,7 @@ MAY_IMPORT = {
         "bridge.pipe",
         "bridge.protocol",
         "bridge.ring",
+        "bridge.slate",
         "engine.frame",
         "engine.params",
     },
