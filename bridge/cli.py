@@ -65,6 +65,10 @@ def build_parser() -> Parser:
     status = _command(commands, "status", _status, "how the running instance stands")
     preset = _command(commands, "preset", _preset, "change the running instance's model, or list what there is")
     preset.add_argument("name", metavar="NAME", nargs="?", help="the preset to run")
+    download = _command(commands, "download", _download, "fetch the weights of a preset and make them ready")
+    download.add_argument("name", metavar="PRESET", help="`latentcast preset` lists them")
+    download.add_argument("--to", type=Path, metavar="FOLDER", help="put them here, not into the usual place")
+    download.add_argument("--keep", action="store_true", help="keep the authors' files after conversion")
     doctor = _command(commands, "doctor", _doctor, "check this machine, and say what to do about what is missing")
     doctor.add_argument("--preset", metavar="NAME", help="the model to check")
     controls = _command(commands, "controls", _controls, "everything that can be turned while it plays")
@@ -149,6 +153,13 @@ def _render(given: argparse.Namespace) -> int:
 
     with show.progress(f"{source.name} -> {target.name}") as on_progress:
         offline.render(source, target, preset, preset.params.set_all(options.controls), on_progress)
+    return 0
+
+
+def _download(given: argparse.Namespace) -> int:
+    from bridge.download import download  # late: the other commands need none of it
+
+    download(given.name, getattr(given, "to", None), keep="keep" in given)
     return 0
 
 

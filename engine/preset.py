@@ -31,7 +31,7 @@ class ChunkSpec:
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """One file of a repository on the hub. sha256: of its content, where it is known; else the hub's own word counts."""
+    """One file of a repository. sha256: of its content, where it is known; else the hub's own word counts."""
 
     path: str
     sha256: str = ""

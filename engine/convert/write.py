@@ -66,7 +66,7 @@ def _write_numbers(file: BinaryIO, key: str, tensor: Tensor, dtype: torch.dtype)
     stored = tensor.detach().to(dtype).contiguous()
     if dtype != tensor.dtype and not stored.isfinite().all():
         raise BadWeights(f"{key} holds values too large for {dtype}", "keep it as it is, or choose bf16")
-    file.write(memoryview(stored.reshape(-1).view(torch.uint8).numpy()))
+    file.write(stored.reshape(-1).view(torch.uint8).numpy().data)
 
 
 def _check_room(size: int, folder: Path) -> None:
