@@ -68,6 +68,10 @@ def build_parser() -> Parser:
     status = _command(commands, "status", _status, "how the running instance stands")
     preset = _command(commands, "preset", _preset, "change the running instance's model, or list what there is")
     preset.add_argument("name", metavar="NAME", nargs="?", help="the preset to run")
+    download = _command(commands, "download", _download, "fetch the weights of a preset and make them ready")
+    download.add_argument("name", metavar="PRESET", help="`latentcast preset` lists them")
+    download.add_argument("--to", type=Path, metavar="FOLDER", help="put them here, not into the usual place")
+    download.add_argument("--keep", action="store_true", help="keep the authors' files after conversion")
     doctor = _command(commands, "doctor", _doctor, "check this machine, and say what to do about what is missing")
     doctor.add_argument("--preset", metavar="NAME", help="the model to check")
     listing = _command(commands, "devices", _devices, "list cameras, rings and other programs, and what to type")
@@ -183,6 +187,13 @@ def _check_films(preset: Preset, source: Path | None, target: Path, seconds: flo
         raise BridgeError(f"there is no file {source}", "name a video that exists")
     if source and target.exists() and target.samefile(source):
         raise BridgeError(f"{target} would overwrite its own input", "name another output")
+
+
+def _download(given: argparse.Namespace) -> int:
+    from bridge.download import download  # late: the other commands need none of it
+
+    download(given.name, getattr(given, "to", None), keep="keep" in given)
+    return 0
 
 
 def _status(given: argparse.Namespace) -> int:
