@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bridge import devices, show
+from bridge import devices, obs_cli, show
 from bridge.client import NotRunning, ask, ask_status
 from bridge.config import BadOption, RunOptions, read_config
 from bridge.doctor import examine
@@ -78,6 +78,7 @@ def build_parser() -> Parser:
     selftest = _command(commands, "selftest", _selftest, "send the test card out and in again, and say what befell it")
     _add_selftest_options(selftest)
     controls = _command(commands, "controls", _controls, "everything that can be turned while it plays")
+    obs_cli.add_commands(commands, _command, _add_controls)
     for command in (status, preset, doctor):
         _add_instance_options(command)
     for command in (status, doctor, listing, selftest, controls):
@@ -96,8 +97,8 @@ def _command(commands: Any, name: str, function: Any, help: str) -> Parser:
 
 def _add_run_options(parser: Parser) -> None:
     add = parser.add_argument
-    add("--in", dest="input", metavar="URI", help="camera:N, FILE, testcard, clip or ring:NAME")
-    add("--out", dest="outputs", metavar="URI", action="append", help="recorder:FILE or ring:NAME; may be repeated")
+    add("--in", dest="input", metavar="URI", help="camera:N, FILE, testcard, clip, obs or ring:NAME")
+    add("--out", dest="outputs", metavar="URI", action="append", help="recorder:FILE, obs, ring:NAME; may be repeated")
     add("--fps", metavar="F", help="pictures per second to take from the input")
     add("--duration", metavar="SECONDS", help="end by itself after this long")
     add("--no-browser", dest="browser", action="store_const", const=False, help="do not open the web page")
@@ -105,6 +106,10 @@ def _add_run_options(parser: Parser) -> None:
     add("--feedback-port", metavar="PORT", help="UDP port of this machine for OSC out (9511)")
     add("--root", metavar="ADDRESS", help="what OSC addresses begin with (/latentcast)")
     add("--ring", metavar="NAME", help="the shared-memory ring of the output (latentcast-out)")
+    add("--obs", action="store_const", const=True, help="follow the scenes of OBS Studio; also on if any is mapped")
+    add("--obs-host", metavar="HOST", help="where OBS runs (127.0.0.1)")
+    add("--obs-port", metavar="PORT", help="port of OBS's WebSocket server (what OBS's own file says)")
+    add("--obs-text", metavar="SOURCE", help="a text source of OBS that is to say how the run stands")
 
 
 def _add_selftest_options(parser: Parser) -> None:
@@ -126,6 +131,10 @@ def _add_instance_options(parser: Parser) -> None:
 def _add_model_options(parser: Parser, rows: Iterable[Control]) -> None:
     parser.add_argument("--preset", metavar="NAME", help="the model (tiny); `latentcast preset` lists them")
     parser.add_argument("--size", metavar="WxH", help="pixels, instead of the preset's own size")
+    _add_controls(parser, rows)
+
+
+def _add_controls(parser: argparse.ArgumentParser, rows: Iterable[Control]) -> None:
     group = parser.add_argument_group("live controls, as they start")
     for row in rows:
         help = f"{row.help} ({show.span(row)})".replace("%", "%%")

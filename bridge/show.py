@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,6 +36,12 @@ def print_error(error: EngineError) -> None:
 def print_json(data: Any) -> None:
     """For programs: one document, whatever the terminal."""
     sys.stdout.write(json.dumps(data, indent=2) + "\n")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Plain sentences, one a line."""
+    for line in lines:
+        Console(soft_wrap=True, highlight=False, markup=False).print(line)
 
 
 def print_controls() -> None:
