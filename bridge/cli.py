@@ -88,7 +88,11 @@ def build_parser() -> Parser:
 
 def _command(commands: Any, name: str, function: Any, help: str) -> Parser:
     made: Parser = commands.add_parser(
-        name, help=help, description=help.capitalize() + ".", allow_abbrev=False, argument_default=argparse.SUPPRESS
+        name,
+        help=help,
+        description=help[:1].upper() + help[1:] + ".",
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
     )
     made.set_defaults(command=function)
     made.add_argument("--config", type=Path, metavar="FILE", help="read options from here, not from the usual place")
@@ -97,7 +101,7 @@ def _command(commands: Any, name: str, function: Any, help: str) -> Parser:
 
 def _add_run_options(parser: Parser) -> None:
     add = parser.add_argument
-    add("--in", dest="input", metavar="URI", help="camera:N, FILE, testcard, clip, obs or ring:NAME")
+    add("--in", dest="input", metavar="URI", help="camera:N, FILE, testcard, clip, ring:NAME, obs or obs-filter")
     add("--out", dest="outputs", metavar="URI", action="append", help="recorder:FILE, obs, ring:NAME; may be repeated")
     add("--fps", metavar="F", help="pictures per second to take from the input")
     add("--duration", metavar="SECONDS", help="end by itself after this long")

@@ -33,6 +33,11 @@ def print_error(error: EngineError) -> None:
         console.print(f"  {error.hint}")
 
 
+def print_line(text: str) -> None:
+    """One sentence, as it is."""
+    Console(soft_wrap=True, highlight=False, markup=False).print(text)
+
+
 def print_json(data: Any) -> None:
     """For programs: one document, whatever the terminal."""
     sys.stdout.write(json.dumps(data, indent=2) + "\n")
@@ -41,7 +46,7 @@ def print_json(data: Any) -> None:
 def print_lines(lines: Iterable[str]) -> None:
     """Plain sentences, one a line."""
     for line in lines:
-        Console(soft_wrap=True, highlight=False, markup=False).print(line)
+        print_line(line)
 
 
 def print_controls() -> None:

@@ -88,6 +88,7 @@ SOURCES: Mapping[str, str] = {
     "syphon": "bridge.adapters.syphon:SyphonSource",
     "ndi": "bridge.adapters.ndi:NdiSource",
     "obs": "bridge.adapters.obs:ObsSource",
+    "obs-filter": "bridge.adapters.obs_filter:ObsFilter",
 }
 SINKS: Mapping[str, str] = {
     "memory": "bridge.adapters.memory:MemorySink",  # keeps the last frames; tests use it

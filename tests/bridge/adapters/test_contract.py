@@ -72,8 +72,9 @@ def source(request, tmp_path, monkeypatch):
         uri = str(make_film(tmp_path / "film.mp4"))
     if uri == "obs":
         uri = f"obs:{request.getfixturevalue('custom_output')}"
-    with another_program(uri) if uri in SENDERS else nullcontext() as program:
-        source = load_source(program.uri if program else uri)
+    kind = "ring" if uri == "obs-filter" else uri  # what OBS's filter is to us
+    with another_program(kind) if kind in SENDERS else nullcontext() as program:
+        source = load_source(program.uri.replace(kind, uri, 1) if program else uri)
         yield source
         source.close()
 
