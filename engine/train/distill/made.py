@@ -15,17 +15,16 @@ from engine.train.pictures import Random
 from engine.train.pool import Pool
 
 NAMES = tuple(LOOKS)
-STOCK = 48  # clips held ready
 EVERY = 2  # batches between two new ones
 
 
 class MadeClips:
     """A steadily refreshed stock of drawn clips; every look is asked for alike."""
 
-    def __init__(self, models: Models, preset: Preset, settings: Settings, seed: int, stock: int = STOCK) -> None:
+    def __init__(self, models: Models, preset: Preset, settings: Settings, seed: int) -> None:
         self._models, self._preset = models, preset
         self._frames = frames_for(settings.frames, preset)
-        self._pool: Pool[Footage] = Pool(self._make, stock, EVERY, seed)
+        self._pool: Pool[Footage] = Pool(self._make, settings.stock, EVERY, seed)
 
     def draw(self, number: int, indices: range) -> list[tuple[Footage, str]]:
         footage, random = self._pool.draw(number, indices.stop)

@@ -33,6 +33,7 @@ class Settings:
     causal:     whether scores see the past through the window, or, like a model of whole clips, everything.
     noise:      range of how much noise the still parts of a stream get.
     side:       latents; rollouts are cut to such squares except for a share `whole` of the updates. 0 never cuts.
+    stock:      clips held ready, where they are made on the fly.
     decay:      memory of the running average that is shipped.   anneal: share of the run, at its end, of falling rates.
     bf16:       compute in bfloat16, keep weights and optimiser in float32.   recompute: gradient checkpointing.
     """
@@ -54,6 +55,7 @@ class Settings:
     noise: tuple[float, ...] = (0.65, 0.8)
     side: int = 0
     whole: float = 0.2
+    stock: int = 48
     rate: float = 1e-4
     critic_rate: float = 1e-4
     clip: float = 1.0
