@@ -10,10 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bridge import show
+from bridge import obs_install, show
 from bridge.config import config_path, read_config
 from bridge.obs.client import ObsClient, ObsLocked
-from bridge.obs.install import install, uninstall
 from bridge.obs.place import find_place
 from bridge.obs.stock import SCENE, Wanted, remove, set_up
 from bridge.obs.wire import PICTURE_PORT, PROGRAM_PORT, port_of
@@ -25,7 +24,7 @@ AddControls = Callable[[argparse.ArgumentParser, Iterable[Control]], None]
 
 def add_commands(commands: Any, command: MakeCommand, add_controls: AddControls) -> None:
     """Add `obs` and what belongs to it. command, add_controls: the command line's own ways to make a command."""
-    obs = commands.add_parser("obs", help="set up a running OBS Studio, or put the plugin in", allow_abbrev=False)
+    obs = commands.add_parser("obs", help="set up a running OBS Studio", allow_abbrev=False)
     ours = obs.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=type(obs))
     for add in (_add_setup, _add_remove, _add_map, _add_plugin):
         add(ours, command, add_controls)
@@ -114,22 +113,22 @@ def _line(scene: str, changes: Mapping[str, Any]) -> str:
 
 
 def _add_plugin(ours: Any, command: MakeCommand, _: AddControls) -> None:
-    install_plugin = command(ours, "install", _install, "build the plugin and put it into this user's OBS")
-    install_plugin.add_argument("--library", type=Path, metavar="FILE", help="a plugin that is built already")
-    uninstall_plugin = command(ours, "uninstall", _uninstall, "take the plugin out of this user's OBS")
-    for one in (install_plugin, uninstall_plugin):
+    install = command(ours, "install", _install, "build the plugin and put it into this user's OBS")
+    uninstall = command(ours, "uninstall", _uninstall, "take the plugin out of this user's OBS")
+    install.add_argument("--library", type=Path, metavar="FILE", help="a plugin that is built already")
+    for one in (install, uninstall):
         one.add_argument("--to", type=Path, metavar="FOLDER", help="OBS's folder of plugins, if it is another one")
 
 
 def _install(given: argparse.Namespace) -> int:
-    said = vars(given)
-    _say([f"The plugin is in {install(said.get('to'), said.get('library'))}."])
-    _say(["Now: start OBS anew, add the filter Latentcast effect to a source, and latentcast run --in obs-filter"])
+    where = obs_install.install(vars(given).get("to"), vars(given).get("library"))
+    _say([f"The plugin is in {where}."])
+    _say(["Start OBS again, add the filter Latentcast effect to a source, and run latentcast run --in obs-filter"])
     return 0
 
 
 def _uninstall(given: argparse.Namespace) -> int:
-    where = uninstall(vars(given).get("to"))
+    where = obs_install.uninstall(vars(given).get("to"))
     _say([f"The plugin was taken from {where}." if where else "There was no plugin to take out."])
     return 0
 

@@ -10,6 +10,7 @@ from threading import Event, Thread
 
 from bridge.metrics import Meter
 from bridge.mixer import Mixer
+from bridge.pacing import BURST
 from bridge.ring import RingReader, RingWriter
 from engine.params import Params
 
@@ -27,10 +28,14 @@ class Playout:
     """Reads the rings `dry` (the camera) and `wet` (the engine), writes `out` at the camera's rate without a gap.
 
     It needs nobody: pictures flow, and mix, bypass, freeze and panic work, with the engine dead and the loop busy.
+
+    burst: pictures that the engine finishes at once, at most; may change while it plays.
     """
 
-    def __init__(self, dry: str, wet: str, out: str, params: Callable[[], Params], meter: Meter) -> None:
-        self._names = dry, wet, out
+    def __init__(
+        self, dry: str, wet: str, out: str, params: Callable[[], Params], meter: Meter, burst: int = BURST
+    ) -> None:
+        self._names, self.burst = (dry, wet, out), burst
         self._params, self._meter = params, meter
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="playout", daemon=True)
@@ -77,6 +82,7 @@ class Playout:
             due = max(due + mixer.period, now)
 
     def _tick(self, mixer: Mixer, now: float) -> None:
+        mixer.expect(self.burst)
         while (frame := self._dry.next()) is not None:
             self._meter.arrived()
             mixer.take_dry(frame, now)

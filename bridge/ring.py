@@ -57,6 +57,12 @@ class Ring:
         same = self._words[OPEN] and self._words[OWNER] == self._owner
         return not (same and segment.process_alive(self._owner))
 
+    @property
+    def next_index(self) -> int:
+        """The number after that of the newest picture; 0 before the first."""
+        count = self._words[COUNT]
+        return self._words[self._heads[(count - 1) % self.slots] + 1] + 1 if count else 0
+
     def close(self) -> None:
         """Let go of the memory. Twice is fine."""
         if not self._closed:
@@ -186,6 +192,13 @@ class RingReader(Ring):
             if self._take(head):
                 return stamp
         return None
+
+    def alpha(self) -> tuple[int, int] | None:
+        """The lowest and the highest alpha of the picture read last; None before the first."""
+        if not self._next:
+            return None
+        plane = self._pictures[(self._next - 1) % self.slots][..., 3]
+        return int(plane.min()), int(plane.max())
 
     def _wait(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout

@@ -26,7 +26,7 @@ def run(source: FrameSource, fps: float, pipe: Pipe, ring: RingWriter) -> None:
 
     One that is lost later is opened again as soon as that works: someone tripped over a cable.
     """
-    numbers = count()
+    numbers = count(ring.next_index)  # another source may have been here before: a stream's numbers go on
     source.open(ring.width, ring.height, fps)
     while not pipe.stopping:
         pipe.say(Stage("streaming", source.name))

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
+from bridge import obs_install
 from bridge.cli import main
-from bridge.obs import install as obs_install
-from bridge.obs.install import CannotInstall, install, plugins_folder, uninstall
+from bridge.obs_install import CannotInstall, install, plugins_folder, uninstall
 
 PLACE = {"linux": "latentcast/bin/64bit/latentcast.so", "win32": "latentcast/bin/64bit/latentcast.dll"}
 HERE = PLACE.get(sys.platform, "latentcast.plugin")

@@ -12,8 +12,8 @@ from pathlib import Path
 from bridge.errors import BridgeError
 
 NAME = "latentcast"
-_BRIDGE = Path(__file__).resolve().parents[1]
-SOURCES = (_BRIDGE / "plugin_obs", _BRIDGE.parent / "plugins" / "obs")  # in a wheel; in a checkout
+_HERE = Path(__file__).resolve().parent
+SOURCES = (_HERE / "plugin_obs", _HERE.parent / "plugins" / "obs")  # in a wheel; in a checkout
 APT = "sudo apt install build-essential cmake libobs-dev libsimde-dev"
 OTHERS = "Fedora: obs-studio-devel, Arch: obs-studio, each with cmake and gcc"
 LOG = "latentcast-obs-build.log"
