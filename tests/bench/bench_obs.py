@@ -27,7 +27,7 @@ from tests.bench.report import arguments, spread, tell
 from tests.obs.lab import Display, Lab, missing, until
 from tests.obs.plugin import Follower, add_filter, add_source, build, cannot_build, own
 
-SCOPE = "output_frame"  # of OBS's profiler: drawing, and waiting for what was drawn
+SCOPES = ("output_frame", "latentcast_upload", "latentcast_filter", "latentcast_read_back")
 SETTLE = 3.0  # seconds
 SAMPLE = 0.1  # seconds between two looks at OBS's statistics
 ODD = 0.93  # the writer's rate, in OBS's, so that the delay spreads over a whole frame
@@ -95,10 +95,13 @@ def processor_seconds(obs: Lab) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def profiled(log: str, scope: str) -> dict[str, float] | None:
-    """What OBS's own profiler says at its end of one scope: median and 99th percentile, ms."""
-    found = re.findall(rf"{scope}[^\n]*median=([\d.]+) ms[^\n]*99th percentile=([\d.]+) ms", log)
-    return {"median": float(found[-1][0]), "p99": float(found[-1][1])} if found else None
+def profiled(log: str) -> dict[str, dict[str, float]]:
+    """What OBS's own profiler says at its end of each of SCOPES that ran: median and 99th percentile, ms."""
+    found = {}
+    for scope in SCOPES:
+        if lines := re.findall(rf"{scope}: [^\n]*median=([\d.]+) ms[^\n]*99th percentile=([\d.]+) ms", log):
+            found[scope] = {"median": float(lines[-1][0]), "p99": float(lines[-1][1])}
+    return found
 
 
 @contextmanager
@@ -125,7 +128,7 @@ def measure_plugin(library: Path, size: tuple[int, int], fps: int, seconds: floa
     with running(library, size, fps) as (obs, _):
         plain = stats(obs, seconds)
         obs.stop()
-        plain["profiled_ms"] = profiled(obs.log, SCOPE)
+        plain["profiled_ms"] = profiled(obs.log)
     with running(library, size, fps) as (obs, numbers), Follower(own("loop")) as out:
         add_filter(obs, "numbers", ring=out.name, answer=own("none"), rate=60)
         until(out.newest)
@@ -133,7 +136,7 @@ def measure_plugin(library: Path, size: tuple[int, int], fps: int, seconds: floa
         filtered = stats(obs, seconds)
         loop = delays(numbers, out, seconds / 2)
         obs.stop()
-        filtered["profiled_ms"] = profiled(obs.log, SCOPE)
+        filtered["profiled_ms"] = profiled(obs.log)
     return {"without": plain, "with": filtered, "loop_ms": spread(loop, 1), "loop_n": len(loop)}
 
 
