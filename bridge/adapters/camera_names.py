@@ -48,6 +48,11 @@ def virtual() -> list[tuple[str, str]]:
     return [(name, "virtual camera") for name in _listed() if name in VIRTUAL]
 
 
+def is_loopback(name: str) -> bool:
+    """Whether a camera, as FFmpeg calls it, is one of v4l2loopback's: OBS's virtual camera on Linux, or ours."""
+    return sys.platform == "linux" and _ask(Path(name)).driver == LOOPBACK
+
+
 def nodes(folder: Path = Path("/dev")) -> Iterator[Node]:
     """Every /dev/videoN there is, by number."""
     found = [path for path in folder.glob("video*") if re.fullmatch(r"video\d+", path.name)]
@@ -56,11 +61,11 @@ def nodes(folder: Path = Path("/dev")) -> Iterator[Node]:
 
 
 def _ask(path: Path) -> Node:
-    import fcntl  # not there on Windows
-
     answer = bytearray(CAPABILITY.size)
     try:
         with path.open("rb", buffering=0) as device:
+            import fcntl  # not there on Windows
+
             fcntl.ioctl(device, QUERYCAP, answer)
     except OSError as error:
         return Node(path, problem=f"cannot be asked: {error.strerror}")
