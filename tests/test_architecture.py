@@ -102,7 +102,8 @@ def test_rooms_stay_small(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["engine.frame", "engine.params", "engine.preset", "engine.threads", "bridge.cli", "bridge.app"]
+    "module",
+    ["engine.frame", "engine.params", "engine.preset", "engine.threads", "bridge.cli", "bridge.app", "bridge.selftest"],
 )
 def test_loads_without_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
