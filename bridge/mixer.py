@@ -60,7 +60,15 @@ class Mixer:
     def take_wet(self, frame: Frame, now: float) -> None:
         """A picture came from the engine."""
         self._wet_news = now
+        if self._dry is None:  # no source sets the pace: the engine's own pictures say it
+            self._rate.add(frame.time)
+            self._pacer.period = self._rate.period
         self._pacer.push(frame, now)
+
+    def expect(self, burst: int) -> None:
+        """The engine finishes up to `burst` pictures at once from now on."""
+        if burst != self._pacer.burst:
+            self._pacer = Pacer(self._rate.period, burst)
 
     def silence(self, now: float) -> float:
         """Seconds without news from the engine, as a share of what is waited for before the input is shown."""

@@ -49,6 +49,15 @@ def fit_pixels(pixels: Picture, width: int, height: int) -> Picture:
     return picture
 
 
+def stretch_pixels(pixels: Picture, width: int, height: int) -> Picture:
+    """All of uint8 RGB [H, W, 3] pixels, whatever becomes of their proportions -> [height, width, 3]."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    stretched = frame.reformat(width=width, height=height, interpolation="BICUBIC")
+    return np.asarray(stretched.to_ndarray(), np.uint8)
+
+
 def blend(over: Picture, under: Picture, share: float) -> Picture:
     """`share` of one picture over the other, both uint8 [H, W, 3]; 0 and 1 give one of them unchanged."""
     weight = round(share * 256)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,9 +33,20 @@ def print_error(error: EngineError) -> None:
         console.print(f"  {error.hint}")
 
 
+def print_line(text: str) -> None:
+    """One sentence, as it is."""
+    Console(soft_wrap=True, highlight=False, markup=False).print(text)
+
+
 def print_json(data: Any) -> None:
     """For programs: one document, whatever the terminal."""
     sys.stdout.write(json.dumps(data, indent=2) + "\n")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Plain sentences, one a line."""
+    for line in lines:
+        print_line(line)
 
 
 def print_controls() -> None:

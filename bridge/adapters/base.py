@@ -87,6 +87,8 @@ SOURCES: Mapping[str, str] = {
     "spout": "bridge.adapters.spout:SpoutSource",
     "syphon": "bridge.adapters.syphon:SyphonSource",
     "ndi": "bridge.adapters.ndi:NdiSource",
+    "obs": "bridge.adapters.obs:ObsSource",
+    "obs-filter": "bridge.adapters.obs_filter:ObsFilter",
 }
 SINKS: Mapping[str, str] = {
     "memory": "bridge.adapters.memory:MemorySink",  # keeps the last frames; tests use it
@@ -96,6 +98,7 @@ SINKS: Mapping[str, str] = {
     "spout": "bridge.adapters.spout:SpoutSink",
     "syphon": "bridge.adapters.syphon:SyphonSink",
     "ndi": "bridge.adapters.ndi:NdiSink",
+    "obs": "bridge.adapters.obs:ObsSink",
 }
 # kind -> the function that lists what there is of it here, or raises AdapterUnavailable, saying why there can be none
 SURVEYS: Mapping[str, str] = {
@@ -111,7 +114,7 @@ ONLY_ON = {"spout": ("win32", "Windows"), "syphon": ("darwin", "macOS")}  # sys.
 
 
 def load_source(uri: str) -> FrameSource:
-    """Build the source that `uri` names: camera:N, testcard, clip, ring:NAME ..., or else a file."""
+    """Build the source that `uri` names: camera:N, testcard, clip, ring:NAME, obs ..., or else a file."""
     scheme, _, where = uri.partition(":")
     if scheme not in SOURCES:
         scheme, where = "file", uri

@@ -1,21 +1,28 @@
 """Every registered source and sink keeps the promises in bridge/adapters/base.py."""
 
 import os
+import socket
 import sys
+import threading
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from itertools import count
 
 import numpy as np
 import pytest
+from av.error import FFmpegError
 
 from bridge.adapters import base
 from bridge.adapters.base import SINKS, SOURCES, AdapterUnavailable, load_sink, load_source
+from bridge.adapters.nut import NutWriter
+from bridge.adapters.obs import to_bgra
 from bridge.adapters.testcard import read_number
 from engine.frame import Frame
 from tests.bridge.adapters.doubles import loopback, spoutgl, syphon
 from tests.bridge.adapters.filmed_camera import FilmedCamera, plug_in
 from tests.bridge.adapters.others import SENDERS, another_program
 from tests.bridge.films import make_film, numbered
+from tests.bridge.running import free_port
 
 DOUBLES = {"spout": spoutgl, "syphon": syphon, "virtualcam": loopback}
 OURS = f"lc-ta-{os.getpid()}-ours"
@@ -33,6 +40,27 @@ def prepare(kind, request, monkeypatch):
         DOUBLES[kind].install(monkeypatch)
 
 
+@pytest.fixture
+def custom_output():
+    """What OBS's Custom Output does: it connects, as often as it takes, and sends its program."""
+    port, over = free_port(), threading.Event()
+
+    def send():
+        while not over.wait(0.01):
+            with suppress(OSError, FFmpegError), socket.create_connection(("127.0.0.1", port)) as there:
+                writer = NutWriter(there, 160, 96, fps=30)
+                for index in count():
+                    writer.write(to_bgra(numbered(index % 256)))
+                    if over.wait(0.01):
+                        break
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    yield port
+    over.set()
+    sender.join()
+
+
 @pytest.fixture(params=sorted(SOURCES))
 def source(request, tmp_path, monkeypatch):
     uri = request.param
@@ -42,8 +70,11 @@ def source(request, tmp_path, monkeypatch):
         plug_in(monkeypatch, {"/dev/video0": FilmedCamera(make_film(tmp_path / "seen.mp4"))})
     if uri == "file":
         uri = str(make_film(tmp_path / "film.mp4"))
-    with another_program(uri) if uri in SENDERS else nullcontext() as program:
-        source = load_source(program.uri if program else uri)
+    if uri == "obs":
+        uri = f"obs:{request.getfixturevalue('custom_output')}"
+    kind = "ring" if uri == "obs-filter" else uri  # what OBS's filter is to us
+    with another_program(kind) if kind in SENDERS else nullcontext() as program:
+        source = load_source(program.uri.replace(kind, uri, 1) if program else uri)
         yield source
         source.close()
 
@@ -114,6 +145,7 @@ def test_a_source_opens_again(source):
 def sink(request, tmp_path, monkeypatch):
     prepare(request.param, request, monkeypatch)
     where = {"recorder": tmp_path / "show.mp4"} | dict.fromkeys(SENDERS, OURS)
+    where["obs"] = free_port()
     sink = load_sink(f"{request.param}:{where.get(request.param, '')}")
     yield sink
     sink.close()
