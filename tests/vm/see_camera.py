@@ -92,6 +92,9 @@ def look():
         source.close()
     with OneChild("bridge.sink", *arguments) as again:
         seen["again"] = again.opened(PATIENCE)
+        again.kill()
+    with OneChild("bridge.sink", *arguments) as again:
+        seen["after a kill"] = again.opened(PATIENCE)
 
 
 def second(uri):
