@@ -111,6 +111,8 @@ def run(session: Session, inbox: Inbox, outbox: Outbox, control: Control, patien
             intake.learn(taken, time.monotonic() - began, behind)
             taken = 0
             control.say(_report(report, intake.dropped + inbox.missed))
+            if report.problem:
+                control.say(Failure(report.problem))
 
 
 def warm(session: Session, preset: Preset, params: Params) -> None:

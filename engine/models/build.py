@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from engine.errors import BadPreset
 from engine.models.causal_dit import CausalDiT
 from engine.models.interfaces import Denoiser, TextEncoder, VideoCodec
+from engine.models.lora import LoraRack
 from engine.preset import CodecSpec, DitSpec, Preset, TextSpec
 from engine.weights import load_weights
 
@@ -24,13 +25,20 @@ TEXT_ENCODERS = {"bytes": "engine.models.byte_text:ByteText", "umt5": "engine.mo
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The three models of a preset. They hold weights and nothing else: any number of sessions may share them."""
+    """The three models of a preset. They hold weights and nothing else: any number of sessions may share them.
+
+    loras: what is attached to the denoiser's weights.
+    """
 
     codec: VideoCodec
     denoiser: Denoiser
     text: TextEncoder
     device: torch.device
     dtype: torch.dtype
+    loras: LoraRack = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "loras", LoraRack(self.denoiser, self.device, self.dtype))
 
 
 def build(preset: Preset, device: torch.device, dtype: torch.dtype) -> Models:
