@@ -12,6 +12,7 @@ from engine.errors import BadPreset
 from engine.models.causal_dit import CausalDiT
 from engine.models.interfaces import Denoiser, TextEncoder, VideoCodec
 from engine.models.lora import LoraRack
+from engine.models.text_place import TextElsewhere
 from engine.preset import CodecSpec, DitSpec, Preset, TextSpec
 from engine.weights import load_weights
 
@@ -43,11 +44,34 @@ class Models:
 
 def build(preset: Preset, device: torch.device, dtype: torch.dtype) -> Models:
     """Build and fill the models of `preset`. Raises BadPreset for an unknown kind, BadWeights for files that misfit."""
-    codec, text, denoiser = make_codec(preset.codec), make_text(preset.text), make_denoiser(preset.dit)
-    for module, spec in ((codec, preset.codec), (text, preset.text), (denoiser, preset.dit)):
-        load_weights(module, spec.weights)
-        module.to(device, dtype).eval().requires_grad_(False)
+    codec = build_codec(preset.codec, device, dtype)
+    text = build_text(preset.text, device, dtype)
+    denoiser = _filled(make_denoiser(preset.dit), preset.dit.weights).to(device, dtype)
     return Models(codec, denoiser, text, device, dtype)
+
+
+def build_codec(spec: CodecSpec, device: torch.device, dtype: torch.dtype) -> VideoCodec:
+    """The codec, filled. Raises as `build` does."""
+    codec: VideoCodec = _filled(make_codec(spec), spec.weights).to(device, dtype)
+    return codec
+
+
+def build_text(spec: TextSpec, device: torch.device, dtype: torch.dtype) -> TextEncoder:
+    """The text encoder, filled, where the preset wants it. Raises as `build` does."""
+    if spec.place == "device":
+        encoder: TextEncoder = _filled(make_text(spec), spec.weights).to(device, dtype)
+        return encoder
+    if spec.place == "cpu":
+        mapped = _filled(make_text(spec), spec.weights)
+        return TextElsewhere(lambda: mapped, True, device, dtype)
+    _filled(make_text(spec), spec.weights)  # it maps the file, finds it whole, and is gone again
+    return TextElsewhere(lambda: _filled(make_text(spec), spec.weights).to(device, dtype), False, device, dtype)
+
+
+def _filled(module: Any, weights: str) -> Any:
+    """The module with its weights, mapped from the file: nothing is read that is not used."""
+    load_weights(module, weights)
+    return module.eval().requires_grad_(False)
 
 
 def make_codec(spec: CodecSpec) -> Any:
