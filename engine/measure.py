@@ -31,38 +31,35 @@ META = torch.device("meta")
 CGROUP = Path("/sys/fs/cgroup")  # where Linux says what a container may have
 
 
-class Counting(TorchDispatchMode):
+class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of the tensors that operations make, while they live.
 
     now, most: at this moment, and at the worst one.   limit: more than this raises torch.OutOfMemoryError.
     """
 
     def __init__(self, limit: int | None = None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.most = 0
         self._limit = limit
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = {id(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        given = [leaf.untyped_storage() for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        self._known.update(given)  # what was there before is not ours to count, nor a view of it
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
-            if isinstance(leaf, Tensor) and id(leaf) not in given:
-                self._count(leaf.untyped_storage())
+            if isinstance(leaf, Tensor) and (store := leaf.untyped_storage()) not in self._known:
+                self._known.add(store)
+                self._count(store)
         return out
 
     def _count(self, storage: Any) -> None:
-        if storage in self._known:
-            return
-        self._known.add(storage)
         size = storage.nbytes()
         self.now += size
         self.most = max(self.most, self.now)
         weakref.finalize(storage, self._gone, size)
         if self._limit is not None and self.now > self._limit:
-            raise torch.OutOfMemoryError(
-                f"{size} bytes more than the {self.now - size} of {self._limit} that are taken"
-            )
+            raise torch.OutOfMemoryError(f"{size} bytes, with {self.now - size} of {self._limit} taken")
 
     def _gone(self, size: int) -> None:
         self.now -= size

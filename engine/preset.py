@@ -161,6 +161,7 @@ class Preset:
     """One runnable model: size, models, window, schedule, and where its live controls start.
 
     looks: prompts this model is known to answer well, for surfaces to offer as one tap.
+    leaner: the preset whose codec may stand in for this one's where memory runs out.
     """
 
     name: str
@@ -176,6 +177,7 @@ class Preset:
     schedule: ScheduleSpec
     controls: Mapping[str, Any] = field(default_factory=dict)
     looks: tuple[str, ...] = ()
+    leaner: str = ""
 
     def __post_init__(self) -> None:
         _need(self.fps > 0, "fps is above 0")

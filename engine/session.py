@@ -11,6 +11,7 @@ from engine.chunk import Chunk, Chunker, Stamp, to_pictures
 from engine.device import StageClock, pick_device, pick_dtype
 from engine.frame import Frame
 from engine.loras import parse_loras
+from engine.measure import preflight
 from engine.models.build import Models, build
 from engine.models.interfaces import CodecState, Context
 from engine.models.lora_track import LoraTrack
@@ -184,7 +185,14 @@ def open_session(
 ) -> Session:
     """Load the preset's weights onto the best device (or `device`) and open a stream on them.
 
-    Raises DeviceUnavailable, BadPreset or BadWeights, each with a hint.
+    Raises DeviceUnavailable, BadPreset, BadWeights or TooLarge, each with a hint.
     """
+    return Session(load_models(preset, device), preset, keep, submit)
+
+
+def load_models(preset: Preset, device: str | None = None) -> Models:
+    """The preset's models on the best device (or `device`), if there is room. Raises as `open_session` does."""
     place = pick_device(device)
-    return Session(build(preset, place, pick_dtype(place)), preset, keep, submit)
+    dtype = pick_dtype(place)
+    preflight(preset, place, dtype)
+    return build(preset, place, dtype)

@@ -70,6 +70,7 @@ MAY_IMPORT = {
         "engine.prompt",
     },
     "bridge.worker": {"bridge", "engine"},
+    "bridge.way": {"bridge", "engine"},
     "bridge.offline": {"bridge", "engine"},
 }
 MAX_LINES = 400

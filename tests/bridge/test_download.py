@@ -56,7 +56,7 @@ kind = "taehv"
 blocks = 3
 weights = "wan/taehv.safetensors"
 widths = [8, 8, 8, 16]
-source = { repo = "some/small", files = [{ path = "taew2_1.pth" }] }
+source = { repo = "some/small", revision = "", files = [{ path = "taew2_1.pth" }] }
 [dit]
 weights = "package:tiny/dit.safetensors"
 [text]
