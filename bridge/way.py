@@ -1,4 +1,4 @@
-"""The way an engine runs, and the next leaner one when memory runs out: the outputs keep their size and their picture."""
+"""The way an engine runs, and the next leaner one when memory runs out; what is shown keeps its size meanwhile."""
 
 from __future__ import annotations
 
@@ -43,6 +43,11 @@ class Way:
         self.params = params or self.params
         return self._frugal.hold(params) if params else None
 
+    def all_controls(self) -> Params:
+        """The newest controls, moved or not."""
+        self.latest()
+        return self._frugal.hold(self.params)
+
     def take_reset(self) -> bool:
         return self.pipe.take_reset()
 
@@ -69,7 +74,6 @@ class Way:
         if step is None:
             raise TooLarge(f"{self._why}, and nothing is left to give up", "use a smaller --preset, or a larger card")
         self._frugal, done = step
-        self.params = self.pipe.latest() or self.params
         self.say(Failure(f"{self._why}: {done} from now on", "a smaller --size or --preset leaves the choice to you"))
 
     def _small_codec(self) -> CodecSpec | None:

@@ -155,7 +155,7 @@ def stream(way: Way, inbox: RingReader, outbox: RingWriter, open_session: Callab
     preset, pipe = way.preset, way.pipe
     session = Fitted(open_session(preset), (preset.width, preset.height), (outbox.width, outbox.height))
     pipe.say(Stage("warming", session.device, preset.name))
-    warm(session, preset, way.latest() or way.params)
+    warm(session, preset, way.all_controls())
     inbox.latest()  # what the camera saw meanwhile is old by now
     pipe.say(Stage("streaming", session.device, preset.name))
     run(session, inbox, outbox, way)

@@ -35,12 +35,13 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of the tensors that operations make, while they live.
 
     now, most: at this moment, and at the worst one.   limit: more than this raises torch.OutOfMemoryError.
+    device:    whose tensors count, "meta" or "cpu".
     """
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, device: str = "meta", limit: int | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.most = 0
-        self._limit = limit
+        self._device, self._limit = device, limit
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -48,7 +49,11 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._known.update(given)  # what was there before is not ours to count, nor a view of it
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
-            if isinstance(leaf, Tensor) and (store := leaf.untyped_storage()) not in self._known:
+            if (
+                isinstance(leaf, Tensor)
+                and leaf.device.type == self._device
+                and (store := leaf.untyped_storage()) not in self._known
+            ):
                 self._known.add(store)
                 self._count(store)
         return out

@@ -9,7 +9,7 @@ from engine.errors import EngineError
 from engine.params import Params
 from engine.preset import CodecSpec, Preset
 
-SMALLEST = 192  # pixels of the shorter side; below it nothing can be recognised
+SMALLEST = 128  # pixels of the shorter side; below it nothing can be recognised
 SHRINK = 3, 4  # a picture that is too large becomes this much of itself
 
 
@@ -99,4 +99,4 @@ def _smaller(preset: Preset) -> Preset | None:
     share, whole = SHRINK
     unit = preset.unit
     width, height = (side * share // whole // unit * unit for side in (preset.width, preset.height))
-    return replace(preset, width=width, height=height) if min(width, height) >= min(SMALLEST, 4 * unit) else None
+    return replace(preset, width=width, height=height) if min(width, height) >= SMALLEST else None
