@@ -169,6 +169,7 @@ class Preset:
     input: whether pictures go in. Without them (text to video) each chunk begins as noise alone, and frames that are
            pushed only say at which moments pictures are wanted.
     looks: prompts this model is known to answer well, for surfaces to offer as one tap.
+    leaner: the preset whose codec may stand in for this one's where memory runs out.
     """
 
     name: str
@@ -185,6 +186,7 @@ class Preset:
     controls: Mapping[str, Any] = field(default_factory=dict)
     looks: tuple[str, ...] = ()
     input: bool = True
+    leaner: str = ""
 
     def __post_init__(self) -> None:
         _need(self.fps > 0, "fps is above 0")
