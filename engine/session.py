@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.accel.apply import accelerate
 from engine.chunk import Chunk, Chunker, Stamp, to_pictures
 from engine.device import StageClock, pick_device, pick_dtype
 from engine.frame import Frame
@@ -191,4 +192,4 @@ def open_session(
     Raises DeviceUnavailable, BadPreset or BadWeights, each with a hint.
     """
     place = pick_device(device)
-    return Session(build(preset, place, pick_dtype(place)), preset, keep, submit)
+    return Session(accelerate(build(preset, place, pick_dtype(place)), preset), preset, keep, submit)

@@ -23,6 +23,7 @@ MAY_IMPORT = {
         "engine.models.interfaces",
     },
     "engine.models": {"engine.models", "engine.errors", "engine.preset", "engine.weights"},
+    "engine.accel": {"engine.accel", "engine.errors", "engine.models", "engine.preset"},
     "engine.convert": {"engine.convert", "engine.errors", "engine.models.build", "engine.preset"},
     "engine.errors": set(),
     "engine.prompt": {"engine.errors"},

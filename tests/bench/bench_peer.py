@@ -2,9 +2,8 @@
 
 python -m tests.bench.bench_peer [--json] [--case NAME ...] [--chunks 12]
 
-It uses StreamDiffusionV2 0.1.1 as published, if it is there, and installs nothing. Its pinned requirements would replace
-torch; what it needs to run on the torch that is here is (none of it pulls in another torch, and DIR is thrown away
-afterwards):
+It uses StreamDiffusionV2 0.1.1 as published, if it is there, and installs nothing. Its pinned requirements would
+replace torch; what it needs to run on the torch that is here is (DIR is thrown away afterwards):
 
     pip install --no-deps --target DIR streamdiffusionv2==0.1.1 diffusers==0.35.1 \\
         requests urllib3 charset-normalizer idna certifi importlib_metadata zipp
