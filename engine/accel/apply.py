@@ -1,4 +1,4 @@
-"""Plain models become fast ones, in a fixed order; with every switch off they are what the parity tests compare with."""
+"""Plain models become fast ones, in a fixed order; with every switch off they are what parity is measured against."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def call_shape(preset: Preset) -> tuple[int, int, int]:
 def arrange(codec: object) -> None:
     """Keep a codec's convolutions as their fastest kernels read them: channels side by side."""
     for layer in codec.modules() if isinstance(codec, nn.Module) else ():
-        if isinstance(layer, nn.Conv2d):
-            layer.to(memory_format=torch.channels_last)
-        elif isinstance(layer, nn.Conv3d):
-            layer.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        if isinstance(layer, nn.Conv2d | nn.Conv3d):
+            flat = isinstance(layer, nn.Conv2d)
+            layout = torch.channels_last if flat else torch.channels_last_3d
+            layer.weight.data = layer.weight.data.contiguous(memory_format=layout)

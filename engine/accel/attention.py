@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from engine.errors import BadPreset
-from engine.models.causal_dit import Attention, CausalDiT, Kernel
+from engine.models.causal_dit import Attention, CausalDiT, Kernel, torch_own
 
 TRIES = 3
 TORCH = {
@@ -43,7 +43,7 @@ def apply(model: CausalDiT, choice: str, shape: tuple[int, int, int]) -> str:
 
 def kernels(device: torch.device, dtype: torch.dtype) -> Mapping[str, Kernel]:
     """Everything that may work for this device and dtype, by name; "torch" leaves the choice to torch."""
-    found: dict[str, Kernel] = {"torch": F.scaled_dot_product_attention}
+    found: dict[str, Kernel] = {"torch": torch_own}
     if device.type == "cuda":
         found |= {name: partial(_of_torch, backend) for name, backend in TORCH.items()}
         if find_spec("flash_attn_interface") is not None and dtype in (torch.float16, torch.bfloat16):
@@ -54,11 +54,12 @@ def kernels(device: torch.device, dtype: torch.dtype) -> Mapping[str, Kernel]:
 
 
 def products(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
-    """Two matrix products with a softmax between. torch's own kernel for a CPU does not use bfloat16 units; these do."""
+    """Two matrix products, a softmax between. torch's own kernel for CPUs leaves bfloat16 units idle; these do not."""
     scores = (q * q.shape[-1] ** -0.5) @ k.mT
     if attn_mask is not None:
         scores = scores.masked_fill(~attn_mask, float("-inf"))
-    return scores.softmax(-1) @ v
+    seen: Tensor = scores.softmax(-1) @ v
+    return seen
 
 
 def flash3(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
@@ -79,7 +80,7 @@ def fastest(known: Mapping[str, Kernel], model: CausalDiT, shape: tuple[int, int
     took: dict[str, float] = {}
     for name, kernel in known.items():
         try:
-            took[name] = min(_seconds(lambda kernel=kernel: kernel(q, *kv, attn_mask=None)) for _ in range(TRIES))
+            took[name] = min(_seconds(partial(kernel, q, *kv, attn_mask=None)) for _ in range(TRIES))
         except (RuntimeError, ImportError):  # not on this card, or not at this shape
             continue
     return min(took, key=took.__getitem__)

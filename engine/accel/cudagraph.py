@@ -25,7 +25,7 @@ class Steady(Protocol):
 
 def capture(work: Work) -> Callable[[], tuple[Tensor, ...]]:
     """Record `work` on the current device; what is returned runs it again and gives the same, overwritten tensors."""
-    side = torch.cuda.Stream()
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(RUNS_FIRST):

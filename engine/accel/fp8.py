@@ -31,7 +31,7 @@ def apply(model: nn.Module) -> int:
 
 
 def quantise(x: Tensor) -> tuple[Tensor, Tensor]:
-    """[.., K] -> 8-bit floats of the same shape, and one scale a row [.., 1] in float32, so that x is about q * scale."""
+    """[.., K] -> 8-bit floats of the same shape, and one scale a row [.., 1] in float32; x is about their product."""
     scale = x.abs().amax(-1, keepdim=True).float().clamp(min=1e-12) / LARGEST
     return (x.float() / scale).clamp(-LARGEST, LARGEST).to(FP8), scale
 
@@ -59,7 +59,7 @@ class Linear8(nn.Module):
 
 
 def scaled_product(a: Tensor, b: Tensor, scale_a: Tensor, scale_b: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
-    """a [M, K] and b [N, K] in 8 bits, scales [M, 1] and [1, N] -> [M, N]: on a GPU its own kernel, else the same sums."""
+    """a [M, K], b [N, K] in 8 bits, scales [M, 1], [1, N] -> [M, N]: on a GPU its own kernel, else the same sums."""
     if a.device.type != "cuda":
         return ((a.float() @ b.float().T) * scale_a * scale_b + bias.float()).to(dtype)
     half = bias.to(torch.bfloat16)  # row scales give bfloat16 only

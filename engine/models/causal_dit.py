@@ -27,6 +27,11 @@ class Kernel(Protocol):
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor: ...
 
 
+def torch_own(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
+    """The kernel that torch picks."""
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
+
+
 class Attention(nn.Module):
     """The projections that self- and cross-attention share: L tokens of C -> N heads of D and back.
 
@@ -37,7 +42,7 @@ class Attention(nn.Module):
 
     def __init__(self, spec: DitSpec) -> None:
         super().__init__()
-        self.heads, self.kernel = spec.heads, F.scaled_dot_product_attention
+        self.heads, self.kernel = spec.heads, torch_own
         self.q, self.k, self.v, self.o = (nn.Linear(spec.dim, spec.dim) for _ in range(4))
         self.norm_q, self.norm_k = RMSNorm(spec.dim, spec.eps), RMSNorm(spec.dim, spec.eps)
 

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from engine.preset import DitSpec, WindowSpec
 
-
 VERSIONS = count()  # no two layouts of any caches are ever alike
 
 
@@ -59,7 +58,7 @@ class KVCache:
 
     @property
     def layout(self) -> tuple[int, int] | None:
-        """Equal as long as a recorded step stays true: no tensor has moved, as many slots count. None while it fills."""
+        """Equal as long as a recorded step stays true: no tensor moved, as many slots count. None while rows fill."""
         return None if self.mask is not None else (self._version, self._filled)
 
     @property
