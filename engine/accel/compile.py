@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from shutil import which
 
 import torch
 
@@ -11,6 +12,11 @@ from engine.models.causal_dit import Block, CausalDiT
 
 BACKENDS = {"inductor": "inductor", "tensorrt": "torch_tensorrt"}
 NEEDS = {"inductor": "torch", "tensorrt": "torch_tensorrt"}
+
+
+def can_compile() -> bool:
+    """Whether torch's own compiler finds what it needs: on a CPU a C++ compiler, on CUDA Triton."""
+    return find_spec("triton") is not None if torch.cuda.is_available() else which("c++") is not None
 
 
 def apply(model: CausalDiT, compiler: str) -> int:

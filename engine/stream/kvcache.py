@@ -57,9 +57,9 @@ class KVCache:
         self.mask = None if min(filled) == self._filled else self._hide_unwritten(filled)
 
     @property
-    def layout(self) -> tuple[int, int] | None:
-        """Equal as long as a recorded step stays true: no tensor moved, as many slots count. None while rows fill."""
-        return None if self.mask is not None else (self._version, self._filled)
+    def layout(self) -> int | None:
+        """Equal as long as a recorded step stays true, because no tensor moved. None until the window is full."""
+        return self._version if self.mask is None and self._filled == self._spec.slots else None
 
     @property
     def query_positions(self) -> Tensor:
