@@ -87,9 +87,8 @@ def test_every_kernel_sees_what_exact_attention_sees(name, masked):
     torch.manual_seed(1)
     q, k, v = (torch.randn(2, 3, length, 16) for length in (5, 12, 12))
     mask = torch.arange(12)[None, None, None] < torch.tensor([12, 7])[:, None, None, None] if masked else None
-    scores = (q.double() @ k.double().mT / 4).masked_fill(
-        torch.zeros(1, dtype=torch.bool) if mask is None else ~mask, -1e30
-    )
+    hidden = torch.zeros(1, dtype=torch.bool) if mask is None else ~mask
+    scores = (q.double() @ k.double().mT / 4).masked_fill(hidden, -1e30)
     exact = scores.softmax(-1) @ v.double()
 
     seen = attention.kernels(CPU, torch.bfloat16)[name](*(part.bfloat16() for part in (q, k, v)), attn_mask=mask)
@@ -128,7 +127,7 @@ def test_a_codec_in_half_precision_is_fifty_decibels_from_the_exact_one():
     preset = load_preset("tiny")
     plain = build(preset, CPU, torch.float32)
     half = replace(plain, codec=HalfCodec(copy.deepcopy(plain.codec).to(torch.bfloat16)))
-    frames = film(16, size=(preset.width, preset.height))
+    frames = film(8, size=(preset.width, preset.height))
     films = []
 
     for models in (plain, half):
@@ -151,7 +150,7 @@ def test_a_replayed_stream_is_the_plain_one_to_the_bit(params):
     )
 
     assert same(stream(graphed, **params), stream(models, **params))
-    assert tapes[0].recorded <= 3 and tapes[0].replayed >= 3, "recorded for each way the window fills, then replayed"
+    assert tapes[0].recorded == 1 and tapes[0].replayed >= 3, "once the window is full, once for all"
     assert tapes[1].recorded == 2 and tapes[1].replayed >= 8, "once to encode, once to decode"
 
 
@@ -207,7 +206,7 @@ def test_compiled_blocks_give_the_same_film():
 
 
 def test_rounding_to_8_bits_is_the_exact_rounding_of_e4m3():
-    """Against the format's definition, written out: 3 bits after the leading one, exponents from -6, subnormals below."""
+    """Against the format, written out: 3 bits after the leading one, exponents from -6, subnormals below."""
     x = torch.randn(64, 48, dtype=torch.float64) * torch.logspace(-3, 3, 64, dtype=torch.float64)[:, None]
     q, scale = fp8.quantise(x.float())
     scaled = x.float().double() / scale.double()
