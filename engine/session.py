@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.accel.apply import accelerate
 from engine.chunk import Chunk, Chunker, Stamp, to_pictures
 from engine.device import StageClock, pick_device, pick_dtype
 from engine.frame import Frame
@@ -209,4 +210,4 @@ def load_models(preset: Preset, device: str | None = None) -> Models:
     place = pick_device(device)
     dtype = pick_dtype(place)
     preflight(preset, place, dtype)
-    return build(preset, place, dtype)
+    return accelerate(build(preset, place, dtype), preset)

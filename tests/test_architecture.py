@@ -30,6 +30,7 @@ MAY_IMPORT = {
         "engine.preset",
         "engine.weights",
     },
+    "engine.accel": {"engine.accel", "engine.errors", "engine.models", "engine.preset"},
     "engine.convert": {"engine.convert", "engine.errors", "engine.models.build", "engine.preset"},
     "engine.errors": set(),
     "engine.places": set(),
