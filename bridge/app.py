@@ -19,6 +19,7 @@ from bridge.live_line import LiveLine
 from bridge.metrics import Meter
 from bridge.obs.place import find_place
 from bridge.outputs import Outputs
+from bridge.pacing import BURST
 from bridge.playout import Playout
 from bridge.protocol import Report
 from bridge.ring import RingWriter
@@ -114,12 +115,12 @@ class Run:
             await self.obs.start()
         self.line.start()
         self.engine.start()
-        self.playout = Playout(
-            self.rings["in"], self.rings["wet"], self.rings["out"], lambda: self.control.params, self.meter
-        )
+        dry, wet, out = self.rings.values()
+        self.playout = Playout(dry, wet, out, lambda: self.control.params, self.meter, self._burst)
         self.playout.start()
         await self.outputs.open(self.options.outputs)
-        await self.input.open(self.options.input)
+        if self.preset.input or self.options.input:
+            await self.input.open(self.options.input)
         self.line.say(f"web page {self.web.url}, OSC on port {self.osc.port}, pictures in the ring {self.rings['out']}")
         if self.options.browser:
             self._begin(asyncio.to_thread(webbrowser.open, self.web.url))
@@ -155,7 +156,16 @@ class Run:
     def _change_preset(self, name: str) -> None:
         """Run another model at the size the pictures have; outputs never change theirs."""
         self.preset = load_preset(name).resized(self.preset.width, self.preset.height)
+        if self.playout is not None:
+            self.playout.burst = self._burst
         self._restart(self._engine_command(name))
+        if self.preset.input and not self.input.uri:
+            self._begin(self.input.open(""), "input")
+
+    @property
+    def _burst(self) -> int:
+        """Pictures that the engine finishes at once."""
+        return max(BURST, self.preset.chunk.later)
 
     def _restart(self, command: Sequence[str] | None = None) -> None:
         self._streamed = False

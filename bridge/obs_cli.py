@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bridge import show
+from bridge import obs_install, show
 from bridge.config import config_path, read_config
 from bridge.obs.client import ObsClient, ObsLocked
 from bridge.obs.place import find_place
@@ -26,7 +26,7 @@ def add_commands(commands: Any, command: MakeCommand, add_controls: AddControls)
     """Add `obs` and what belongs to it. command, add_controls: the command line's own ways to make a command."""
     obs = commands.add_parser("obs", help="set up a running OBS Studio", allow_abbrev=False)
     ours = obs.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=type(obs))
-    for add in (_add_setup, _add_remove, _add_map):
+    for add in (_add_setup, _add_remove, _add_map, _add_plugin):
         add(ours, command, add_controls)
 
 
@@ -107,6 +107,30 @@ def _map(given: argparse.Namespace) -> int:
 
 def _line(scene: str, changes: Mapping[str, Any]) -> str:
     return f"{scene!r}: " + (", ".join(f"{name} {value}" for name, value in changes.items()) or "nothing")
+
+
+# ---- install, uninstall
+
+
+def _add_plugin(ours: Any, command: MakeCommand, _: AddControls) -> None:
+    install = command(ours, "install", _install, "build the plugin and put it into this user's OBS")
+    uninstall = command(ours, "uninstall", _uninstall, "take the plugin out of this user's OBS")
+    install.add_argument("--library", type=Path, metavar="FILE", help="a plugin that is built already")
+    for one in (install, uninstall):
+        one.add_argument("--to", type=Path, metavar="FOLDER", help="OBS's folder of plugins, if it is another one")
+
+
+def _install(given: argparse.Namespace) -> int:
+    where = obs_install.install(vars(given).get("to"), vars(given).get("library"))
+    _say([f"The plugin is in {where}."])
+    _say(["Start OBS again, add the filter Latentcast effect to a source, and run latentcast run --in obs-filter"])
+    return 0
+
+
+def _uninstall(given: argparse.Namespace) -> int:
+    where = obs_install.uninstall(vars(given).get("to"))
+    _say([f"The plugin was taken from {where}." if where else "There was no plugin to take out."])
+    return 0
 
 
 # ---- what they share

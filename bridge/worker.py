@@ -17,6 +17,7 @@ from bridge.intake import Intake
 from bridge.pipe import Pipe
 from bridge.protocol import GAVE_UP, Failure, Message, Report, Stage
 from bridge.ring import RingReader, RingWriter
+from bridge.ticks import Ticks
 from engine.errors import EngineError
 from engine.frame import Frame
 from engine.params import Params
@@ -141,7 +142,7 @@ def serve(options: argparse.Namespace, pipe: Pipe, open_session: OpenSession) ->
         warm(session, preset, pipe.latest() or preset.params)
         inbox.latest()  # what the camera saw meanwhile is old by now
         pipe.say(Stage("streaming", session.device, preset.name))
-        run(session, inbox, outbox, pipe)
+        run(session, inbox if preset.input else Ticks(preset.width, preset.height, preset.fps), outbox, pipe)
 
 
 def open_engine(preset: Preset, aside: Executor) -> Session:

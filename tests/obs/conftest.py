@@ -5,6 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.obs.lab import Display, Lab, missing
+from tests.obs.plugin import build, cannot_build
 
 
 def pytest_collection_modifyitems(items):
@@ -43,3 +44,11 @@ def obs(make_obs):
     lab = make_obs()
     lab.start()
     return lab
+
+
+@pytest.fixture(scope="session")
+def library(display, tmp_path_factory):
+    """The plugin of plugins/obs, built as a user builds it."""
+    if reason := cannot_build():
+        pytest.skip(reason)
+    return build(tmp_path_factory.mktemp("plugin")) / "latentcast.so"
