@@ -6,6 +6,7 @@ Matching Distillation", arXiv:2405.14867.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,8 @@ class Distiller:
 
     def _roll(self, network: Generator, scene: Scene, steps: int, learn: bool = False) -> Tensor:
         dtype = torch.bfloat16 if self._settings.bf16 else torch.float32
-        return roll_out(network, scene, self._preset, steps, self._settings.rows, dtype, learn)
+        preset = replace(self._preset, dit=network.spec)  # a teacher may be larger
+        return roll_out(network, scene, preset, steps, self._settings.rows, dtype, learn)
 
     def _draw(self, turn: int) -> list[Scene]:
         return self._scenes.draw(self.updates * self._settings.critic_updates + turn, self._own)

@@ -118,6 +118,11 @@ def _distiller(
     base: Preset, expert: Preset, settings: Settings, world: World, clips: Path | None, prompts: Path | None, seed: int
 ) -> Distiller:
     """Load everything: the student from `base`, teacher and critic from `expert`, codec and text encoder once."""
+    for part in ("channels", "patch", "text_dim", "text_len"):
+        if (mine := getattr(base.dit, part)) != (other := getattr(expert.dit, part)):
+            raise BadSettings(
+                f"{expert.name} cannot teach {base.name}: {part} {other}, not {mine}", "see docs/distill.md"
+            )
     networks = (
         network(base, settings, world, learns=True),
         network(expert, settings, world, learns=False),

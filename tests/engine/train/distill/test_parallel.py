@@ -46,7 +46,7 @@ def distil(place, run, launcher=(), steps=2):
     """Run the command; what it said."""
     module = (*launcher, "-m", "engine.train", "distill", "--preset", place / "small.toml", "--steps", steps)
     data = ("--clips", place / "films", "--prompts", place / "prompts.txt", "--settings", place / "settings.toml")
-    command = [sys.executable, *module, *data, "--run", place / run, "--threads", "1", "--device", "cpu"]
+    command = [sys.executable, *module, *data, "--folder", place / run, "--threads", "1", "--device", "cpu"]
     done = subprocess.run(
         [str(part) for part in command], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
     )
