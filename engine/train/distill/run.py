@@ -118,6 +118,8 @@ def _distiller(
     base: Preset, expert: Preset, settings: Settings, world: World, clips: Path | None, prompts: Path | None, seed: int
 ) -> Distiller:
     """Load everything: the student from `base`, teacher and critic from `expert`, codec and text encoder once."""
+    if clips is None and base.codec.kind != "small":
+        raise BadSettings(f"{base.name} needs films to learn from", "give --clips FOLDER and --prompts FILE")
     for part in ("channels", "patch", "text_dim", "text_len"):
         if (mine := getattr(base.dit, part)) != (other := getattr(expert.dit, part)):
             raise BadSettings(
@@ -160,8 +162,6 @@ def _scenes(
     if clips is not None:
         words = list(preset.looks) if prompts is None else read_prompts(prompts)
         return DrawnScenes(Films(clips, words, models, preset, settings, seed), models, preset, settings, seed)
-    if preset.codec.kind != "small":
-        raise BadSettings(f"{preset.name} needs films to learn from", "give --clips FOLDER and --prompts FILE")
     from engine.train.distill.made import MadeClips
 
     return DrawnScenes(MadeClips(models, preset, settings, seed), models, preset, settings, seed)
