@@ -71,7 +71,8 @@ def run(work: Distiller, folder: Path, settings: Settings, world: World, hours: 
             checkpoint.save(folder, world, work.updates, {"work": work.state_dict(), "seconds": spent})
             kept = spent
     if spent > kept:
-        notes.distance(work, spent)
+        if work.updates % settings.check_every:
+            notes.distance(work, spent)
         checkpoint.save(folder, world, work.updates, {"work": work.state_dict(), "seconds": spent})
     notes.end(work.updates, spent)
 

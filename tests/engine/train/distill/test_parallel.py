@@ -23,6 +23,8 @@ updates = 4
 warm_up = 2
 times = [500, 200]
 critic_updates = 2
+rate = 1e-3
+critic_rate = 1e-3
 check_every = 2
 side = 0
 """
