@@ -21,11 +21,9 @@ from engine.train.distill.learner import Pupil
 from engine.train.distill.loss import flow_matching, matching, regression
 from engine.train.distill.parallel import World, whole
 from engine.train.distill.rollout import Scene, roll_out
-from engine.train.distill.scenes import Scenes
+from engine.train.distill.scenes import CHECKED, Scenes
 from engine.train.distill.score import Scores
 from engine.train.distill.settings import Settings
-
-CHECKED = 2**30  # numbers of scenes from here on are kept for checking
 
 
 class Distiller:

@@ -3,8 +3,9 @@ import torch
 
 from engine.preset import load_preset
 from engine.train.__main__ import main
+from engine.train.clips import draw_clip
 from engine.train.distill.made import MadeClips
-from engine.train.distill.scenes import DrawnScenes, Films, frames_for, noise_shares, read_piece
+from engine.train.distill.scenes import CHECKED, DrawnScenes, Films, frames_for, noise_shares, read_piece
 from engine.train.distill.settings import BadSettings, Settings, settings_for
 from tests.engine.small import PRESET, small_models
 from tests.engine.train.distill.parts import SETTINGS, SMALL, write_film
@@ -108,3 +109,14 @@ def test_a_folder_without_videos_or_words_is_refused(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"no video")
     with pytest.raises(BadSettings, match="cannot be read as a video"):
         Films(tmp_path, ["neon"], models, SMALL, SETTINGS, 0).draw(0, range(1))
+
+
+def test_checking_leaves_the_stock_of_clips_alone(monkeypatch):
+    made = []
+    monkeypatch.setattr("engine.train.distill.made.draw_clip", lambda *call: made.append(call) or draw_clip(*call))
+    clips = MadeClips(small_models(), PRESET, Settings(frames=2, batch=1, stock=3), 0)
+
+    for number in (0, CHECKED, 1, CHECKED):
+        clips.draw(number, range(1))
+
+    assert len(made) == 3 + 1
