@@ -58,6 +58,11 @@ class OneChild:
             self._process.kill()
             self._process.wait()
 
+    def kill(self) -> None:
+        """End it at once, as a crash does."""
+        self._process.kill()
+        self._process.wait()
+
     def _hear(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:

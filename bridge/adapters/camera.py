@@ -126,7 +126,8 @@ def _open_device(number: int, width: int, fps: float) -> InputContainer:
     """Open camera `number` in a mode near what is wanted, else in any. Raises AdapterUnavailable."""
     form, name = _address(number)
     failure: Exception | None = None
-    for options in _modes(width, fps):
+    # a loopback agrees to any size and then sends its own, which nobody can decode: it is taken as it is
+    for options in [{}] if camera_names.is_loopback(name) else _modes(width, fps):
         try:
             return av.open(name, format=form, options=options)
         except (FFmpegError, OSError) as error:

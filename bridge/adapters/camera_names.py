@@ -6,13 +6,16 @@ import re
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 from av.error import FFmpegError
 
-QUERYCAP = 0x80685600  # VIDIOC_QUERYCAP of linux/videodev2.h, on every common processor
+# VIDIOC_QUERYCAP and VIDIOC_STREAMON of linux/videodev2.h, on every common processor
+QUERYCAP, STREAMON = 0x80685600, 0x40045612
+OUTPUT_BUFFERS = 2  # V4L2_BUF_TYPE_VIDEO_OUTPUT
 CAPABILITY = struct.Struct("<16s32s32sIII12x")  # driver, card, bus, version, capabilities, of this device
 CAPTURE, OUTPUT, PER_DEVICE = 0x1, 0x2, 0x80000000
 LOOPBACK = "v4l2 loopback"
@@ -48,6 +51,47 @@ def virtual() -> list[tuple[str, str]]:
     return [(name, "virtual camera") for name in _listed() if name in VIRTUAL]
 
 
+def is_loopback(name: str) -> bool:
+    """Whether a camera, as FFmpeg calls it, is one of v4l2loopback's: OBS's virtual camera on Linux, or ours."""
+    return sys.platform == "linux" and _ask(Path(name)).driver == LOOPBACK
+
+
+def free(name: str, ours: bool = False) -> None:
+    """Give a loopback back to the next program that wants to send to it.
+
+    v4l2loopback 0.12 with exclusive_caps does so only if its last sender used streaming, and pyvirtualcam uses `write`.
+    So somebody has to stream, for a moment. Not while another program sends: unless it was `ours`, nobody may have it
+    open. Source: its vidioc_streamon and v4l2_loopback_close.
+    """
+    node = _ask(Path(name))
+    if node.driver != LOOPBACK or node.can & OUTPUT or not (ours or _is_idle(node.path)):
+        return
+    import fcntl
+
+    with suppress(OSError), node.path.open("r+b", buffering=0) as device:
+        fcntl.ioctl(device, STREAMON, struct.pack("i", OUTPUT_BUFFERS))
+
+
+def loopbacks(name: str | None) -> list[str]:
+    """The loopback of this name, or all of them."""
+    return [str(node.path) for node in nodes() if node.driver == LOOPBACK and name in (None, str(node.path))]
+
+
+def taken(name: str | None) -> bool:
+    """Whether some program sends to this loopback, or to all of them."""
+    found = [_ask(Path(path)) for path in loopbacks(name)]
+    return bool(found) and not any(node.can & OUTPUT for node in found)
+
+
+def _is_idle(path: Path) -> bool:
+    """Whether no process that we may look at has the device open."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if link.readlink() == path:
+                return False
+    return True
+
+
 def nodes(folder: Path = Path("/dev")) -> Iterator[Node]:
     """Every /dev/videoN there is, by number."""
     found = [path for path in folder.glob("video*") if re.fullmatch(r"video\d+", path.name)]
@@ -56,11 +100,11 @@ def nodes(folder: Path = Path("/dev")) -> Iterator[Node]:
 
 
 def _ask(path: Path) -> Node:
-    import fcntl  # not there on Windows
-
     answer = bytearray(CAPABILITY.size)
     try:
         with path.open("rb", buffering=0) as device:
+            import fcntl  # not there on Windows
+
             fcntl.ioctl(device, QUERYCAP, answer)
     except OSError as error:
         return Node(path, problem=f"cannot be asked: {error.strerror}")

@@ -18,6 +18,7 @@ class Refusal(NamedTuple):
     cure: str
 
 
+TAKEN = "resource busy"  # what v4l2loopback means when it says that its device is no output
 REFUSALS = (
     # Linux, v4l2loopback
     Refusal(
@@ -26,7 +27,7 @@ REFUSALS = (
         "sudo usermod -a -G video $USER, then log in again",
     ),
     Refusal(
-        "resource busy",
+        TAKEN,
         "another program sends to the virtual camera",
         "end that program, or make two: sudo modprobe -r v4l2loopback; sudo modprobe v4l2loopback devices=2",
     ),

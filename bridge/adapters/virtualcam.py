@@ -18,7 +18,7 @@ import pyvirtualcam
 
 from bridge.adapters import camera_names
 from bridge.adapters.base import AdapterUnavailable, Device
-from bridge.adapters.refusals import NONE, refusal
+from bridge.adapters.refusals import NONE, TAKEN, refusal
 from bridge.picture import Picture, fit_pixels
 from bridge.slate import slate
 from engine.frame import Frame
@@ -127,6 +127,8 @@ class VirtualCamera:
             self._ready.set()
             if camera is not None:
                 camera.close()
+                if sys.platform == "linux":
+                    camera_names.free(self.name, ours=True)
 
     def _play(self, camera: Any) -> None:
         shown = fitted = slate(self._wish.width, self._wish.height)
@@ -154,7 +156,10 @@ def survey() -> list[Device]:
 
 def _open(wish: Wish) -> Any:
     """The camera. Raises AdapterUnavailable."""
+    linux = sys.platform == "linux"
+    for name in camera_names.loopbacks(wish.device) if linux else ():
+        camera_names.free(name)  # its last sender may have been killed
     try:
         return pyvirtualcam.Camera(wish.width, wish.height, wish.fps, device=wish.device)
     except (RuntimeError, OSError) as error:
-        raise refusal(str(error)) from error
+        raise refusal(TAKEN if linux and camera_names.taken(wish.device) else str(error)) from error

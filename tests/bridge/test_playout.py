@@ -163,15 +163,16 @@ def test_a_tick_that_fails_is_said_once_and_pictures_go_on(stage, monkeypatch, c
 
 
 @pytest.mark.parametrize(
-    ("kind", "controls", "told"),
+    ("kind", "wishes", "told"),
     [
         ("wet", {}, "effect"),
         ("dry", {}, "input"),
         ("dry", {"bypass": True}, "input"),
         ("dry", {"freeze": True}, "effect"),  # held: not what the input shows now
-        ("slate", {"panic": True}, "slate"),
         ("slate", {}, "no input"),
+        ("slate", {"panic": True}, "slate"),
+        ("slate", {"privacy": True}, "slate"),
     ],
 )
-def test_the_ring_says_what_its_pictures_are(kind, controls, told):
-    assert ring_kind(kind, Params(**controls)) == told
+def test_who_has_a_better_picture_of_the_input_is_told_when_it_may_show_that(kind, wishes, told):
+    assert ring_kind(kind, Params().set_all(wishes)) == told

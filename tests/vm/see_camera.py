@@ -18,6 +18,7 @@ from bridge.slate import slate
 from engine.errors import EngineError
 
 SIZE, CAMERA = (320, 192), "320x240@15"  # small: there is no hurry in here
+PATIENCE = 300.0  # seconds for a process to start; every instruction is emulated
 seen = {}
 
 
@@ -47,10 +48,10 @@ class Player(threading.Thread):
                 self.ring.write(frame)
 
 
-def watch(source, seconds):
-    """What a call sees in so many seconds: pictures, whole, as they come."""
+def watch(source, seconds, least=12):
+    """What a call sees in so many seconds, or longer until it has seen some: pictures, whole, as they come."""
     pictures, until = [], time.monotonic() + seconds
-    while time.monotonic() < until:
+    while time.monotonic() < until or len(pictures) < least:
         if (frame := source.read(0.5)) is not None:
             pictures.append((time.monotonic(), frame.pixels))
     return pictures
@@ -69,7 +70,7 @@ def look():
     player = Player()
     arguments = ("--ring", "lc-vm", "--", f"virtualcam:{CAMERA},/dev/video9,slate=2")
     with OneChild("bridge.sink", *arguments) as ours:
-        seen["name"] = ours.opened(60)
+        seen["name"] = ours.opened(PATIENCE)
         seen["cameras"] = [device.uri for device in survey("camera")]
         source = load_source("camera:9")
         source.open(320, 240, 15)
@@ -90,12 +91,15 @@ def look():
         seen["second owner"] = failure(lambda: second("virtualcam:/dev/video9"))
         source.close()
     with OneChild("bridge.sink", *arguments) as again:
-        seen["again"] = again.opened(60)
+        seen["again"] = again.opened(PATIENCE)
+        again.kill()
+    with OneChild("bridge.sink", *arguments) as again:
+        seen["after a kill"] = again.opened(PATIENCE)
 
 
 def second(uri):
     with OneChild("bridge.sink", "--ring", "lc-vm", "--", uri) as child:
-        child.opened(60)
+        child.opened(PATIENCE)
 
 
 def refuse():
