@@ -50,10 +50,13 @@ class Errand:
 
 def parts_of(preset: Preset, folder: Path) -> list[Part]:
     """Everything that is not part of the package, in the order in which it is best fetched: small things first."""
+    kinds = (
+        (preset.codec, KINDS.get(preset.codec.kind, "")),
+        (preset.dit, "dit"),
+        (preset.text, KINDS.get(preset.text.kind, "")),
+    )
     models = [
-        Part(preset.codec.source, folder / preset.codec.weights, KINDS.get(preset.codec.kind, "")),
-        Part(preset.dit.source, folder / preset.dit.weights, "dit"),
-        Part(preset.text.source, folder / preset.text.weights, KINDS.get(preset.text.kind, "")),
+        Part(spec.source, folder / spec.weights, kind) for spec, kind in kinds if not spec.weights.startswith(PACKAGE)
     ]
     words = [Part(preset.text.words, folder / preset.text.tokenizer)] if preset.text.tokenizer else []
     return [part for part in words + models if part.source.repo]

@@ -67,7 +67,7 @@ class PlainFile:
     def __init__(self, name: str, size: int, say: Callable[[str], None]) -> None:
         self._name, self._size, self._say = name, size, say
         self._start: tuple[float, int] | None = None
-        self._told = 0.0
+        self._told = -PLAIN_EVERY
 
     def __call__(self, here: int) -> None:
         now = time.monotonic()

@@ -22,12 +22,21 @@ MAY_IMPORT = {
         "engine.chunk",
         "engine.models.interfaces",
     },
-    "engine.models": {"engine.models", "engine.errors", "engine.places", "engine.preset", "engine.weights"},
+    "engine.models": {
+        "engine.models",
+        "engine.errors",
+        "engine.loras",
+        "engine.places",
+        "engine.preset",
+        "engine.weights",
+    },
+    "engine.accel": {"engine.accel", "engine.errors", "engine.models", "engine.preset"},
     "engine.convert": {"engine.convert", "engine.errors", "engine.models.build", "engine.preset"},
     "engine.errors": set(),
     "engine.places": set(),
     "engine.prompt": {"engine.errors"},
-    "engine.params": {"engine.errors", "engine.prompt"},
+    "engine.loras": {"engine.errors"},
+    "engine.params": {"engine.errors", "engine.loras", "engine.prompt"},
     "engine.preset": {"engine.errors", "engine.params"},
     "bridge": {
         "bridge",
@@ -65,6 +74,7 @@ MAY_IMPORT = {
         "engine.prompt",
     },
     "bridge.worker": {"bridge", "engine"},
+    "bridge.way": {"bridge", "engine"},
     "bridge.offline": {"bridge", "engine"},
 }
 LIGHT = (

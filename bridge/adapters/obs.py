@@ -11,6 +11,7 @@ from contextlib import suppress
 from itertools import count
 from threading import Condition, Lock, Thread
 
+import av
 import numpy as np
 from av.error import FFmpegError
 
@@ -81,7 +82,7 @@ class ObsSource:
         self._door: _Door | None = None
         self._guest: socket.socket | None = None
         self._news = Condition()
-        self._newest: Frame | None = None
+        self._newest: tuple[av.VideoFrame, float] | None = None
         self._failure = ""
         self._numbers = count()
 
@@ -94,9 +95,12 @@ class ObsSource:
         with self._news:
             self._news.wait_for(lambda: self._newest or self._failure, timeout)
             (newest, self._newest), failure = (self._newest, None), self._failure
-        if newest is None and failure:
-            raise AdapterUnavailable(failure, NOT_OURS)
-        return newest
+        if newest is None:
+            if failure:
+                raise AdapterUnavailable(failure, NOT_OURS)
+            return None
+        picture, moment = newest  # scaled only now: the ones nobody waits for must not keep OBS waiting
+        return Frame(cover(picture, *self._size), moment, next(self._numbers))
 
     def close(self) -> None:
         if self._door is None:
@@ -116,7 +120,9 @@ class ObsSource:
         failure = ""
         try:
             for picture in read_nut(guest):
-                self._tell(Frame(cover(picture, *self._size), time.monotonic(), next(self._numbers)))
+                with self._news:
+                    self._newest = picture, time.monotonic()
+                    self._news.notify()
         except BridgeError as error:
             failure = f"what came to port {self._port} {error}"
         except (FFmpegError, OSError):
@@ -126,11 +132,6 @@ class ObsSource:
             with self._news:
                 self._failure = failure
                 self._news.notify()
-
-    def _tell(self, frame: Frame) -> None:
-        with self._news:
-            self._newest = frame
-            self._news.notify()
 
 
 class _Door:

@@ -119,7 +119,7 @@ def media_settings(port: int) -> dict[str, Any]:
         "ffmpeg_options": "fflags=nobuffer probesize=32",
         "buffering_mb": 0,
         "reconnect_delay_sec": 1,
-        "clear_on_media_end": False,  # the last picture stays while we are away
+        "clear_on_media_end": False,  # OBS clears it all the same once it tries to connect again
         "restart_on_activate": False,
         "close_when_inactive": False,
         "hw_decode": False,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
-from typing import Any
+from typing import Any, Literal
 
 from bridge.control import ControlState
 from bridge.errors import BridgeError
@@ -24,10 +24,15 @@ from engine.errors import EngineError
 FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0  # seconds between two attempts, doubling
 LOOK = 0.5  # seconds between two looks at whether the text is still true
 SETTLE = 0.5  # seconds a scene has to stay before its preset is run: another model takes seconds to load
-SCENE_EVENT = "CurrentProgramSceneChanged"
-REREAD_EVENTS = ("CurrentSceneCollectionChanged", "StudioModeStateChanged", "SceneNameChanged")
+SCENE_EVENTS = (  # after which another scene may be on; OBS is asked which, so that what is done last is true
+    "SceneTransitionStarted",
+    "CurrentProgramSceneChanged",
+    "CurrentSceneCollectionChanged",
+    "StudioModeStateChanged",
+    "SceneNameChanged",
+)
 LEAVING = "ExitStarted"
-READ, LOST, QUIET = object(), object(), object()  # news that are no scene: look which one is on; it is over; nothing
+News = Literal["scene", "lost", "quiet"]  # another scene may be on; it is over; nothing for a while
 log = logging.getLogger(__name__)
 Changes = Mapping[str, Any]
 
@@ -48,7 +53,7 @@ class ObsSurface:
         say: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self._control, self._find, self._scenes, self._text, self._say = control, find, scenes, text, say
-        self._news: SimpleQueue[object] = SimpleQueue()  # the name of a scene, READ or LOST
+        self._news: SimpleQueue[News] = SimpleQueue()
         self._stopping = Event()
         self._thread = Thread(target=self._keep, name="obs", daemon=True)
         self._entered = ""  # the scene that was on last
@@ -62,7 +67,7 @@ class ObsSurface:
     async def stop(self) -> None:
         """Hang up. Twice is fine, and so is before `start`."""
         self._stopping.set()
-        self._news.put(LOST)
+        self._news.put("lost")
         if self._preset:
             self._preset.cancel()
         for _ in range(50):
@@ -95,33 +100,31 @@ class ObsSurface:
         """Be connected, until OBS goes. Raises BridgeError if it cannot be reached."""
         while not self._news.empty():
             self._news.get()  # of the OBS before
-        with ObsClient(place, self._heard, lambda: self._news.put(LOST)) as obs:
+        with ObsClient(place, self._heard, lambda: self._news.put("lost")) as obs:
             self._do(self._say, f"obs: following OBS {obs.version} at {place.host}:{place.port}")
-            self._news.put(READ)
+            self._news.put("scene")
             shown, wrong = "", False
-            while (news := self._next()) is not LOST:
-                if news is not QUIET:
-                    self._do(self._enter, self._scene(obs) if news is READ else news)
+            while (news := self._next()) != "lost":
+                if news == "scene":
+                    self._do(self._enter, self._scene(obs))
                 if self._text and not wrong and (line := self._line()) != shown:
                     wrong, shown = not self._write(obs, line), line
         if not self._stopping.is_set():
             self._do(self._say, "obs: OBS has gone; it is waited for")
 
-    def _next(self) -> object:
-        """The next news, or QUIET if there was none for a while."""
+    def _next(self) -> News:
+        """The next news, if need be that there was none for a while."""
         try:
             return self._news.get(timeout=LOOK) if self._text else self._news.get()
         except Empty:
-            return QUIET
+            return "quiet"
 
     def _heard(self, event: str, data: Mapping[str, Any]) -> None:
         """On the connection's thread, which must not wait for an answer: it is the one that brings it."""
-        if event == SCENE_EVENT:
-            self._news.put(data["sceneName"])
-        elif event in REREAD_EVENTS:
-            self._news.put(READ)
+        if event in SCENE_EVENTS:
+            self._news.put("scene")
         elif event == LEAVING:
-            self._news.put(LOST)
+            self._news.put("lost")
 
     def _scene(self, obs: ObsClient) -> str:
         return str(obs.ask("GetCurrentProgramScene")["currentProgramSceneName"])

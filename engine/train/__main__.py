@@ -60,12 +60,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_distill(distill: argparse.ArgumentParser) -> None:
-    """Also runs under torchrun; see docs/distill.md."""
+    """Also runs under torchrun, which takes `--run` for an option of its own: hence `--folder`. See docs/distill.md."""
     distill.add_argument("--preset", default="tiny", help="the model to start from; also a .toml file")
     distill.add_argument("--teacher", help="another preset whose model teaches; by default --preset's own")
     distill.add_argument("--steps", type=int, default=2, help="denoising steps of the student")
     distill.add_argument(
-        "--run", type=Path, default=RUNS / "distill", help="folder of checkpoints, curves and the student"
+        "--run", "--folder", type=Path, default=RUNS / "distill", help="folder of checkpoints, curves and the student"
     )
     distill.add_argument("--settings", type=Path, help="a TOML file of settings that differ from the usual")
     distill.add_argument("--clips", type=Path, help="a folder of videos; tiny makes its own")

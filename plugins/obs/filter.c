@@ -5,6 +5,7 @@
 #include "plugin.h"
 
 #include <util/platform.h>
+#include <util/profiler.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -147,6 +148,7 @@ static bool is_due(struct filter *filter, double time)
 
 static bool send(struct filter *filter, gs_texture_t *dry)
 {
+	static const char read_back[] = "latentcast_read_back";
 	const struct ring *ring = filter->ring;
 	const double time = (double)obs_get_video_frame_time() * 1e-9;
 	if (!ring || ring->width != filter->width || ring->height != filter->height)
@@ -158,8 +160,10 @@ static bool send(struct filter *filter, gs_texture_t *dry)
 		picture.texture = mixer_plain(&filter->mixer, filter->width, filter->height);
 		picture.multiplied = false;
 	}
+	profile_start(read_back);
 	if (picture.texture)
 		stage_send(&filter->stage, filter->ring, &picture);
+	profile_end(read_back);
 	return picture.texture != NULL;
 }
 
@@ -203,16 +207,23 @@ static bool capture_once(struct filter *filter)
 	return true;
 }
 
-static void filter_render(void *data, gs_effect_t *effect)
+static void render(struct filter *filter)
 {
-	UNUSED_PARAMETER(effect);
-	struct filter *filter = data;
 	const bool there = obs_filter_get_parent(filter->self) && filter->width && filter->height;
 	if (!there || !filter->works || !capture_once(filter)) {
 		obs_source_skip_video_filter(filter->self);
 		return;
 	}
 	mixer_draw(&filter->mixer, answer(filter), filter->now.share, filter->now.cut, filter->width, filter->height);
+}
+
+static void filter_render(void *data, gs_effect_t *effect)
+{
+	static const char scope[] = "latentcast_filter"; // in the profile at the end of OBS's log
+	UNUSED_PARAMETER(effect);
+	profile_start(scope);
+	render(data);
+	profile_end(scope);
 }
 
 static enum gs_color_space filter_color_space(void *data, size_t count, const enum gs_color_space *preferred)

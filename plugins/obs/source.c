@@ -6,6 +6,8 @@
 #include "plugin.h"
 #include "slate.h"
 
+#include <util/profiler.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -102,11 +104,14 @@ static gs_texture_t *slate(struct source *source)
 
 static void source_render(void *data, gs_effect_t *effect)
 {
+	static const char scope[] = "latentcast_upload"; // in the profile at the end of OBS's log
 	struct source *source = data;
 	pthread_mutex_lock(&source->mutex);
 	const double hold = source->hold;
 	pthread_mutex_unlock(&source->mutex);
+	profile_start(scope);
 	picture_take(&source->picture, source->ring);
+	profile_end(scope);
 	const bool fresh = source->picture.texture && picture_age(&source->picture) <= hold;
 	picture_draw(fresh ? source->picture.texture : slate(source), effect, source->width, source->height);
 }

@@ -23,8 +23,8 @@ from engine.preset import Preset
 PACKAGE = "streamdiffusionv2"
 VERSION = "0.1.1"
 HINT = (
-    f"pip install --no-deps --target DIR {PACKAGE}=={VERSION} diffusers==0.35.1 requests urllib3 charset-normalizer idna"
-    " certifi importlib_metadata zipp, and DIR on PYTHONPATH"
+    f"pip install --no-deps --target DIR {PACKAGE}=={VERSION} diffusers==0.35.1 requests urllib3 charset-normalizer"
+    " idna certifi importlib_metadata zipp, and DIR on PYTHONPATH"
 )
 
 
@@ -60,7 +60,7 @@ class Peer:
         self._frame = (preset.height // preset.unit) * (preset.width // preset.unit)
         self.pipeline = self._make_pipeline(preset, steps, dit, embedding)
         self.vae = self._make_vae(preset, vae) if vae is not None else None
-        self._at = 0
+        self._at = self._processed = 0
 
     @torch.inference_mode()
     def start(self, noisy: Tensor, noise: list[Tensor]) -> Tensor:
@@ -73,12 +73,13 @@ class Peer:
         return clean[0]
 
     @torch.inference_mode()
-    def step(self, noisy: Tensor, timestep: int, noise: list[Tensor]) -> Tensor:
-        """One latent frame [1, C, h, w] into row 0 -> what leaves the last row, clean."""
+    def step(self, noisy: Tensor, timestep: int, noise: list[Tensor]) -> Tensor | None:
+        """One latent frame [1, C, h, w] into row 0 -> what leaves the last row, clean; None while the rows fill."""
         start, self._at = self._at, self._at + self._frame
+        self._processed += 1
         with answered(noise):
             rows: Tensor = self.pipeline.inference_stream(noisy[None], start, self._at, timestep)
-        return rows[-1]
+        return rows[-1] if self._processed >= len(rows) else None  # as their loop decodes
 
     @torch.inference_mode()
     def encode(self, pixels: Tensor) -> Tensor:

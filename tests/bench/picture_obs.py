@@ -6,9 +6,13 @@ python -m tests.bench.picture_obs docs/pictures
 from __future__ import annotations
 
 import argparse
-import os
+import json
+import subprocess
+import sys
 import tempfile
 import time
+import urllib.request
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,12 +21,13 @@ import cv2
 
 from bridge.adapters.clip import Clip
 from tests.bridge.films import make_film
-from tests.bridge.running import Running
-from tests.obs.lab import SCENE, Display, Lab
-from tests.obs.plugin import add_filter, add_source, build
+from tests.obs.lab import Display, Lab, until
+from tests.obs.plugin import add_filter, add_source, build, filter_settings
 
 SCREEN = (1280, 800)
-CANVAS = (1280, 720)
+CANVAS = (640, 360)  # small: everything here is drawn by the processor
+FILTER = "Latentcast effect"
+WINDOW = (1078, 728)  # what OBS's window covers of the screen, at its first start
 FRAMES = 72
 
 
@@ -44,7 +49,14 @@ def grab(display: Display):
     """What is on the screen, BGR."""
     size = "{}x{}".format(*SCREEN)
     with av.open(display.name, format="x11grab", options={"video_size": size, "draw_mouse": "0"}) as screen:
-        return next(screen.decode(video=0)).to_ndarray(format="bgr24")
+        return next(screen.decode(video=0)).to_ndarray(format="bgr24")[: WINDOW[1], : WINDOW[0]]
+
+
+def streams() -> bool:
+    """Whether a run on the usual ports has an effect to show."""
+    with suppress(OSError), urllib.request.urlopen("http://127.0.0.1:9512/api/status", timeout=5) as answer:
+        return json.load(answer)["state"] == "streaming"
+    return False
 
 
 def save(picture, path: Path, width: int) -> None:
@@ -56,7 +68,8 @@ def save(picture, path: Path, width: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--wait", type=float, default=60.0, help="seconds the engine gets to start")
+    parser.add_argument("--wait", type=float, default=240.0, help="seconds the engine gets to start")
+    parser.add_argument("--settle", type=float, default=6.0, help="seconds before each picture")
     target = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         library = build(Path(folder) / "build") / "latentcast.so"
@@ -64,22 +77,26 @@ def main() -> None:
         display = Display("{}x{}".format(*SCREEN))
         obs = Visible(display, size=CANVAS)
         obs.install_plugin(library)
-        run = Running("--prompt", "comic", source="obs-filter", program="bridge.cli")
+        run = None
         try:
             obs.start()
             add_source(obs, "Camera", "ffmpeg_source", local_file=str(clip), looping=True)
-            time.sleep(3)
-            add_filter(obs, "Camera", "Latentcast effect", answer=run.out)
-            run.state("streaming", within=target.wait)
-            time.sleep(5)
+            until(lambda: obs.call("GetInputSettings", inputName="Camera"))
+            add_filter(obs, "Camera", FILTER)
+            command = filter_settings(obs, "Camera", FILTER)["command"].split()
+            run = subprocess.Popen([sys.executable, "-m", "bridge.cli", *command[1:], "--no-browser"])
+            until(streams, target.wait, "the engine did not start")
+            look = {"prompt": "comic"}
+            obs.call("SetSourceFilterSettings", sourceName="Camera", filterName=FILTER, filterSettings=look)
+            time.sleep(target.settle)
             save(grab(display), target.folder / "obs-window.jpg", 900)
             obs.call("OpenInputFiltersDialog", inputName="Camera")
-            time.sleep(4)
+            time.sleep(target.settle)
             save(grab(display), target.folder / "obs-filter.jpg", 900)
-            obs.call("GetSceneList")
-            print(SCENE, os.getpid())  # noqa: T201
         finally:
-            run.close()
+            if run is not None:
+                run.terminate()
+                run.wait()
             obs.close()
             display.close()
 

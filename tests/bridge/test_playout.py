@@ -167,7 +167,8 @@ def test_a_tick_that_fails_is_said_once_and_pictures_go_on(stage, monkeypatch, c
     [
         ("wet", {}, "effect"),
         ("dry", {}, "input"),
-        ("dry", {"freeze": True}, "effect"),
+        ("dry", {"bypass": True}, "input"),
+        ("dry", {"freeze": True}, "effect"),  # held: not what the input shows now
         ("slate", {}, "no input"),
         ("slate", {"panic": True}, "slate"),
         ("slate", {"privacy": True}, "slate"),

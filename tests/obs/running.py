@@ -38,6 +38,15 @@ class Beside(Running):
             os.environ.clear()
             os.environ.update(before)
 
+    def shown(self, obs, look, source, within=60.0, what="OBS never showed it"):
+        """Wait until `look` is true of a screenshot of OBS, as long as the run goes on."""
+
+        def seen(picture):
+            assert self.process.poll() is None, self.process.communicate()
+            return look(picture)
+
+        return obs.shows(seen, source, within, what)
+
     def kill_engine(self):
         engine = next(child for child in self.children() if "bridge.worker" in " ".join(child.cmdline()))
         engine.kill()

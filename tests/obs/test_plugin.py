@@ -289,3 +289,22 @@ def test_hotkeys_reach_latentcast(obs, ear):
     }
     obs.call("TriggerHotkeyByName", hotkeyName="latentcast.panic")
     assert ear.heard(1.0) == [("/latentcast/panic", [False])]
+
+
+def test_the_plugin_leaks_no_memory(make_obs, library):
+    leaked = []
+    for plugged in (False, True):
+        lab = make_obs()
+        if plugged:
+            lab.install_plugin(library)
+        lab.start()
+        add_source(lab, "camera", "color_source_v3", width=64, height=36)
+        if plugged:
+            add_source(lab, "show", ring=own("leak"))
+            add_filter(lab, "camera", ring=own("leak"))
+        time.sleep(1.0)  # OBS does not like to be ended in the middle of something
+        lab.stop()
+        leaked.append(lab.log.rpartition("Number of memory leaks: ")[2].split())
+        lab.close()
+
+    assert leaked[1] == leaked[0], "OBS itself counts what was not given back"

@@ -57,27 +57,27 @@ def beside():
         each.close()
 
 
-def test_the_effect_is_in_obs_and_stays_there_whatever_ends(ready, beside):
+def test_the_effect_is_in_obs_for_as_long_as_the_run_lasts(ready, beside):
     obs, port = ready
     run = beside(obs, "--out", f"obs:{port}", "--prompt", "thermal")
     run.state("streaming", within=90)
-    obs.shows(is_stylised, SCENE, 60, "the effect is not in OBS")
+    run.shown(obs, is_stylised, SCENE, 60, "the effect is not in OBS")
 
     run.say("/bypass", True)  # the card as it is: orientation and colours
-    card = obs.shows(is_card, SCENE)
+    card = run.shown(obs, is_card, SCENE)
     assert (card[..., 3] == 255).all()
 
     run.say("/bypass", False)
-    obs.shows(is_stylised, SCENE)
+    run.shown(obs, is_stylised, SCENE)
     run.kill_engine()
-    obs.shows(is_card, SCENE, 60, "OBS does not show the input after the engine was killed")
-    obs.shows(is_stylised, SCENE, 90, "the effect is not back in OBS")
+    run.shown(obs, is_card, SCENE, 60, "OBS does not show the input after the engine was killed")
+    run.shown(obs, is_stylised, SCENE, 90, "the effect is not back in OBS")
 
     obs.restart()
-    obs.shows(is_stylised, SCENE, 60, "the effect is not in OBS after OBS was restarted")
+    run.shown(obs, is_stylised, SCENE, 60, "the effect is not in OBS after OBS was restarted")
 
     run.close()
-    assert is_stylised(obs.screenshot(SCENE)), "the last picture stays in OBS when the run has ended"
+    obs.shows(lambda picture: not picture.any(), SCENE, 30, "OBS goes on showing a picture of a run that has ended")
 
 
 def test_a_run_of_another_size_needs_no_new_setup(ready, beside):
@@ -85,7 +85,7 @@ def test_a_run_of_another_size_needs_no_new_setup(ready, beside):
     for size in ("320x192", "160x96"):
         run = beside(obs, "--out", f"obs:{port}", "--size", size, "--bypass")
         width, height = map(int, size.split("x"))
-        obs.shows(is_card, SCENE, 60, f"no picture of {size}")
+        run.shown(obs, is_card, SCENE, 60, f"no picture of {size}")
         assert obs.screenshot(PICTURE).shape[:2] == (height, width)
         run.close()
 
@@ -149,7 +149,7 @@ def test_the_program_of_obs_is_an_input_and_the_record_button_is_given_back(obs,
         left, right = picture[192, 100, :3], picture[192, 540, :3]
         return np.allclose(left, (224, 48, 32), atol=10) and np.allclose(right, 0, atol=10)
 
-    obs.shows(arrived, SCENE, 60, "OBS's program did not come back to it")
+    run.shown(obs, arrived, SCENE, 60, "OBS's program did not come back to it")
     obs.call("StopRecord")
     run.close()
     code, said = command(obs, "obs", "remove")

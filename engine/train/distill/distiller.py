@@ -6,6 +6,7 @@ Matching Distillation", arXiv:2405.14867.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,9 @@ from engine.train.distill.learner import Pupil
 from engine.train.distill.loss import flow_matching, matching, regression
 from engine.train.distill.parallel import World, whole
 from engine.train.distill.rollout import Scene, roll_out
-from engine.train.distill.scenes import Scenes
+from engine.train.distill.scenes import CHECKED, Scenes
 from engine.train.distill.score import Scores
 from engine.train.distill.settings import Settings
-
-CHECKED = 2**30  # numbers of scenes from here on are kept for checking
 
 
 class Distiller:
@@ -111,7 +110,8 @@ class Distiller:
 
     def _roll(self, network: Generator, scene: Scene, steps: int, learn: bool = False) -> Tensor:
         dtype = torch.bfloat16 if self._settings.bf16 else torch.float32
-        return roll_out(network, scene, self._preset, steps, self._settings.rows, dtype, learn)
+        preset = replace(self._preset, dit=network.spec)  # a teacher may be larger
+        return roll_out(network, scene, preset, steps, self._settings.rows, dtype, learn)
 
     def _draw(self, turn: int) -> list[Scene]:
         return self._scenes.draw(self.updates * self._settings.critic_updates + turn, self._own)

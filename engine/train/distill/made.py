@@ -7,7 +7,7 @@ import numpy as np
 from engine.models.build import Models
 from engine.preset import Preset
 from engine.train.clips import draw_clip, to_tensor
-from engine.train.distill.scenes import Footage, film_footage, frames_for
+from engine.train.distill.scenes import CHECKED, Footage, film_footage, frames_for
 from engine.train.distill.settings import Settings
 from engine.train.looks import LOOKS
 from engine.train.phrases import draw_phrase
@@ -25,9 +25,11 @@ class MadeClips:
         self._models, self._preset = models, preset
         self._frames = frames_for(settings.frames, preset)
         self._pool: Pool[Footage] = Pool(self._make, settings.stock, EVERY, seed)
+        self._kept: Pool[Footage] = Pool(self._make, settings.batch, EVERY, seed)  # or checking would empty the other
 
     def draw(self, number: int, indices: range) -> list[tuple[Footage, str]]:
-        footage, random = self._pool.draw(number, indices.stop)
+        pool = self._pool if number < CHECKED else self._kept
+        footage, random = pool.draw(number, indices.stop)
         words = [draw_phrase(NAMES[look], random) for look in random.integers(len(NAMES), size=indices.stop)]
         return [(footage[index], words[index]) for index in indices]
 

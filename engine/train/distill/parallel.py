@@ -61,9 +61,8 @@ class World:
             return
         half = torch.bfloat16 if bf16 else None
         policy = MixedPrecisionPolicy(param_dtype=half, reduce_dtype=torch.float32)
-        for block in model.blocks:
-            fully_shard(block, mesh=self.mesh, mp_policy=policy)
-        fully_shard(model, mesh=self.mesh, mp_policy=policy)
+        for part in (*model.blocks, model):  # the last one too gives its weights back after each call, to be averaged
+            fully_shard(part, mesh=self.mesh, mp_policy=policy, reshard_after_forward=True)
 
     def precision(self, bf16: bool) -> contextlib.AbstractContextManager[Any]:
         """Where models compute in bfloat16 without being sharded.

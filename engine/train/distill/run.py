@@ -71,7 +71,8 @@ def run(work: Distiller, folder: Path, settings: Settings, world: World, hours: 
             checkpoint.save(folder, world, work.updates, {"work": work.state_dict(), "seconds": spent})
             kept = spent
     if spent > kept:
-        notes.distance(work, spent)
+        if work.updates % settings.check_every:
+            notes.distance(work, spent)
         checkpoint.save(folder, world, work.updates, {"work": work.state_dict(), "seconds": spent})
     notes.end(work.updates, spent)
 
@@ -118,6 +119,13 @@ def _distiller(
     base: Preset, expert: Preset, settings: Settings, world: World, clips: Path | None, prompts: Path | None, seed: int
 ) -> Distiller:
     """Load everything: the student from `base`, teacher and critic from `expert`, codec and text encoder once."""
+    if clips is None and base.codec.kind != "small":
+        raise BadSettings(f"{base.name} needs films to learn from", "give --clips FOLDER and --prompts FILE")
+    for part in ("channels", "patch", "text_dim", "text_len"):
+        if (mine := getattr(base.dit, part)) != (other := getattr(expert.dit, part)):
+            raise BadSettings(
+                f"{expert.name} cannot teach {base.name}: {part} {other}, not {mine}", "see docs/distill.md"
+            )
     networks = (
         network(base, settings, world, learns=True),
         network(expert, settings, world, learns=False),
@@ -155,8 +163,6 @@ def _scenes(
     if clips is not None:
         words = list(preset.looks) if prompts is None else read_prompts(prompts)
         return DrawnScenes(Films(clips, words, models, preset, settings, seed), models, preset, settings, seed)
-    if preset.codec.kind != "small":
-        raise BadSettings(f"{preset.name} needs films to learn from", "give --clips FOLDER and --prompts FILE")
     from engine.train.distill.made import MadeClips
 
     return DrawnScenes(MadeClips(models, preset, settings, seed), models, preset, settings, seed)

@@ -20,7 +20,8 @@ from engine.train.distill.rollout import Scene
 from engine.train.distill.settings import BadSettings, Settings
 
 Random = np.random.Generator
-PIXELS = 2**31 - 1
+WHICH = 2**31 - 1  # no index of a scene: for what a whole batch has in common
+CHECKED = 2**30  # batches from this number on are kept for checking
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class DrawnScenes:
         self._settings, self._seed = settings, seed
 
     def draw(self, number: int, indices: range) -> list[Scene]:
-        cut = bool(self._settings.side) and self._random(number, PIXELS).random() >= self._settings.whole
+        cut = bool(self._settings.side) and self._random(number, WHICH).random() >= self._settings.whole
         drawn = zip(indices, self._clips.draw(number, indices), strict=True)
         return [self._scene(footage, words, self._random(number, i), cut) for i, (footage, words) in drawn]
 

@@ -16,7 +16,14 @@ from tests.engine.small import PRESET, film, small_models
 SETTINGS = Settings(
     steps=2, rows=1, frames=4, batch=2, updates=6, warm_up=3, teacher_steps=3, times=(500, 200), check_every=3,
 )  # fmt: skip
-SMALL = replace(PRESET, width=32, height=32, dit=replace(PRESET.dit, channels=4, dim=24, ffn=32))
+SMALL = replace(
+    PRESET,
+    width=32,
+    height=32,
+    codec=replace(PRESET.codec, channels=4),
+    dit=replace(PRESET.dit, channels=4, dim=24, ffn=32, layers=1),
+    window=replace(PRESET.window, slots=3, sinks=1),
+)
 
 
 def generator(preset=PRESET, recompute=False, seed=0):

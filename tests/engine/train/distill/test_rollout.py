@@ -6,11 +6,16 @@ import pytest
 import torch
 
 from engine.chunk import Chunker
+from engine.models.causal_dit import CausalDiT
 from engine.session import Session
+from engine.stream.batch import StreamBatch
+from engine.stream.kvcache import KVCache
+from engine.stream.noise import NoiseSource
+from engine.stream.pace import plan_steps
 from engine.stream.schedule import Schedule
 from engine.train.distill.generator import Generator
 from engine.train.distill.recall import Recall
-from engine.train.distill.rollout import Scene, roll_out
+from engine.train.distill.rollout import Scene, roll_out, told
 from engine.train.distill.scenes import embed, film_footage, noise_shares
 from engine.train.memory import ClipMemory
 from tests.engine.small import PRESET, film, play, small_models
@@ -50,6 +55,33 @@ def test_a_rollout_is_what_a_live_session_plays(steps, rows, carry):
         video = roll_out(student, given, preset, steps, rows, F32)
 
     assert torch.equal(video, torch.cat(overheard.latents))
+
+
+@pytest.mark.parametrize(("steps", "rows"), [(1, 1), (2, 1), (3, 3)])
+def test_a_first_chunk_of_two_latents_rolls_out_as_it_streams(steps, rows):
+    """As Wan's streams begin. The live parts, without the session around them."""
+    student, given = generator(), scene(carry=True)
+    given = replace(given, chunks=[torch.cat(given.chunks[:2]), *given.chunks[2:]], noise=given.noise[1:])
+    live = CausalDiT(PRESET.dit)
+    live.load_state_dict(student.state_dict())
+    cache = KVCache(PRESET.window, PRESET.dit, 8, torch.device("cpu"), F32)
+    stream = StreamBatch(live, Schedule(PRESET.schedule), PRESET.window, cache)
+    source, plan, done = NoiseSource(given.seed, torch.device("cpu")), plan_steps(steps, rows), []
+
+    def renoise(like, step):
+        return source.draw(like, step, True)
+
+    with torch.no_grad():
+        video = roll_out(student, given, PRESET, steps, rows, F32)
+        context = live.context(given.prompt)
+        for tag, (latents, noise) in enumerate(zip(given.chunks, given.noise, strict=True)):
+            t = told(noise, PRESET.schedule, steps)
+            done += stream.step(torch.lerp(latents, renoise(latents, 0), noise), tag, t, plan, context, renoise)
+            stream.note_stale_sink()
+        done += stream.drain(t, plan, context, renoise)
+
+    assert len(video) == 8
+    assert torch.equal(video, torch.cat([lane.latent for lane in done]))
 
 
 def pixels(frames):
