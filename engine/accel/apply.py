@@ -12,6 +12,7 @@ from engine.accel.cudagraph import GraphedCodec, GraphedDenoiser
 from engine.accel.precision import HalfCodec, half_is_faster
 from engine.models.build import Models
 from engine.models.causal_dit import CausalDiT
+from engine.models.lora import LoraRack
 from engine.preset import Preset
 
 
@@ -28,11 +29,13 @@ def accelerate(models: Models, preset: Preset) -> Models:
     if isinstance(models.denoiser, CausalDiT):
         if spec.fp8:
             fp8.apply(models.denoiser)
+            models = replace(models, loras=LoraRack(models.denoiser, models.device, models.dtype))  # of the new layers
         attention.apply(models.denoiser, spec.attention, call_shape(preset))
         if spec.compiler != "none":
             compile.apply(models.denoiser, spec.compiler)
     if spec.graphs and cuda:
-        models = replace(models, codec=GraphedCodec(models.codec), denoiser=GraphedDenoiser(models.denoiser))
+        denoiser = GraphedDenoiser(models.denoiser, models.loras)
+        models = replace(models, codec=GraphedCodec(models.codec), denoiser=denoiser)
     return models
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.models.interfaces import CodecState, Context, Denoiser, Memory, VideoCodec
+from engine.models.lora import LoraRack
 
 Work = Callable[[], tuple[Tensor, ...]]
 Capture = Callable[[Work], Callable[[], tuple[Tensor, ...]]]
@@ -60,11 +61,12 @@ class Replayed:
 class GraphedDenoiser:
     """A `Denoiser` that replays its step once the window is full. It serves one session at a time.
 
-    The graph writes to the memory's own tensors, so it is recorded anew when they move: other rows, a new stream.
+    The graph writes to the memory's own tensors, so it is recorded anew when they move: other rows, a new stream. So it
+    is when a LoRA is put on or taken off; a strength that moves is read at every replay.
     """
 
-    def __init__(self, plain: Denoiser, capture: Capture = capture) -> None:
-        self._plain, self._capture = plain, capture
+    def __init__(self, plain: Denoiser, loras: LoraRack, capture: Capture = capture) -> None:
+        self._plain, self._loras, self._capture = plain, loras, capture
         self._key: Hashable = None
         self._replayed: Replayed | None = None
         self._context: Context = ()
@@ -77,7 +79,13 @@ class GraphedDenoiser:
         layout = memory.layout if isinstance(memory, Steady) else None
         if layout is None:
             return self._plain(latents, timesteps, memory, context)
-        key = layout, latents.shape, timesteps.shape, [part.shape for pair in context for part in pair]
+        key = (
+            layout,
+            self._loras.changes,
+            latents.shape,
+            timesteps.shape,
+            [part.shape for pair in context for part in pair],
+        )
         if self._replayed is None or key != self._key:
             self._record(key, latents, timesteps, memory, context)
         if context is not self._context:

@@ -47,6 +47,7 @@ class Linear8(nn.Module):
 
     def __init__(self, plain: nn.Linear) -> None:
         super().__init__()
+        self.in_features, self.out_features = plain.in_features, plain.out_features
         weight, scale = quantise(plain.weight.detach())
         self.register_buffer("weight", weight)  # [out, in]
         self.register_buffer("scale", scale.T.contiguous())  # [1, out]

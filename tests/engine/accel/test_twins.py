@@ -146,7 +146,9 @@ def test_a_codec_in_half_precision_is_fifty_decibels_from_the_exact_one():
 def test_a_replayed_stream_is_the_plain_one_to_the_bit(params):
     models, tapes = small_models(), (Tape(), Tape())
     graphed = replace(
-        models, denoiser=GraphedDenoiser(models.denoiser, tapes[0]), codec=GraphedCodec(models.codec, tapes[1])
+        models,
+        denoiser=GraphedDenoiser(models.denoiser, models.loras, tapes[0]),
+        codec=GraphedCodec(models.codec, tapes[1]),
     )
 
     assert same(stream(graphed, **params), stream(models, **params))
@@ -157,7 +159,7 @@ def test_a_replayed_stream_is_the_plain_one_to_the_bit(params):
 def test_prompts_steps_rows_and_reset_reach_a_replayed_stream():
     models, films = small_models(), []
 
-    for denoiser in (models.denoiser, GraphedDenoiser(models.denoiser, Tape())):
+    for denoiser in (models.denoiser, GraphedDenoiser(models.denoiser, models.loras, Tape())):
         session, pictures = Session(replace(models, denoiser=denoiser), PRESET), []
         changes = {40: {"prompt": "neon", "fade": 0.5}, 60: {"steps": 4, "rows": 2}, 84: {"steps": 1, "prompt": "ink"}}
         params = PRESET.params
