@@ -54,12 +54,19 @@ def set_up(obs: ObsClient, wanted: Wanted) -> list[str]:
     Raises NotOurs, ObsRefused or ObsAway.
     """
     memory = _memory(obs)
-    said = [_scene(obs, wanted.scene, memory), _picture(obs, wanted, memory)]
+    noted = dict(memory)
+    said = [_scene(obs, wanted.scene, memory)]
+    if wanted.program:
+        _note_program(obs, wanted.program_port, memory)
+    said.append(_picture(obs, wanted, memory))
+    if noted and memory != noted:
+        _remember(
+            obs, memory
+        )  # not for a source that was just made: OBS 29 may lose a Media source set anew while it opens
     if wanted.state:
         said.append(_state(obs, wanted.scene))
     if wanted.program:
-        said.append(_program(obs, wanted.program_port, memory))
-    _remember(obs, memory)
+        said.append(_program(obs, wanted.program_port))
     return said
 
 
@@ -138,15 +145,25 @@ def _state(obs: ObsClient, scene: str) -> str:
     return f"Made the text {STATE!r}, which says how the run stands: start it with `--obs-text {STATE!r}`."
 
 
-def _program(obs: ObsClient, port: int, memory: dict[str, Any]) -> str:
-    profile = obs.ask("GetProfileList")["currentProfileName"]
-    was = {f"{profile}/{key}": _get(obs, key) for key in program_settings(port)}
-    if all(was[f"{profile}/{key}"] == value for key, value in program_settings(port).items()):
-        return f"Start Recording sends OBS's program to `--in obs` on port {port}."
+def _note_program(obs: ObsClient, port: int, memory: dict[str, Any]) -> None:
+    """Note down what the record settings are, before anything is changed. Raises BridgeError while they are in use."""
+    if _sends_program(obs, port):
+        return
     if obs.ask("GetRecordStatus")["outputActive"] or obs.ask("GetStreamStatus")["outputActive"]:
         raise BridgeError("OBS is recording or streaming", "stop that first: the record settings are about to change")
+    profile = obs.ask("GetProfileList")["currentProfileName"]
+    was = {f"{profile}/{key}": _get(obs, key) for key in program_settings(port)}
     memory["was"] = {**was, **memory.get("was", {})}
-    _remember(obs, memory)  # before anything is changed
+
+
+def _sends_program(obs: ObsClient, port: int) -> bool:
+    return all(_get(obs, key) == value for key, value in program_settings(port).items())
+
+
+def _program(obs: ObsClient, port: int) -> str:
+    if _sends_program(obs, port):
+        return f"Start Recording sends OBS's program to `--in obs` on port {port}."
+    profile = obs.ask("GetProfileList")["currentProfileName"]
     for key, value in program_settings(port).items():
         _set(obs, f"{profile}/{key}", value)
     return (
