@@ -9,8 +9,10 @@ collection it is about.
 from __future__ import annotations
 
 import json
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,7 @@ OURS = "latentcast"  # key of our memory in the settings of PICTURE
 MEDIA = "ffmpeg_source"
 TEXTS = ("text_gdiplus_v3", "text_gdiplus_v2", "text_ft2_source_v2")  # kinds of text, by preference
 GONE_WITHIN = 5.0  # seconds
+FIRST_TRY = 3.0  # seconds within which a new Media source has tried to connect
 MISSING = 600  # what OBS answers about something that does not exist
 
 
@@ -98,13 +101,9 @@ def _scene(obs: ObsClient, name: str, memory: dict[str, Any]) -> str:
 def _picture(obs: ObsClient, wanted: Wanted, memory: dict[str, Any]) -> str:
     settings = media_settings(wanted.port)
     if PICTURE not in _inputs(obs):
-        item = obs.ask(
-            "CreateInput",
-            sceneName=wanted.scene,
-            inputName=PICTURE,
-            inputKind=MEDIA,
-            inputSettings={**settings, OURS: json.dumps(memory)},
-        )["sceneItemId"]
+        made = {"sceneName": wanted.scene, "inputName": PICTURE, "inputKind": MEDIA}
+        with _answered(wanted.port):
+            item = obs.ask("CreateInput", **made, inputSettings={**settings, OURS: json.dumps(memory)})["sceneItemId"]
         _fit(obs, wanted.scene, item)
         return f"Made the Media source {PICTURE!r} in it, which plays what `--out obs` sends to port {wanted.port}."
     now = obs.ask("GetInputSettings", inputName=PICTURE)["inputSettings"]
@@ -115,6 +114,36 @@ def _picture(obs: ObsClient, wanted: Wanted, memory: dict[str, Any]) -> str:
         _fit(obs, wanted.scene, _add(obs, wanted.scene, PICTURE))
         return f"Put the Media source {PICTURE!r} into {wanted.scene!r}."
     return f"The Media source {PICTURE!r} is there and plays port {wanted.port}."
+
+
+@contextmanager
+def _answered(port: int) -> Iterator[None]:
+    """Let a Media source that is made meanwhile find somebody at `port`, who then hangs up.
+
+    One whose very first attempt is refused at once may never try again (OBS 29); after this, it always does.
+    """
+    try:
+        listener = socket.create_server((HOST, port))
+    except OSError:  # a run has the port already, and answers
+        yield
+        return
+    with listener:
+        listener.settimeout(FIRST_TRY)
+        yield
+        with suppress(OSError):
+            listener.accept()[0].close()
+
+
+def hangs(obs: ObsClient) -> bool:
+    """Whether our Media source claims to play and does not: it waits for nobody, and tries no more."""
+    found = _ask_if_there(obs, "GetMediaInputStatus", inputName=PICTURE)
+    return bool(found) and found["mediaState"] == "OBS_MEDIA_STATE_PLAYING" and not found["mediaCursor"]
+
+
+def wake(obs: ObsClient) -> None:
+    """Have our Media source connect anew."""
+    action = "OBS_WEBSOCKET_MEDIA_INPUT_ACTION_RESTART"
+    _ask_if_there(obs, "TriggerMediaInputAction", inputName=PICTURE, mediaAction=action)
 
 
 def media_settings(port: int) -> dict[str, Any]:
