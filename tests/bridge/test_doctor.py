@@ -38,7 +38,8 @@ def test_it_looks_at_everything_a_run_needs_and_says_what_to_do(options):
     checks = list(doctor.examine(options))
 
     names = [check.name for check in checks]
-    assert names == ["python", "torch", "model", "cameras", "codecs", "osc port", "web port", "shared memory"]
+    ports = ["osc port", "web port"]
+    assert names == ["python", "torch", "model memory", "model", "cameras", "codecs", *ports, "shared memory"]
     assert all(check.fix for check in checks if check.level != "ok")
     assert all("\n" not in check.fix for check in checks)
 
@@ -60,7 +61,7 @@ def test_weights_that_were_never_fetched_come_with_their_own_advice(monkeypatch,
 
     assert check.level == "fail"
     assert str(tmp_path / "wan" / "vae.safetensors") in check.found
-    assert "engine.convert" in check.fix
+    assert "latentcast download" in check.fix
 
 
 def test_a_model_that_does_not_load_is_said_in_one_line(monkeypatch):
@@ -71,6 +72,21 @@ def test_a_model_that_does_not_load_is_said_in_one_line(monkeypatch):
     assert check.level == "fail"
     assert "weights are damaged" in check.found
     assert doctor._model("nope").found == "there is no preset 'nope'"
+
+
+@pytest.mark.process
+def test_a_model_too_large_for_this_machine_is_said_before_it_is_loaded(monkeypatch):
+    code = doctor.ROOM.replace(
+        "preset, device =", "import engine.measure as m; m.free_bytes = lambda _: 2**20\npreset, device ="
+    )
+    monkeypatch.setattr(doctor, "ROOM", code)
+
+    check = doctor._room(RunOptions(preset="tiny"))
+
+    assert check.level == "fail"
+    assert "tiny at 320x192 takes" in check.found and "1.0 MiB are free" in check.found
+    assert "--size" in check.fix
+    assert "of cpu" in doctor._room(RunOptions(size=(64, 32))).found
 
 
 def test_a_broken_torch_is_a_failure_and_not_a_crash(monkeypatch):
