@@ -39,8 +39,8 @@ try:
     preflight(preset, device, pick_dtype(device))
 except EngineError as error:
     sys.exit(error.sentence)
-free = free_bytes(device)
-print(f"takes {gib(measure(preset, pick_dtype(device)).total)} of {device}, {gib(free) if free else 'nobody knows how much'} free")
+free, need = free_bytes(device), measure(preset, pick_dtype(device)).total
+print(f"takes {gib(need)} of {device}, {gib(free) if free else 'nobody knows how much is'} free")
 """
 ENGINE = """
 import sys

@@ -182,9 +182,7 @@ class RealEngine:
             self._models = with_codec(self._models, preset.codec) if self._models else load_models(preset)
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):  # smaller pictures would not make the weights smaller
-                raise TooLarge(
-                    f"the weights of {preset.name} do not fit into memory", "use a smaller --preset"
-                ) from error
+                raise TooLarge(f"the weights of {preset.name} do not fit", "use a smaller --preset") from error
             raise
         session: Any = Session(self._models, preset, submit=aside.submit)
         return session  # type: ignore[no-any-return]

@@ -76,17 +76,15 @@ def test_a_model_that_does_not_load_is_said_in_one_line(monkeypatch):
 
 @pytest.mark.process
 def test_a_model_too_large_for_this_machine_is_said_before_it_is_loaded(monkeypatch):
-    code = doctor.ROOM.replace(
-        "preset, device =", "import engine.measure as m; m.free_bytes = lambda _: 2**20\npreset, device ="
-    )
-    monkeypatch.setattr(doctor, "ROOM", code)
+    full = "import engine.measure\nengine.measure.free_bytes = lambda _device: 2**20\n"
+    monkeypatch.setattr(doctor, "ROOM", full + doctor.ROOM)
 
     check = doctor._room(RunOptions(preset="tiny"))
 
     assert check.level == "fail"
     assert "tiny at 320x192 takes" in check.found and "1.0 MiB are free" in check.found
     assert "--size" in check.fix
-    assert "of cpu" in doctor._room(RunOptions(size=(64, 32))).found
+    assert "tiny at 64x32" in doctor._room(RunOptions(preset="tiny", size=(64, 32))).found
 
 
 def test_a_broken_torch_is_a_failure_and_not_a_crash(monkeypatch):

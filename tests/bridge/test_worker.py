@@ -283,7 +283,7 @@ def test_what_the_camera_saw_while_the_engine_loaded_is_neither_shown_nor_counte
     time.sleep(0.2)
     engine.feed(range(14, 18))
 
-    assert engine.hear(Report) == Report(0, 14, {"invert": 0.1}, backlog=0, dropped=0, problem="")
+    assert engine.hear(Report) == Report(0, 14, {"invert": 0.1}, backlog=0, dropped=0)
 
 
 @pytest.mark.process

@@ -72,8 +72,8 @@ def test_a_prompt_that_cannot_be_encoded_is_said_once_and_the_old_one_stays():
         assert track.at(0.0).item() == 2.0
 
         track.aim((("ghost", 0.5), ("abcd", 0.5)), 0.0)
-        aside.submit(int).result()
         assert track.at(1.0) is None
+        aside.submit(int).result()  # what was submitted before has been done
         track.at(1.1)
 
         assert not track.waiting
@@ -83,7 +83,6 @@ def test_a_prompt_that_cannot_be_encoded_is_said_once_and_the_old_one_stays():
         assert track.take_problem() == ""
 
         track.aim((("abcd", 1.0),), 0.0)
-        aside.submit(int).result()
         assert track.at(2.0).item() == 4.0
 
 
