@@ -17,6 +17,7 @@ from bridge.intake import Intake
 from bridge.pipe import Pipe
 from bridge.protocol import GAVE_UP, Failure, Message, Report, Stage
 from bridge.ring import RingReader, RingWriter
+from bridge.ticks import Ticks
 from bridge.way import Fitted, Way
 from engine.errors import EngineError
 from engine.frame import Frame
@@ -159,7 +160,7 @@ def stream(way: Way, inbox: RingReader, outbox: RingWriter, open_session: Callab
     warm(session, preset, way.all_controls())
     inbox.latest()  # what the camera saw meanwhile is old by now
     pipe.say(Stage("streaming", session.device, preset.name))
-    run(session, inbox, outbox, way)
+    run(session, inbox if preset.input else Ticks(preset.width, preset.height, preset.fps), outbox, way)
 
 
 class RealEngine:

@@ -47,6 +47,7 @@ class Params:
     mix: float = control(1.0, "From the camera (0) to the effect (1).", low=0.0, high=1.0, home="bridge")
     bypass: bool = control(False, "Show the camera.", home="bridge")
     freeze: bool = control(False, "Hold the picture that is on.", home="bridge")
+    privacy: bool = control(False, "While the engine is away, show the slate, never the camera.", home="bridge")
     panic: bool = control(False, "Show the slate, now.", home="bridge")
     revision: int = 0  # not a control: counts accepted changes, so that a surface can tell when its own was applied
 

@@ -154,12 +154,42 @@ class ScheduleSpec:
         _need(bool(self.timesteps), "a schedule has at least one timestep")
         _need(self.shift > 0 and self.full_motion > 0, "shift and full_motion are above 0")
         _need(0 <= self.memory <= 1, "memory is a share, 0 to 1")
+        _need(self.timesteps != (0,), "0 cannot be the only timestep")
+
+    def take(self, steps: int) -> tuple[int, ...]:
+        """The timesteps for `steps`. A 0 at the end stays there, on top of them: it takes the last noise away."""
+        noisy = self.timesteps[:-1] if self.timesteps[-1] == 0 else self.timesteps
+        return noisy[:steps] + self.timesteps[len(noisy) :]
+
+
+@dataclass(frozen=True, slots=True)
+class AccelSpec:
+    """Switches of engine.accel. Each gives the same pictures as without it, within what its test states.
+
+    attention:     "torch" (whatever torch picks), a kernel's name, or "auto": the fastest of those that are there.
+    compiler:      "none", "inductor", or "tensorrt" where torch_tensorrt is installed.
+    fp8:           linear layers in 8-bit floats, on Ada and Hopper.
+    graphs:        a step, an encoding and a decoding as one CUDA graph each; elsewhere without effect.
+    overlap:       on CUDA, encode, denoise and decode on streams of their own; pictures come one call later.
+    half_codec:    on a CPU, the codec in bfloat16 where a trial finds that faster.
+    channels_last: the codec's weights laid out with channels side by side.
+    """
+
+    attention: str = "torch"
+    compiler: str = "none"
+    fp8: bool = False
+    graphs: bool = False
+    overlap: bool = False
+    half_codec: bool = False
+    channels_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
     """One runnable model: size, models, window, schedule, and where its live controls start.
 
+    input: whether pictures go in. Without them (text to video) each chunk begins as noise alone, and frames that are
+           pushed only say at which moments pictures are wanted.
     looks: prompts this model is known to answer well, for surfaces to offer as one tap.
     leaner: the preset whose codec may stand in for this one's where memory runs out.
     """
@@ -177,7 +207,9 @@ class Preset:
     schedule: ScheduleSpec
     controls: Mapping[str, Any] = field(default_factory=dict)
     looks: tuple[str, ...] = ()
+    input: bool = True
     leaner: str = ""
+    accel: AccelSpec = field(default_factory=AccelSpec)
 
     def __post_init__(self) -> None:
         _need(self.fps > 0, "fps is above 0")

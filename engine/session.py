@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.accel.apply import accelerate
 from engine.chunk import Chunk, Chunker, Stamp, to_pictures
 from engine.device import StageClock, pick_device, pick_dtype
 from engine.frame import Frame
@@ -72,14 +73,14 @@ class Session:
         tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
         cache = KVCache(preset.window, preset.dit, tokens, models.device, models.dtype)
         self._batch = StreamBatch(models.denoiser, self._schedule, preset.window, cache)
-        self._chunker = Chunker(preset.chunk, models.device, models.dtype, self._keep)
+        self._chunker = Chunker(preset.chunk, self._keep)
         self._noise_source = NoiseSource(self._params.seed, models.device)
         self._track = PromptTrack(self._book, parse_blend(preset.params.prompt))
         self._track.aim(parse_blend(self._params.prompt), 0.0)
         self._encoding: CodecState | None = None
         self._decoding: CodecState | None = None
         self._before: Tensor | None = None  # the frame ahead of the coming chunk, [3, H, W]
-        self._noise = self._params.noise
+        self._noise = self._params.noise if preset.input else 1.0
         self._context: Context = ()
         self._stamps: dict[int, tuple[Stamp, ...]] = {}  # of chunks in flight, by tag
         self._entered = 0
@@ -120,10 +121,7 @@ class Session:
         return pictures
 
     def _run(self, chunk: Chunk) -> list[Frame]:
-        self._clock.mark("encode")
-        latents, self._encoding = self._models.codec.encode(chunk.pixels, self._encoding)
-        self._clock.mark("noise")
-        noisy = self._add_noise(latents, chunk.pixels)
+        noisy = self._see(chunk) if self._preset.input else self._imagine(len(chunk.frames))
         self._read_prompt(chunk.stamps[0][0])
         self._clock.mark("denoise")
         self._stamps[self._entered] = chunk.stamps
@@ -134,6 +132,23 @@ class Session:
         self._batch.note_stale_sink()
         self._finish(pictures)
         return pictures
+
+    def _see(self, chunk: Chunk) -> Tensor:
+        """The frames as noisy latents [T', C, h, w]."""
+        self._clock.mark("encode")
+        pixels = chunk.pixels(self._models.device, self._models.dtype)
+        latents, self._encoding = self._models.codec.encode(pixels, self._encoding)
+        self._clock.mark("noise")
+        return self._add_noise(latents, pixels)
+
+    def _imagine(self, frames: int) -> Tensor:
+        """Noise alone, [T', C, h, w], in place of `frames` that nobody has seen."""
+        self._clock.mark("noise")
+        codec, models = self._preset.codec, self._models
+        sides = (side // codec.spatial for side in (self._preset.height, self._preset.width))
+        shape = (-(-frames // codec.temporal), codec.channels, *sides)
+        empty = torch.empty(shape, device=models.device, dtype=models.dtype)
+        return self._noise_source.draw(empty, 0, self._params.carry)
 
     def _add_noise(self, latents: Tensor, pixels: Tensor) -> Tensor:
         """Mix in as much noise as the motion asks for; a stream's first chunk has nothing to move against."""
@@ -149,11 +164,11 @@ class Session:
     def _timesteps(self) -> list[int]:
         """One per step. The first follows the noise, and no later one is noisier than it."""
         first = first_timestep(self._noise, self._preset.schedule.lead)
-        return [first, *(min(t, first) for t in self._preset.schedule.timesteps[1 : self._plan.steps])]
+        return [first, *(min(t, first) for t in self._preset.schedule.take(self._params.steps)[1:])]
 
     @property
     def _plan(self) -> Plan:
-        return plan_steps(min(self._params.steps, len(self._preset.schedule.timesteps)), self._params.rows)
+        return plan_steps(len(self._preset.schedule.take(self._params.steps)), self._params.rows)
 
     def _read_prompt(self, time: float) -> None:
         another = self._loras.arrive(wait=not self._context)  # a stream's first chunk has what was asked for
@@ -195,4 +210,4 @@ def load_models(preset: Preset, device: str | None = None) -> Models:
     place = pick_device(device)
     dtype = pick_dtype(place)
     preflight(preset, place, dtype)
-    return build(preset, place, dtype)
+    return accelerate(build(preset, place, dtype), preset)

@@ -30,6 +30,7 @@ MAY_IMPORT = {
         "engine.preset",
         "engine.weights",
     },
+    "engine.accel": {"engine.accel", "engine.errors", "engine.models", "engine.preset"},
     "engine.convert": {"engine.convert", "engine.errors", "engine.models.build", "engine.preset"},
     "engine.errors": set(),
     "engine.places": set(),
@@ -51,11 +52,13 @@ MAY_IMPORT = {
         "bridge.errors",
         "bridge.letters",
         "bridge.movie",
+        "bridge.obs.wire",
         "bridge.pacing",
         "bridge.picture",
         "bridge.pipe",
         "bridge.protocol",
         "bridge.ring",
+        "bridge.slate",
         "engine.frame",
         "engine.params",
     },
@@ -63,6 +66,7 @@ MAY_IMPORT = {
         "bridge.surfaces",
         "bridge.control",
         "bridge.errors",
+        "bridge.obs",
         "bridge.ring",
         "engine.errors",
         "engine.params",
@@ -119,7 +123,8 @@ def test_rooms_stay_small(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["engine.frame", "engine.params", "engine.preset", "engine.threads", "bridge.cli", "bridge.app"]
+    "module",
+    ["engine.frame", "engine.params", "engine.preset", "engine.threads", "bridge.cli", "bridge.app", "bridge.selftest"],
 )
 def test_loads_without_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
