@@ -300,3 +300,27 @@ def test_the_wan_codec_is_the_same_with_its_weights_laid_out_otherwise():
         films.append(torch.cat([first, second]))
 
     torch.testing.assert_close(*films, atol=1e-5, rtol=0)
+
+
+# ---- overlap: pictures one call later, and nothing else
+
+
+@pytest.mark.parametrize("params", [{"steps": 1}, {"steps": 2, "rows": 2}], ids=str)
+def test_overlap_gives_the_same_film_one_call_later(params):
+    preset, films, first = replace(PRESET, accel=AccelSpec(overlap=True)), [], []
+
+    for each in (PRESET, preset):
+        session, pictures = Session(small_models(), each), []
+        session.update(each.params.set_all(params))
+        for frame in film(22):
+            session.push(frame)
+            made = session.step()
+            if made and not pictures:
+                first.append(frame.index)
+            if made:
+                assert session.report.frame == made[-PRESET.chunk.later].index, "a report speaks of what came out"
+            pictures += made
+        films.append(pictures + session.flush())
+
+    assert same(*films)
+    assert first == [PRESET.chunk.first - 1, PRESET.chunk.first + PRESET.chunk.later - 1]
