@@ -17,6 +17,7 @@ from bridge.engine_link import EngineLink
 from bridge.input import Input
 from bridge.live_line import LiveLine
 from bridge.metrics import Meter
+from bridge.obs.place import find_place
 from bridge.outputs import Outputs
 from bridge.pacing import BURST
 from bridge.playout import Playout
@@ -25,6 +26,7 @@ from bridge.ring import RingWriter
 from bridge.ring_format import slots_for
 from bridge.state import run_state
 from bridge.supervisor import module_command
+from bridge.surfaces.obs import ObsSurface
 from bridge.surfaces.osc import OscSurface
 from bridge.surfaces.web import WebSurface
 from engine.errors import EngineError
@@ -91,6 +93,13 @@ class Run:
         self.outputs = Outputs(self.rings["out"], self.fps, lambda name, reason: self.control.fail(reason, name))
         self.osc = OscSurface(self.control, options.host, options.osc_port, options.feedback_port, options.root)
         self.web = WebSurface(self.control, self.rings["in"], self.rings["out"], options.host, options.web_port)
+        self.obs = ObsSurface(
+            self.control,
+            lambda: find_place(options.obs_host, options.obs_port),
+            options.scenes,
+            options.obs_text,
+            self.line.say,
+        )
         self.playout: Playout | None = None
         self._streamed = False  # pictures were seen since an engine was last asked for
         self._owned = ExitStack()
@@ -103,6 +112,8 @@ class Run:
             self._owned.enter_context(_make_ring(name, self.preset))
         await self.osc.start()
         await self.web.start()
+        if self.options.follows_obs:
+            await self.obs.start()
         self.line.start()
         self.engine.start()
         dry, wet, out = self.rings.values()
@@ -121,7 +132,7 @@ class Run:
             task.cancel()
         try:
             await asyncio.gather(
-                self.outputs.stop(), self.input.stop(), self.engine.stop(), self.osc.stop(), self.web.stop()
+                *(part.stop() for part in (self.outputs, self.input, self.engine, self.osc, self.web, self.obs))
             )
         finally:
             if self.playout is not None:

@@ -14,7 +14,9 @@ from typing import Any, Literal, NamedTuple
 
 import av
 
-from bridge.client import ask
+from bridge import devices
+from bridge.adapters.base import EXTRAS
+from bridge.client import ask_status
 from bridge.config import RunOptions
 from bridge.errors import BridgeError
 from bridge.interpreter import python
@@ -40,11 +42,14 @@ REINSTALL = "pip install --force-reinstall latentcast, or choose another with --
 PATIENCE = 120.0  # seconds an engine may take to load
 
 
+Level = Literal["ok", "note", "fail"]
+
+
 class Check(NamedTuple):
     """One finding. A note is worth knowing and stops nothing; `fix` says what to do now."""
 
     name: str
-    level: Literal["ok", "note", "fail"]
+    level: Level
     found: str
     fix: str = ""
 
@@ -56,6 +61,7 @@ def examine(options: RunOptions) -> Iterator[Check]:
     yield _model(options.preset)
     yield _cameras()
     yield _codecs()
+    yield from _outputs()
     yield from _ports(options)
     yield _memory(options)
 
@@ -97,6 +103,16 @@ def _cameras() -> Check:
     return Check("cameras", "ok", ", ".join(f"camera:{path.name.removeprefix('video')}" for path in found))
 
 
+def _outputs() -> Iterator[Check]:
+    """The outputs that need something of this machine. None of them is needed for a run."""
+    for kind in devices.look(kind for kind in EXTRAS if devices.here(kind)):
+        if kind.problem:
+            yield Check(kind.name, "note", kind.problem, kind.fix)
+        else:
+            there = ", ".join(device.uri for device in kind.devices) or "no sender just now"
+            yield Check(kind.name, "ok", f"can be used; {there}")
+
+
 def _codecs() -> Check:
     missing = [name for name in CODECS if name not in av.codecs_available or not _can_encode(name)]
     if missing:
@@ -115,7 +131,7 @@ def _can_encode(name: str) -> bool:
 
 def _ports(options: RunOptions) -> Iterator[Check]:
     try:
-        ask(options, "GET", "/api/status")
+        ask_status(options)
         yield Check("ports", "ok", f"latentcast is running on {options.web_port}")
         return
     except BridgeError:

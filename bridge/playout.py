@@ -17,6 +17,13 @@ from engine.params import Params
 log = logging.getLogger("playout")
 
 
+def ring_kind(kind: str, params: Params) -> str:
+    """What programs that read the output's ring are told a picture is: they may have a better one of the input."""
+    if kind == "slate":
+        return "slate" if params.panic or params.privacy else "no input"
+    return "input" if kind == "dry" and not params.freeze else "effect"
+
+
 class Playout:
     """Reads the rings `dry` (the camera) and `wet` (the engine), writes `out` at the camera's rate without a gap.
 
@@ -82,7 +89,8 @@ class Playout:
         while (frame := self._wet.next()) is not None:
             mixer.take_wet(frame, now)
         self._silence = mixer.silence(now)
-        shown = mixer.choose(self._params(), now)
-        self._out.write(shown.frame)
+        params = self._params()
+        shown = mixer.choose(params, now)
+        self._out.write(shown.frame, ring_kind(shown.kind, params))
         if shown.new and shown.kind != "slate":
             self._meter.shown(shown.frame, shown.kind)

@@ -30,6 +30,27 @@ class ChunkSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class HubFile:
+    """One file of a repository. sha256: of its content, where it is known; else the hub's own word counts."""
+
+    path: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """Where the authors publish what a weight file is made from: `files` of `repo` at `revision`, a commit.
+
+    dtype: what the numbers are stored as after conversion ("bf16"); as published if empty.
+    """
+
+    repo: str = ""
+    revision: str = ""
+    files: tuple[HubFile, ...] = ()
+    dtype: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CodecSpec:
     """The video codec. `channels` of latent, one latent per `spatial` x `spatial` pixels and `temporal` frames.
 
@@ -48,6 +69,7 @@ class CodecSpec:
     scale: float = 1.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    source: HubSource = HubSource()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +87,7 @@ class DitSpec:
     freq_dim: int = 256
     patch: int = 2
     eps: float = 1e-6
+    source: HubSource = HubSource()
 
     def __post_init__(self) -> None:
         even = self.heads > 0 and self.dim % (2 * self.heads) == 0
@@ -75,7 +98,9 @@ class DitSpec:
 class TextSpec:
     """The text encoder. `length` tokens of `dim` come out, whatever the prompt's length.
 
-    tokenizer: a folder beside the weights, for encoders that read words.
+    tokenizer: a folder beside the weights, for encoders that read words.   words: where its files are from.
+    place: "device", beside the denoiser; "cpu", mapped from the file and computed there in the file's own numbers;
+           "drop", on the device, but only while a prompt is encoded.
     """
 
     kind: str
@@ -87,6 +112,12 @@ class TextSpec:
     ffn: int
     vocab: int
     tokenizer: str = ""
+    place: str = "device"
+    source: HubSource = HubSource()
+    words: HubSource = HubSource()
+
+    def __post_init__(self) -> None:
+        _need(self.place in ("device", "cpu", "drop"), f"place is device, cpu or drop, not {self.place!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +191,7 @@ class Preset:
     input: whether pictures go in. Without them (text to video) each chunk begins as noise alone, and frames that are
            pushed only say at which moments pictures are wanted.
     looks: prompts this model is known to answer well, for surfaces to offer as one tap.
+    leaner: the preset whose codec may stand in for this one's where memory runs out.
     """
 
     name: str
@@ -176,6 +208,7 @@ class Preset:
     controls: Mapping[str, Any] = field(default_factory=dict)
     looks: tuple[str, ...] = ()
     input: bool = True
+    leaner: str = ""
     accel: AccelSpec = field(default_factory=AccelSpec)
 
     def __post_init__(self) -> None:

@@ -14,8 +14,11 @@ from engine.accel.lanes import Lanes, Readback
 from engine.chunk import Chunk, Chunker, Stamp, to_bytes, to_pictures
 from engine.device import StageClock, pick_device, pick_dtype
 from engine.frame import Frame
+from engine.loras import parse_loras
+from engine.measure import preflight
 from engine.models.build import Models, build
 from engine.models.interfaces import CodecState, Context
+from engine.models.lora_track import LoraTrack
 from engine.params import Params
 from engine.preset import Preset
 from engine.prompt import parse_blend
@@ -34,6 +37,7 @@ class Report:
     revision:  of the controls it was made with; a prompt counts once it is encoded and has begun to fade in.
     frame:     index of the first picture that came out of the same call, None if none did.
     stages_ms: milliseconds by stage.   backlog, dropped: frames that wait, and that were dropped so far.
+    problem:   one sentence on a control that could not be obeyed and left things as they were, or nothing.
     """
 
     revision: int
@@ -41,6 +45,7 @@ class Report:
     stages_ms: dict[str, float]
     backlog: int
     dropped: int
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Session:
     """One stream: push frames, step, and take the pictures. Not thread-safe; models may be shared between sessions.
 
     keep:   how many frames may wait before old ones are dropped; None keeps all, as offline work needs.
-    submit: runs prompt encoding; the default encodes at once.
+    submit: runs what takes long, prompts and LoRA files; the default does it at once.
     """
 
     def __init__(self, models: Models, preset: Preset, keep: int | None = None, submit: Submit = run_now) -> None:
@@ -64,8 +69,10 @@ class Session:
         self._schedule = Schedule(preset.schedule, models.device)
         self._book = PromptBook(models.text, submit)
         self._clock = StageClock(models.device)
+        self._loras = LoraTrack(models.loras, submit)
         self._params = preset.params
         self._lanes = Lanes(models.device, preset.accel.overlap)
+        self._loras.aim(parse_loras(self._params.lora))
         self.reset()
 
     @property
@@ -81,7 +88,7 @@ class Session:
         self._batch = StreamBatch(models.denoiser, self._schedule, preset.window, cache)
         self._chunker = Chunker(preset.chunk, self._keep)
         self._noise_source = NoiseSource(self._params.seed, models.device)
-        self._track = PromptTrack(self._book)
+        self._track = PromptTrack(self._book, parse_blend(preset.params.prompt))
         self._track.aim(parse_blend(self._params.prompt), 0.0)
         self._encoding: CodecState | None = None
         self._decoding: CodecState | None = None
@@ -98,6 +105,8 @@ class Session:
         """Use `params` from the next chunk on; a chunk already begun is not touched."""
         if params.prompt != self._params.prompt:
             self._track.aim(parse_blend(params.prompt), params.fade)
+        if params.lora != self._params.lora:
+            self._loras.aim(parse_loras(params.lora))
         if params.seed != self._params.seed:
             self._noise_source = NoiseSource(params.seed, self._models.device)
         self._params = params
@@ -150,7 +159,9 @@ class Session:
             begun = self._begun.popleft()
             made = [frame for bytes, stamps in begun.pictures for frame in to_pictures(bytes.get(), stamps)]
             frame, stages = made[0].index if made else None, self._clock.read(begun.marks)
-            self.report = Report(begun.revision, frame, stages, self._chunker.backlog, self._chunker.dropped)
+            problem = self._track.take_problem() or self._loras.take_problem()
+            waiting = self._chunker
+            self.report = Report(begun.revision, frame, stages, waiting.backlog, waiting.dropped, problem)
             pictures += made
         return pictures
 
@@ -189,9 +200,9 @@ class Session:
         return plan_steps(len(self._preset.schedule.take(self._params.steps)), self._params.rows)
 
     def _read_prompt(self, time: float) -> None:
-        embedding = self._track.at(time)
-        if embedding is not None:
-            self._context = self._models.denoiser.context(embedding)
+        another = self._loras.arrive(wait=not self._context)  # a stream's first chunk has what was asked for
+        if self._track.at(time) is not None or another:
+            self._context = self._models.denoiser.context(self._track.now)
             self._batch.renew_sinks()
         if not self._track.waiting:
             self._applied = self._params.revision
@@ -215,7 +226,14 @@ def open_session(
 ) -> Session:
     """Load the preset's weights onto the best device (or `device`) and open a stream on them.
 
-    Raises DeviceUnavailable, BadPreset or BadWeights, each with a hint.
+    Raises DeviceUnavailable, BadPreset, BadWeights or TooLarge, each with a hint.
     """
+    return Session(load_models(preset, device), preset, keep, submit)
+
+
+def load_models(preset: Preset, device: str | None = None) -> Models:
+    """The preset's models on the best device (or `device`), if there is room. Raises as `open_session` does."""
     place = pick_device(device)
-    return Session(accelerate(build(preset, place, pick_dtype(place)), preset), preset, keep, submit)
+    dtype = pick_dtype(place)
+    preflight(preset, place, dtype)
+    return accelerate(build(preset, place, dtype), preset)

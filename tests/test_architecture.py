@@ -22,24 +22,43 @@ MAY_IMPORT = {
         "engine.chunk",
         "engine.models.interfaces",
     },
-    "engine.models": {"engine.models", "engine.errors", "engine.preset", "engine.weights"},
+    "engine.models": {
+        "engine.models",
+        "engine.errors",
+        "engine.loras",
+        "engine.places",
+        "engine.preset",
+        "engine.weights",
+    },
     "engine.accel": {"engine.accel", "engine.errors", "engine.models", "engine.preset"},
     "engine.convert": {"engine.convert", "engine.errors", "engine.models.build", "engine.preset"},
     "engine.errors": set(),
+    "engine.places": set(),
     "engine.prompt": {"engine.errors"},
-    "engine.params": {"engine.errors", "engine.prompt"},
+    "engine.loras": {"engine.errors"},
+    "engine.params": {"engine.errors", "engine.loras", "engine.prompt"},
     "engine.preset": {"engine.errors", "engine.params"},
-    "bridge": {"bridge", "engine.frame", "engine.params", "engine.preset", "engine.errors", "engine.prompt"},
+    "bridge": {
+        "bridge",
+        "engine.frame",
+        "engine.params",
+        "engine.preset",
+        "engine.errors",
+        "engine.places",
+        "engine.prompt",
+    },
     "bridge.adapters": {
         "bridge.adapters",
         "bridge.errors",
         "bridge.letters",
         "bridge.movie",
+        "bridge.obs.wire",
         "bridge.pacing",
         "bridge.picture",
         "bridge.pipe",
         "bridge.protocol",
         "bridge.ring",
+        "bridge.slate",
         "engine.frame",
         "engine.params",
     },
@@ -47,6 +66,7 @@ MAY_IMPORT = {
         "bridge.surfaces",
         "bridge.control",
         "bridge.errors",
+        "bridge.obs",
         "bridge.ring",
         "engine.errors",
         "engine.params",
@@ -54,6 +74,7 @@ MAY_IMPORT = {
         "engine.prompt",
     },
     "bridge.worker": {"bridge", "engine"},
+    "bridge.way": {"bridge", "engine"},
     "bridge.offline": {"bridge", "engine"},
 }
 MAX_LINES = 400
@@ -102,7 +123,8 @@ def test_rooms_stay_small(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["engine.frame", "engine.params", "engine.preset", "engine.threads", "bridge.cli", "bridge.app"]
+    "module",
+    ["engine.frame", "engine.params", "engine.preset", "engine.threads", "bridge.cli", "bridge.app", "bridge.selftest"],
 )
 def test_loads_without_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

@@ -64,20 +64,21 @@ class GraphedDenoiser:
     """
 
     def __init__(self, plain: Denoiser, capture: Capture = capture) -> None:
-        self._plain, self._capture = plain, capture
+        self.plain, self._capture = plain, capture
+        self.changes: Callable[[], int] = lambda: 0  # counts what was attached to the model since
         self._key: Hashable = None
         self._replayed: Replayed | None = None
         self._context: Context = ()
         self._places: Context = ()
 
     def context(self, embedding: Tensor) -> Context:
-        return self._plain.context(embedding)
+        return self.plain.context(embedding)
 
     def __call__(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
         layout = memory.layout if isinstance(memory, Steady) else None
         if layout is None:
-            return self._plain(latents, timesteps, memory, context)
-        key = layout, latents.shape, timesteps.shape, [part.shape for pair in context for part in pair]
+            return self.plain(latents, timesteps, memory, context)
+        key = layout, self.changes(), latents.shape, timesteps.shape, [part.shape for part in flat(context)]
         if self._replayed is None or key != self._key:
             self._record(key, latents, timesteps, memory, context)
         if context is not self._context:
@@ -91,7 +92,7 @@ class GraphedDenoiser:
         self._replayed = None  # its memory goes before the next one's comes
         self._context, self._places = context, [(key.clone(), value.clone()) for key, value in context]
         places = self._places
-        work = lambda x, t: (self._plain(x, t, memory, places),)  # noqa: E731
+        work = lambda x, t: (self.plain(x, t, memory, places),)  # noqa: E731
         self._replayed, self._key = Replayed(work, (latents, timesteps), self._capture), key
 
 
@@ -100,6 +101,7 @@ class GraphedCodec:
 
     def __init__(self, plain: VideoCodec, capture: Capture = capture) -> None:
         self._plain, self._capture = plain, capture
+        self.spec = getattr(plain, "spec", None)
         self._known: dict[Hashable, Replayed] = {}
 
     def encode(self, frames: Tensor, state: CodecState | None) -> tuple[Tensor, CodecState]:

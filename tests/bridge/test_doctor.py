@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge import doctor
+from bridge import devices, doctor
+from bridge.adapters.base import EXTRAS, Device
 from bridge.app import _make_ring
 from bridge.cli import main
 from bridge.config import RunOptions
@@ -38,9 +39,23 @@ def test_it_looks_at_everything_a_run_needs_and_says_what_to_do(options):
     checks = list(doctor.examine(options))
 
     names = [check.name for check in checks]
-    assert names == ["python", "torch", "model", "cameras", "codecs", "osc port", "web port", "shared memory"]
+    outputs = [kind for kind in EXTRAS if devices.here(kind)]
+    before, after = ["python", "torch", "model", "cameras", "codecs"], ["osc port", "web port", "shared memory"]
+    assert names == [*before, *outputs, *after]
     assert all(check.fix for check in checks if check.level != "ok")
     assert all("\n" not in check.fix for check in checks)
+
+
+def test_an_output_says_whether_it_can_be_used_and_what_to_do_if_not(monkeypatch):
+    there = devices.Kind("ndi", (Device("ndi:VM (Stage)", ""),))
+    lacking = devices.Kind("virtualcam", (), "virtualcam needs pyvirtualcam", "pip install it")
+    monkeypatch.setattr(devices, "look", lambda kinds: [there, lacking, devices.Kind("spout")])
+
+    ndi, virtualcam, spout = doctor._outputs()
+
+    assert (ndi.level, ndi.found) == ("ok", "can be used; ndi:VM (Stage)")
+    assert (virtualcam.level, virtualcam.found, virtualcam.fix) == ("note", lacking.problem, lacking.fix)
+    assert (spout.level, spout.found) == ("ok", "can be used; no sender just now")
 
 
 def test_a_taken_port_is_a_failure_that_names_the_option(options):

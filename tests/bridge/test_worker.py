@@ -74,7 +74,12 @@ class Script:
             return []
         pictures, self.held = self.held, []
         self.report = SimpleNamespace(
-            revision=self.applied, frame=pictures[0].index, stages_ms={"model": 1.23456}, backlog=0, dropped=0
+            revision=self.applied,
+            frame=pictures[0].index,
+            stages_ms={"model": 1.23456},
+            backlog=0,
+            dropped=0,
+            problem="",
         )
         return pictures
 
@@ -269,7 +274,7 @@ def test_what_the_camera_saw_while_the_engine_loaded_is_neither_shown_nor_counte
     time.sleep(0.2)
     engine.feed(range(14, 18))
 
-    assert engine.hear(Report) == Report(0, 14, {"invert": 0.1}, backlog=0, dropped=0)
+    assert engine.hear(Report) == Report(0, 14, {"invert": 0.1}, backlog=0, dropped=0, problem="")
 
 
 @pytest.mark.process

@@ -113,9 +113,10 @@ function paint() {
 }
 
 function notice() {
-  const { panic, bypass, freeze } = status.params;
+  const { panic, bypass, freeze, privacy } = status.params;
   const held = panic ? "Panic: the slate is on" : bypass ? "Bypass: the input is on" : freeze ? "Frozen" : "";
-  const sentence = held || NOTICES[status.state] || "";
+  const away = privacy && status.state === "failover" ? "Engine lost: the slate is on" : NOTICES[status.state];
+  const sentence = held || away || "";
   Object.assign(find("#out .notice"), { textContent: sentence, hidden: !sentence });
 }
 

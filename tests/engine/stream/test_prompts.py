@@ -22,7 +22,7 @@ class SlowEncoder:
 def test_a_stream_waits_for_its_first_prompt_and_no_other():
     encoder = SlowEncoder()
     with ThreadPoolExecutor(1) as aside:
-        track = PromptTrack(PromptBook(encoder, aside.submit))
+        track = PromptTrack(PromptBook(encoder, aside.submit), (("a", 1.0),))
         track.aim((("ab", 1.0),), 0.0)
         Timer(0.1, encoder.go.set).start()
         assert track.at(0.0).item() == 2.0
