@@ -87,6 +87,7 @@ class Run:
             on_report=self._reported,
             on_failure=lambda reason: self.control.fail(reason, "engine"),
             on_stage=self._look,
+            on_progress=lambda progress: self.line.say(f"engine: {progress}", "dim"),
         )
         self.input = Input(self.rings["in"], options.fps, lambda reason: self.control.fail(reason, "input"))
         self.outputs = Outputs(self.rings["out"], self.fps, lambda name, reason: self.control.fail(reason, name))

@@ -25,6 +25,7 @@ class EngineLink:
     on_report:  called with each chunk's report.
     on_failure: called with one sentence for people; `failed` is set if the engine will not be started again.
     on_stage:   called when `stage` changed.
+    on_progress: called with how far the engine is within a stage that takes long.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class EngineLink:
         on_report: Callable[[Report], None],
         on_failure: Callable[[str], None],
         on_stage: Callable[[], None],
+        on_progress: Callable[[str], None] = lambda progress: None,
     ) -> None:
         self.stage = "offline"
         self.failed = False
@@ -43,6 +45,7 @@ class EngineLink:
         self._forget = False  # a reset was asked for and not passed on yet
         self._retry: asyncio.TimerHandle | None = None
         self._on_report, self._on_failure, self._on_stage = on_report, on_failure, on_stage
+        self._on_progress = on_progress
         self._child = Child("engine", command, self)
 
     @property
@@ -102,6 +105,8 @@ class EngineLink:
             case Stage(stage):
                 self._said = message
                 self._enter(stage)
+                if message.progress.startswith("compiling"):
+                    self._on_progress(message.progress)
             case Report():
                 self._on_report(message)
             case Failure():

@@ -118,15 +118,32 @@ def run(session: Session, inbox: Inbox, outbox: Outbox, control: Control, patien
                 control.say(Failure(report.problem))
 
 
-def warm(session: Session, preset: Preset, params: Params) -> None:
-    """Do two chunks of nothing, so that allocation, tuning and the first prompt do not cost the first real one."""
+def warm(session: Session, preset: Preset, params: Params, say: Callable[[str], None] = lambda progress: None) -> None:
+    """Do some chunks of nothing, so that allocation, tuning and the first prompt do not cost the first real one.
+
+    Two will do, but where kernels are compiled or graphs recorded the window has to be full for the last of them.
+    say: called before each chunk with how far it is; compiling may take a minute, and then one is told.
+    """
     session.update(params)
     grey = np.full((preset.height, preset.width, 3), 128, np.uint8)
-    for index in range(preset.chunk.first + preset.chunk.later):
-        session.push(Frame(grey, time.monotonic(), index))
+    chunks, index = warm_chunks(preset, params), 0
+    for number in range(chunks):
+        say(f"compiling, {number + 1} of {chunks}" if chunks > 2 else f"{number + 1} of {chunks}")
+        for _ in range(preset.chunk.later if number else preset.chunk.first):
+            session.push(Frame(grey, time.monotonic(), index))
+            index += 1
         for _ in session.step():
             pass
     session.reset()
+
+
+def warm_chunks(preset: Preset, params: Params) -> int:
+    """How many chunks bring every shape of a stream: two, or until the window is full and every row is in it."""
+    if preset.accel.compiler == "none" and not preset.accel.graphs:
+        return 2
+    latents = -(-preset.chunk.later // preset.codec.temporal)
+    rows = params.rows or len(preset.schedule.take(params.steps))
+    return -(-preset.window.slots // latents) + rows + 1
 
 
 def serve(options: argparse.Namespace, pipe: Pipe, open_session: OpenSession) -> None:
@@ -157,7 +174,11 @@ def stream(way: Way, inbox: RingReader, outbox: RingWriter, open_session: Callab
     preset, pipe = way.preset, way.pipe
     session = Fitted(open_session(preset), (preset.width, preset.height), (outbox.width, outbox.height))
     pipe.say(Stage("warming", session.device, preset.name))
-    warm(session, preset, way.all_controls())
+
+    def tell(progress: str) -> None:
+        pipe.say(Stage("warming", session.device, preset.name, progress))
+
+    warm(session, preset, way.all_controls(), tell)
     inbox.latest()  # what the camera saw meanwhile is old by now
     pipe.say(Stage("streaming", session.device, preset.name))
     run(session, inbox if preset.input else Ticks(preset.width, preset.height, preset.fps), outbox, way)

@@ -74,8 +74,12 @@ class Chunker:
         return Chunk(tuple(frames), tuple((frame.time, frame.index) for frame in frames[:real]))
 
 
-def to_pictures(pixels: Tensor, stamps: tuple[Stamp, ...]) -> list[Frame]:
-    """Decoded pixels [T, 3, H, W] in [-1, 1] -> one frame per stamp, carrying the time its light was caught."""
-    scaled = pixels[: len(stamps)].clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-    host = scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return [Frame(picture, time, index) for picture, (time, index) in zip(host, stamps, strict=True)]
+def to_bytes(pixels: Tensor) -> Tensor:
+    """Decoded pixels [T, 3, H, W] in [-1, 1] -> uint8 [T, H, W, 3] on their device."""
+    scaled = pixels.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+    return scaled.permute(0, 2, 3, 1).contiguous()
+
+
+def to_pictures(bytes: Tensor, stamps: tuple[Stamp, ...]) -> list[Frame]:
+    """uint8 [T, H, W, 3] on the host -> one frame per stamp, carrying the time its light was caught."""
+    return [Frame(picture, time, index) for picture, (time, index) in zip(bytes.numpy(), stamps, strict=False)]

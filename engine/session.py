@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from engine.accel.apply import accelerate
-from engine.chunk import Chunk, Chunker, Stamp, to_pictures
+from engine.accel.lanes import Lanes, Readback
+from engine.chunk import Chunk, Chunker, Stamp, to_bytes, to_pictures
 from engine.device import StageClock, pick_device, pick_dtype
 from engine.frame import Frame
 from engine.loras import parse_loras
@@ -45,6 +48,15 @@ class Report:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A chunk that was launched: its pictures on their way, the revision it was made with, and when its stages ran."""
+
+    pictures: list[tuple[Readback, tuple[Stamp, ...]]]
+    revision: int
+    marks: list[tuple[str, Any]]
+
+
 class Session:
     """One stream: push frames, step, and take the pictures. Not thread-safe; models may be shared between sessions.
 
@@ -59,6 +71,7 @@ class Session:
         self._clock = StageClock(models.device)
         self._loras = LoraTrack(models.loras, submit)
         self._params = preset.params
+        self._lanes = Lanes(models.device, preset.accel.overlap)
         self._loras.aim(parse_loras(self._params.lora))
         self.reset()
 
@@ -83,6 +96,7 @@ class Session:
         self._noise = self._params.noise if preset.input else 1.0
         self._context: Context = ()
         self._stamps: dict[int, tuple[Stamp, ...]] = {}  # of chunks in flight, by tag
+        self._begun: deque[Begun] = deque()  # chunks whose pictures are on their way
         self._entered = 0
         self._applied = self._params.revision
         self.report: Report | None = None
@@ -116,30 +130,56 @@ class Session:
         while (chunk := self._chunker.take() or self._chunker.take_rest()) is not None:
             pictures += self._run(chunk)
         if self._entered:
-            done = self._batch.drain(self._timesteps(), self._plan, self._context, self._renoise)
-            pictures += self._decode(done)
-        return pictures
+            with self._lanes.enter("denoise"):
+                done = self._batch.drain(self._timesteps(), self._plan, self._context, self._renoise)
+            self._begun.append(Begun(self._decode(done), self._applied, self._clock.end()))
+        return pictures + self._deliver(keep=0)
 
     def _run(self, chunk: Chunk) -> list[Frame]:
-        noisy = self._see(chunk) if self._preset.input else self._imagine(len(chunk.frames))
-        self._read_prompt(chunk.stamps[0][0])
-        self._clock.mark("denoise")
-        self._stamps[self._entered] = chunk.stamps
-        done = self._batch.step(noisy, self._entered, self._timesteps(), self._plan, self._context, self._renoise)
-        self._entered += 1
-        self._clock.mark("decode")
-        pictures = self._decode(done)
-        self._batch.note_stale_sink()
-        self._finish(pictures)
+        """Begin this chunk, and hand over what is finished: itself, or with `overlap` the one before."""
+        self._begun.append(self._begin(chunk))
+        return self._deliver(keep=int(self._lanes.on))
+
+    def _begin(self, chunk: Chunk) -> Begun:
+        with self._lanes.enter("encode"):
+            noisy = self._see(chunk) if self._preset.input else self._imagine(len(chunk.frames))
+        with self._lanes.enter("denoise", noisy):
+            self._clock.mark("denoise")
+            self._batch.note_stale_sink()  # of the chunk before, whose pictures are out
+            self._read_prompt(chunk.stamps[0][0])
+            self._stamps[self._entered] = chunk.stamps
+            done = self._batch.step(noisy, self._entered, self._timesteps(), self._plan, self._context, self._renoise)
+            self._entered += 1
+        return Begun(self._decode(done), self._applied, self._clock.end())
+
+    def _deliver(self, keep: int) -> list[Frame]:
+        """Wait for the pictures of all chunks but the `keep` newest, and report on each of those chunks."""
+        pictures: list[Frame] = []
+        while len(self._begun) > keep:
+            begun = self._begun.popleft()
+            made = [frame for bytes, stamps in begun.pictures for frame in to_pictures(bytes.get(), stamps)]
+            frame, stages = made[0].index if made else None, self._clock.read(begun.marks)
+            problem = self._track.take_problem() or self._loras.take_problem()
+            waiting = self._chunker
+            self.report = Report(begun.revision, frame, stages, waiting.backlog, waiting.dropped, problem)
+            pictures += made
         return pictures
 
     def _see(self, chunk: Chunk) -> Tensor:
-        """The frames as noisy latents [T', C, h, w]."""
+        """The frames as noisy latents [T', C, h, w]: as much noise mixed in as their motion asks for."""
         self._clock.mark("encode")
         pixels = chunk.pixels(self._models.device, self._models.dtype)
+        moved = None if self._before is None else Readback(motion(pixels, self._before))
+        self._before = pixels[-1].clone()
         latents, self._encoding = self._models.codec.encode(pixels, self._encoding)
         self._clock.mark("noise")
-        return self._add_noise(latents, pixels)
+        self._noise = self._params.noise if moved is None else self._policy.next(moved.get().item(), self._noise)
+        return torch.lerp(latents, self._noise_source.draw(latents, 0, self._params.carry), self._noise)
+
+    @property
+    def _policy(self) -> NoisePolicy:
+        params, spec = self._params, self._preset.schedule
+        return NoisePolicy(params.noise, params.motion, spec.full_motion, spec.memory)
 
     def _imagine(self, frames: int) -> Tensor:
         """Noise alone, [T', C, h, w], in place of `frames` that nobody has seen."""
@@ -149,17 +189,6 @@ class Session:
         shape = (-(-frames // codec.temporal), codec.channels, *sides)
         empty = torch.empty(shape, device=models.device, dtype=models.dtype)
         return self._noise_source.draw(empty, 0, self._params.carry)
-
-    def _add_noise(self, latents: Tensor, pixels: Tensor) -> Tensor:
-        """Mix in as much noise as the motion asks for; a stream's first chunk has nothing to move against."""
-        params, spec = self._params, self._preset.schedule
-        if self._before is None:
-            self._noise = params.noise
-        else:
-            policy = NoisePolicy(params.noise, params.motion, spec.full_motion, spec.memory)
-            self._noise = policy.next(motion(pixels, self._before).item(), self._noise)
-        self._before = pixels[-1].clone()
-        return torch.lerp(latents, self._noise_source.draw(latents, 0, params.carry), self._noise)
 
     def _timesteps(self) -> list[int]:
         """One per step. The first follows the noise, and no later one is noisier than it."""
@@ -181,18 +210,15 @@ class Session:
     def _renoise(self, like: Tensor, step: int) -> Tensor:
         return self._noise_source.draw(like, step, self._params.carry)
 
-    def _decode(self, lanes: list[Lane]) -> list[Frame]:
-        pictures: list[Frame] = []
-        for lane in lanes:
-            pixels, self._decoding = self._models.codec.decode(lane.latent, self._decoding)
-            pictures += to_pictures(pixels, self._stamps.pop(lane.tag))
+    def _decode(self, lanes: list[Lane]) -> list[tuple[Readback, tuple[Stamp, ...]]]:
+        """Pictures on their way to the host, and whose they are."""
+        self._clock.mark("decode")
+        pictures = []
+        with self._lanes.enter("decode", *(lane.latent for lane in lanes)):
+            for lane in lanes:
+                pixels, self._decoding = self._models.codec.decode(lane.latent, self._decoding)
+                pictures.append((Readback(to_bytes(pixels)), self._stamps.pop(lane.tag)))
         return pictures
-
-    def _finish(self, pictures: list[Frame]) -> None:
-        frame = pictures[0].index if pictures else None
-        problem = self._track.take_problem() or self._loras.take_problem()
-        chunker = self._chunker
-        self.report = Report(self._applied, frame, self._clock.read(), chunker.backlog, chunker.dropped, problem)
 
 
 def open_session(

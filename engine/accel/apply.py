@@ -8,11 +8,10 @@ import torch
 from torch import nn
 
 from engine.accel import attention, compile, fp8
-from engine.accel.cudagraph import GraphedCodec, GraphedDenoiser
+from engine.accel.cudagraph import Capture, GraphedCodec, GraphedDenoiser, capture
 from engine.accel.precision import HalfCodec, half_is_faster
 from engine.models.build import Models
 from engine.models.causal_dit import CausalDiT
-from engine.models.lora import LoraRack
 from engine.preset import Preset
 
 
@@ -26,17 +25,24 @@ def accelerate(models: Models, preset: Preset) -> Models:
         arrange(models.codec)
     if spec.half_codec and models.device.type == "cpu" and half_is_faster() and isinstance(models.codec, nn.Module):
         models = replace(models, codec=HalfCodec(models.codec.to(torch.bfloat16)))
-    if isinstance(models.denoiser, CausalDiT):
+    if isinstance(denoiser := models.denoiser, CausalDiT):
         if spec.fp8:
-            fp8.apply(models.denoiser)
-            models = replace(models, loras=LoraRack(models.denoiser, models.device, models.dtype))  # of the new layers
-        attention.apply(models.denoiser, spec.attention, call_shape(preset))
+            fp8.apply(denoiser)
+            models = replace(models)  # LoRAs are attached to the layers that are there now
+        attention.apply(denoiser, spec.attention, call_shape(preset))
         if spec.compiler != "none":
-            compile.apply(models.denoiser, spec.compiler)
+            compile.apply(denoiser, spec.compiler)
     if spec.graphs and cuda:
-        denoiser = GraphedDenoiser(models.denoiser, models.loras)
-        models = replace(models, codec=GraphedCodec(models.codec), denoiser=denoiser)
+        models = graphed(models)
     return models
+
+
+def graphed(models: Models, capture: Capture = capture) -> Models:
+    """The same models, replayed; what is attached to the denoiser later is recorded anew."""
+    denoiser = GraphedDenoiser(models.denoiser, capture)
+    made = replace(models, codec=GraphedCodec(models.codec, capture), denoiser=denoiser)
+    denoiser.changes = lambda: made.loras.changes
+    return made
 
 
 def call_shape(preset: Preset) -> tuple[int, int, int]:

@@ -24,7 +24,7 @@ def apply(model: nn.Module) -> int:
     count = 0
     for module in model.get_submodule("blocks").modules():
         for name, layer in module.named_children():
-            if isinstance(layer, nn.Linear) and layer.in_features % 16 == 0 and layer.out_features % 16 == 0:
+            if type(layer) is nn.Linear and layer.in_features % 16 == 0 and layer.out_features % 16 == 0:
                 setattr(module, name, Linear8(layer))
                 count += 1
     return count
@@ -36,17 +36,15 @@ def quantise(x: Tensor) -> tuple[Tensor, Tensor]:
     return (x.float() / scale).clamp(-LARGEST, LARGEST).to(FP8), scale
 
 
-class Linear8(nn.Module):
+class Linear8(nn.Linear):
     """A linear layer whose weights were rounded once, a scale for each output, and whose input is rounded as it comes,
     a scale for each token. Products are summed in float32.
     """
 
-    weight: Tensor
     scale: Tensor
-    bias: Tensor
 
     def __init__(self, plain: nn.Linear) -> None:
-        super().__init__()
+        nn.Module.__init__(self)  # without the weights of a plain layer
         self.in_features, self.out_features = plain.in_features, plain.out_features
         weight, scale = quantise(plain.weight.detach())
         self.register_buffer("weight", weight)  # [out, in]

@@ -18,7 +18,7 @@ class HalfCodec:
     """A `VideoCodec` that computes in bfloat16; what goes in and comes out keeps the caller's dtype."""
 
     def __init__(self, codec: VideoCodec) -> None:
-        self._codec = codec
+        self._codec, self.spec = codec, getattr(codec, "spec", None)
 
     def encode(self, frames: Tensor, state: CodecState | None) -> tuple[Tensor, CodecState]:
         latents, state = self._codec.encode(frames.to(torch.bfloat16), state)

@@ -22,10 +22,7 @@ from engine.preset import Preset
 
 PACKAGE = "streamdiffusionv2"
 VERSION = "0.1.1"
-HINT = (
-    f"pip install --no-deps --target DIR {PACKAGE}=={VERSION} diffusers==0.35.1 requests urllib3 charset-normalizer"
-    " idna certifi importlib_metadata zipp, and DIR on PYTHONPATH"
-)
+HINT = f"pip install -e '.[bench]' && pip install --no-deps {PACKAGE}=={VERSION}"
 
 
 def missing() -> str:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,9 +15,10 @@ import pytest
 from bridge.pipe import Pipe
 from bridge.protocol import Beat, Failure, Report, Stage, decode
 from bridge.ring import RingReader, RingWriter
-from bridge.worker import run
+from bridge.worker import run, warm, warm_chunks
 from engine.frame import Frame
 from engine.params import Params
+from engine.preset import load_preset
 
 ROOT = Path(__file__).parents[2]
 
@@ -329,3 +331,16 @@ def test_a_crash_is_told_with_its_reason_and_may_be_tried_again(engine):
 
     assert "ZeroDivisionError" in lines[-1].error
     assert engine.process.wait(timeout=5) == 1
+
+
+def test_warming_up_fills_the_window_where_kernels_are_compiled_and_says_how_far_it_is():
+    plain, said = load_preset("tiny"), []
+    compiled = replace(plain, accel=replace(plain.accel, compiler="inductor"))
+    script = Script([], changes={}, chunk=plain.chunk.first)
+
+    warm(script, compiled, compiled.params.set("rows", 2), said.append)
+
+    slots, rows = plain.window.slots, 2
+    assert said == [f"compiling, {n} of {slots + rows + 1}" for n in range(1, slots + rows + 2)]
+    assert script.log[-1] == "reset"
+    assert warm_chunks(plain, plain.params) == 2

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from engine.chunk import Chunker, to_pictures
+from engine.chunk import Chunker, to_bytes, to_pictures
 from engine.preset import ChunkSpec
 from tests.engine.small import film
 
@@ -45,7 +45,7 @@ def test_pixels_survive_the_way_there_and_back():
         source.push(frame)
     chunk = source.take()
 
-    pictures = to_pictures(pixels(chunk), chunk.stamps)
+    pictures = to_pictures(to_bytes(pixels(chunk)), chunk.stamps)
 
     assert pixels(chunk).min() >= -1 and pixels(chunk).max() <= 1
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(pictures, frames, strict=True))
