@@ -31,7 +31,7 @@ class Distiller:
 
     networks: student, teacher and critic, on the device, shared out if there are many processes.
     negative: embedding [1, L, D] of what guidance leads away from, if there is guidance.
-    worth: weight of each latent channel in `regression`.
+    worth: weight of each latent channel in `regression` and in what the critic learns by.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Distiller:
             noisy, noise, t = self._scores.noised(video[None], self._generator(index, turn + 1))
             with self._world.precision(self._settings.bf16):
                 flow = self._scores.flow(self._critic.network, noisy, t, scene.prompt)
-            loss = flow_matching(flow, noise, video[None]) / len(self._own)
+            loss = flow_matching(flow, noise, video[None], self._worth) / len(self._own)
             loss.backward()  # type: ignore[no-untyped-call]
             mean += loss.item()
         self._critic.descend(share)

@@ -40,6 +40,10 @@ def regression(video: Tensor, target: Tensor, worth: Tensor | float = 1.0) -> Te
     return (error / (spread + 0.1 * energy + SMALL)).mean()
 
 
-def flow_matching(flow: Tensor, noise: Tensor, video: Tensor) -> Tensor:
-    """What the critic learns by: mean squared error of the flow [B, T, C, h, w] that leads from `video` to `noise`."""
-    return (flow - (noise - video)).square().mean()
+def flow_matching(flow: Tensor, noise: Tensor, video: Tensor, worth: Tensor | float = 1.0) -> Tensor:
+    """What the critic learns by: mean squared error of the flow [B, T, C, h, w] that leads from `video` to `noise`.
+
+    worth: as the teacher was trained by, [C, 1, 1]. A small model has to choose what to get right; if critic and
+    teacher choose differently, their scores differ where the videos do not.
+    """
+    return (worth * (flow - (noise - video)).square()).mean()

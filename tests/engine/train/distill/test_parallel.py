@@ -44,10 +44,10 @@ def place(tmp_path_factory):
     return folder
 
 
-def distil(place, run, launcher=(), steps=2):
+def distil(place, run, launcher=(), steps=2, settings="settings.toml"):
     """Run the command; what it said."""
     module = (*launcher, "-m", "engine.train", "distill", "--preset", place / "small.toml", "--steps", steps)
-    data = ("--clips", place / "films", "--prompts", place / "prompts.txt", "--settings", place / "settings.toml")
+    data = ("--clips", place / "films", "--prompts", place / "prompts.txt", "--settings", place / settings)
     command = [sys.executable, *module, *data, "--folder", place / run, "--threads", "1", "--device", "cpu"]
     done = subprocess.run(
         [str(part) for part in command], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True
@@ -55,6 +55,19 @@ def distil(place, run, launcher=(), steps=2):
     return done.returncode, done.stdout + done.stderr
 
 
+CLUSTER = """
+frames = 3
+batch = 2
+updates = 2
+warm_up = 0
+regression = 0.5
+bf16 = true
+recompute = true
+causal = false
+guidance = 3.0
+negative = "blurred"
+side = 0
+"""
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
@@ -91,6 +104,17 @@ def test_two_processes_make_the_same_student_as_one(runs):
     moved = torch.cat([(one[key] - start[key]).flatten() for key in start])
     apart = torch.cat([(one[key] - two[key]).flatten() for key in start])
     assert moved.norm() > 0 and apart.norm() < 0.05 * moved.norm()
+
+
+@pytest.mark.process
+def test_bfloat16_shards_computed_twice_under_guidance_teach_every_weight_too(place):
+    (place / "cluster.toml").write_text(CLUSTER)
+
+    code, said = distil(place, "cluster", TWO, settings="cluster.toml")
+
+    assert code == 0, said
+    start, student = (load_file(place / file) for file in ("dit.safetensors", "cluster/student.safetensors"))
+    assert all((student[key] != weight).any() for key, weight in start.items())
 
 
 @pytest.mark.process
