@@ -120,7 +120,7 @@ def _picture(obs: ObsClient, wanted: Wanted, memory: dict[str, Any]) -> str:
 def _answered(port: int) -> Iterator[None]:
     """Let a Media source that is made meanwhile find somebody at `port`, who then hangs up.
 
-    One whose very first attempt is refused at once may never try again (OBS 29); after this, it always does.
+    One whose attempt is refused at once now and then tries no more (OBS 29): see `wake`.
     """
     try:
         listener = socket.create_server((HOST, port))
@@ -141,9 +141,9 @@ def hangs(obs: ObsClient) -> bool:
 
 
 def wake(obs: ObsClient) -> None:
-    """Have our Media source connect anew."""
-    action = "OBS_WEBSOCKET_MEDIA_INPUT_ACTION_RESTART"
-    _ask_if_there(obs, "TriggerMediaInputAction", inputName=PICTURE, mediaAction=action)
+    """Have our Media source connect anew: setting it to what it is makes it begin again, which restarting does not."""
+    if settings := _ask_if_there(obs, "GetInputSettings", inputName=PICTURE):
+        _ask_if_there(obs, "SetInputSettings", inputName=PICTURE, inputSettings=settings["inputSettings"])
 
 
 def media_settings(port: int) -> dict[str, Any]:
