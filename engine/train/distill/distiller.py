@@ -39,8 +39,8 @@ class Distiller:
         world: World, seed: int, negative: Tensor | None = None, worth: Tensor | float = 1.0,
     ) -> None:  # fmt: skip
         student, self._teacher, critic = networks
-        self._student = Pupil(student, settings.rate, settings.clip, settings.anneal)
-        self._critic = Pupil(critic, settings.critic_rate, settings.clip, settings.anneal)
+        self._student = Pupil(student, settings.rate, settings.momentum, settings.clip, settings.anneal)
+        self._critic = Pupil(critic, settings.critic_rate, settings.momentum, settings.clip, settings.anneal)
         self._scenes, self._preset, self._settings, self._world = scenes, preset, settings, world
         self._seed, self._negative, self._worth = seed, negative, worth
         self._scores = Scores(preset, settings, preset.params.carry, world.device)

@@ -11,18 +11,19 @@ from engine.train.distill.generator import Generator
 from engine.train.distill.parallel import norm_clipped
 
 WARM_UP = 0.02  # share of a run in which the learning rate rises
-BETAS = (0.0, 0.999)  # without momentum, as adversaries that chase each other are trained
 
 
 class Pupil:
     """A network and its AdamW.
 
-    Source of the betas: Yin et al. 2024, arXiv:2405.14867; Huang et al. 2025, arXiv:2506.08009.
+    momentum: 0 as in the sources, where steps are small and batches large; a small batch needs some, or each step goes
+    by the signs of noise.
+    Source: Yin et al. 2024, arXiv:2405.14867; Huang et al. 2025, arXiv:2506.08009.
     """
 
-    def __init__(self, network: Generator, rate: float, clip: float, anneal: float) -> None:
+    def __init__(self, network: Generator, rate: float, momentum: float, clip: float, anneal: float) -> None:
         self.network, self._rate, self._clip, self._anneal = network, rate, clip, anneal
-        self._optimiser = torch.optim.AdamW(network.parameters(), lr=rate, betas=BETAS, weight_decay=0.01)
+        self._optimiser = torch.optim.AdamW(network.parameters(), lr=rate, betas=(momentum, 0.999), weight_decay=0.01)
 
     def descend(self, share: float) -> float:
         """One optimiser step down the gradients gathered since the last; `share` of the run is done. Their norm."""

@@ -56,8 +56,9 @@ class Settings:
     side: int = 0
     whole: float = 0.2
     stock: int = 48
-    rate: float = 1e-4
-    critic_rate: float = 1e-4
+    rate: float = 3e-5
+    critic_rate: float = 6e-5
+    momentum: float = 0.9
     clip: float = 1.0
     decay: float = 0.99
     anneal: float = 0.0
@@ -87,7 +88,8 @@ class Settings:
 LAPTOP = Settings(updates=500, warm_up=150, times=(500, 400, 200), rows=1, side=16, whole=0.1, anneal=0.4, matching=0.2)
 CLUSTER = Settings(
     frames=21, batch=64, updates=3000, warm_up=0, regression=0.0, critic_updates=5, guidance=3.0, causal=False,
-    noise=(0.7, 0.8), rate=2e-6, critic_rate=4e-7, bf16=True, recompute=True, check_every=200, save_seconds=1800.0,
+    noise=(0.7, 0.8), rate=2e-6, critic_rate=4e-7, momentum=0.0, bf16=True, recompute=True,
+    check_every=200, save_seconds=1800.0,
 )  # fmt: skip
 
 
