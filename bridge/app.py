@@ -17,13 +17,16 @@ from bridge.engine_link import EngineLink
 from bridge.input import Input
 from bridge.live_line import LiveLine
 from bridge.metrics import Meter
+from bridge.obs.place import find_place
 from bridge.outputs import Outputs
+from bridge.pacing import BURST
 from bridge.playout import Playout
 from bridge.protocol import Report
 from bridge.ring import RingWriter
 from bridge.ring_format import slots_for
 from bridge.state import run_state
 from bridge.supervisor import module_command
+from bridge.surfaces.obs import ObsSurface
 from bridge.surfaces.osc import OscSurface
 from bridge.surfaces.web import WebSurface
 from engine.errors import EngineError
@@ -84,11 +87,20 @@ class Run:
             on_report=self._reported,
             on_failure=lambda reason: self.control.fail(reason, "engine"),
             on_stage=self._look,
+            on_progress=lambda progress: self.line.say(f"engine: {progress}", "dim"),
         )
         self.input = Input(self.rings["in"], options.fps, lambda reason: self.control.fail(reason, "input"))
         self.outputs = Outputs(self.rings["out"], self.fps, lambda name, reason: self.control.fail(reason, name))
         self.osc = OscSurface(self.control, options.host, options.osc_port, options.feedback_port, options.root)
         self.web = WebSurface(self.control, self.rings["in"], self.rings["out"], options.host, options.web_port)
+        self.obs = ObsSurface(
+            self.control,
+            lambda: find_place(options.obs_host, options.obs_port),
+            options.scenes,
+            options.obs_text,
+            self.line.say,
+            options.feeds_obs,
+        )
         self.playout: Playout | None = None
         self._streamed = False  # pictures were seen since an engine was last asked for
         self._owned = ExitStack()
@@ -101,14 +113,16 @@ class Run:
             self._owned.enter_context(_make_ring(name, self.preset))
         await self.osc.start()
         await self.web.start()
+        if self.options.follows_obs:
+            await self.obs.start()
         self.line.start()
         self.engine.start()
-        self.playout = Playout(
-            self.rings["in"], self.rings["wet"], self.rings["out"], lambda: self.control.params, self.meter
-        )
+        dry, wet, out = self.rings.values()
+        self.playout = Playout(dry, wet, out, lambda: self.control.params, self.meter, self._burst)
         self.playout.start()
         await self.outputs.open(self.options.outputs)
-        await self.input.open(self.options.input)
+        if self.preset.input or self.options.input:
+            await self.input.open(self.options.input)
         self.line.say(f"web page {self.web.url}, OSC on port {self.osc.port}, pictures in the ring {self.rings['out']}")
         if self.options.browser:
             self._begin(asyncio.to_thread(webbrowser.open, self.web.url))
@@ -119,7 +133,7 @@ class Run:
             task.cancel()
         try:
             await asyncio.gather(
-                self.outputs.stop(), self.input.stop(), self.engine.stop(), self.osc.stop(), self.web.stop()
+                *(part.stop() for part in (self.outputs, self.input, self.engine, self.osc, self.web, self.obs))
             )
         finally:
             if self.playout is not None:
@@ -144,7 +158,16 @@ class Run:
     def _change_preset(self, name: str) -> None:
         """Run another model at the size the pictures have; outputs never change theirs."""
         self.preset = load_preset(name).resized(self.preset.width, self.preset.height)
+        if self.playout is not None:
+            self.playout.burst = self._burst
         self._restart(self._engine_command(name))
+        if self.preset.input and not self.input.uri:
+            self._begin(self.input.open(""), "input")
+
+    @property
+    def _burst(self) -> int:
+        """Pictures that the engine finishes at once."""
+        return max(BURST, self.preset.chunk.later)
 
     def _restart(self, command: Sequence[str] | None = None) -> None:
         self._streamed = False

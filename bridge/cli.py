@@ -10,17 +10,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bridge import show
-from bridge.client import NotRunning, ask
+from bridge import devices, obs_cli, show
+from bridge.client import NotRunning, ask, ask_status
 from bridge.config import BadOption, RunOptions, read_config
 from bridge.doctor import examine
 from bridge.errors import BridgeError
+from bridge.start import INTERRUPTED, loading
 from engine.errors import EngineError
 from engine.params import CONTROLS, Control
 from engine.preset import Preset, load_preset
 
 USER_ERROR = 2
-INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,27 +57,42 @@ def build_parser() -> Parser:
     _add_model_options(run, CONTROLS)
     _add_instance_options(run)
 
-    render = _command(commands, "render", _render, "stylise a video file")
-    render.add_argument("source", type=Path, metavar="IN", help="the video to read")
-    render.add_argument("target", type=Path, metavar="OUT", help="the video to write; its sound is the input's")
+    render = _command(commands, "render", _render, "stylise a video file, or make one from words")
+    film: Any = {"type": Path, "nargs": "?", "default": None}
+    render.add_argument("source", metavar="IN", help="the video to read", **film)
+    render.add_argument("target", metavar="OUT", help="the video to write; its sound is the input's", **film)
+    render.add_argument("--out", type=Path, default=None, metavar="FILE", help="the video to write, in OUT's place")
+    render.add_argument("--seconds", dest="duration", metavar="N", help="how long, for a preset that takes no input")
     _add_model_options(render, [row for row in CONTROLS if row.home == "engine"])  # a file has no live picture to mix
 
     status = _command(commands, "status", _status, "how the running instance stands")
     preset = _command(commands, "preset", _preset, "change the running instance's model, or list what there is")
     preset.add_argument("name", metavar="NAME", nargs="?", help="the preset to run")
+    download = _command(commands, "download", _download, "fetch the weights of a preset and make them ready")
+    download.add_argument("name", metavar="PRESET", help="`latentcast preset` lists them")
+    download.add_argument("--to", type=Path, metavar="FOLDER", help="put them here, not into the usual place")
+    download.add_argument("--keep", action="store_true", help="keep the authors' files after conversion")
     doctor = _command(commands, "doctor", _doctor, "check this machine, and say what to do about what is missing")
     doctor.add_argument("--preset", metavar="NAME", help="the model to check")
+    listing = _command(commands, "devices", _devices, "list cameras, rings and other programs, and what to type")
+    selftest = _command(commands, "selftest", _selftest, "send the test card out and in again, and say what befell it")
+    _add_selftest_options(selftest)
     controls = _command(commands, "controls", _controls, "everything that can be turned while it plays")
+    obs_cli.add_commands(commands, _command, _add_controls)
     for command in (status, preset, doctor):
         _add_instance_options(command)
-    for command in (status, doctor, controls):
+    for command in (status, doctor, listing, selftest, controls):
         command.add_argument("--json", action="store_true", help="for programs")
     return parser
 
 
 def _command(commands: Any, name: str, function: Any, help: str) -> Parser:
     made: Parser = commands.add_parser(
-        name, help=help, description=help.capitalize() + ".", allow_abbrev=False, argument_default=argparse.SUPPRESS
+        name,
+        help=help,
+        description=help[:1].upper() + help[1:] + ".",
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
     )
     made.set_defaults(command=function)
     made.add_argument("--config", type=Path, metavar="FILE", help="read options from here, not from the usual place")
@@ -86,8 +101,10 @@ def _command(commands: Any, name: str, function: Any, help: str) -> Parser:
 
 def _add_run_options(parser: Parser) -> None:
     add = parser.add_argument
-    add("--in", dest="input", metavar="URI", help="camera:N, FILE, testcard, clip or ring:NAME")
-    add("--out", dest="outputs", metavar="URI", action="append", help="recorder:FILE or ring:NAME; may be repeated")
+    inputs = "camera:N, FILE, testcard, clip, or ring, spout, syphon, ndi :NAME, obs or obs-filter; see `devices`"
+    add("--in", dest="input", metavar="URI", help=inputs)
+    outputs = "recorder:FILE, virtualcam, obs, or ring, spout, syphon, ndi :NAME; may be repeated"
+    add("--out", dest="outputs", metavar="URI", action="append", help=outputs)
     add("--fps", metavar="F", help="pictures per second to take from the input")
     add("--duration", metavar="SECONDS", help="end by itself after this long")
     add("--no-browser", dest="browser", action="store_const", const=False, help="do not open the web page")
@@ -95,6 +112,19 @@ def _add_run_options(parser: Parser) -> None:
     add("--feedback-port", metavar="PORT", help="UDP port of this machine for OSC out (9511)")
     add("--root", metavar="ADDRESS", help="what OSC addresses begin with (/latentcast)")
     add("--ring", metavar="NAME", help="the shared-memory ring of the output (latentcast-out)")
+    add("--obs", action="store_const", const=True, help="follow the scenes of OBS Studio; also on if any is mapped")
+    add("--obs-host", metavar="HOST", help="where OBS runs (127.0.0.1)")
+    add("--obs-port", metavar="PORT", help="port of OBS's WebSocket server (what OBS's own file says)")
+    add("--obs-text", metavar="SOURCE", help="a text source of OBS that is to say how the run stands")
+
+
+def _add_selftest_options(parser: Parser) -> None:
+    add = parser.add_argument
+    add("source", metavar="IN", nargs="?", default="", help="the input that shows it; alone, it stands for both ends")
+    add("sink", metavar="OUT", nargs="?", default="", help="the output to send it to (a ring)")
+    add("--size", metavar="WxH", help="of the card, in pixels (640x360)")
+    add("--fps", metavar="F", help="pictures per second to send (30)")
+    add("--duration", metavar="SECONDS", help="how long to look (4)")
 
 
 def _add_instance_options(parser: Parser) -> None:
@@ -107,6 +137,10 @@ def _add_instance_options(parser: Parser) -> None:
 def _add_model_options(parser: Parser, rows: Iterable[Control]) -> None:
     parser.add_argument("--preset", metavar="NAME", help="the model (tiny); `latentcast preset` lists them")
     parser.add_argument("--size", metavar="WxH", help="pixels, instead of the preset's own size")
+    _add_controls(parser, rows)
+
+
+def _add_controls(parser: argparse.ArgumentParser, rows: Iterable[Control]) -> None:
     group = parser.add_argument_group("live controls, as they start")
     for row in rows:
         help = f"{row.help} ({show.span(row)})".replace("%", "%%")
@@ -132,28 +166,53 @@ def _sized(options: RunOptions) -> Preset:
 def _run(given: argparse.Namespace) -> int:
     options = _options(given)
     _sized(options)
-    from bridge import app  # late: the other commands need none of it
+    with loading():
+        from bridge import app  # late: the other commands need none of it
 
     return app.run(options.changed({"browser": options.browser and _can_open_browser()}))
 
 
 def _render(given: argparse.Namespace) -> int:
-    source, target = given.source, given.target
-    if not source.is_file():
-        raise BridgeError(f"there is no file {source}", "name a video that exists")
-    if target.exists() and target.samefile(source):
-        raise BridgeError(f"{target} would overwrite its own input", "name another output")
+    source, target = given.source, given.target or given.out
+    if target is None:
+        raise BridgeError("it is not said where the film should go", "latentcast render IN OUT, or --out FILE")
     options = _options(given)
     preset = _sized(options)
-    from bridge import offline  # late, because it loads torch
+    params = preset.params.set_all(options.controls)
+    seconds = options.duration or 0.0 if "duration" in given else 0.0
+    _check_films(preset, source, target, seconds)
+    with loading():
+        from bridge import offline  # late, because it loads torch
 
-    with show.progress(f"{source.name} -> {target.name}") as on_progress:
-        offline.render(source, target, preset, preset.params.set_all(options.controls), on_progress)
+    with show.progress(f"{source.name if source else 'words'} -> {target.name}") as on_progress:
+        if source:
+            offline.render(source, target, preset, params, on_progress)
+        else:
+            offline.imagine(target, seconds, preset, params, on_progress)
+    return 0
+
+
+def _check_films(preset: Preset, source: Path | None, target: Path, seconds: float) -> None:
+    """Raises BridgeError for films that do not go with the preset or with each other."""
+    if not preset.input and (source or not seconds):
+        raise BridgeError(f"{preset.name} makes a film from words alone", f"--out {target} --seconds 10, and no input")
+    if preset.input and (seconds or not source):
+        raise BridgeError(f"{preset.name} needs a film to start from", f"latentcast render IN {target}")
+    if source and not source.is_file():
+        raise BridgeError(f"there is no file {source}", "name a video that exists")
+    if source and target.exists() and target.samefile(source):
+        raise BridgeError(f"{target} would overwrite its own input", "name another output")
+
+
+def _download(given: argparse.Namespace) -> int:
+    from bridge.download import download  # late: the other commands need none of it
+
+    download(given.name, getattr(given, "to", None), keep="keep" in given)
     return 0
 
 
 def _status(given: argparse.Namespace) -> int:
-    status = ask(_options(given), "GET", "/api/status")
+    status = ask_status(_options(given))
     show.print_json(status) if "json" in given else show.print_status(status)
     return 0
 
@@ -171,7 +230,7 @@ def _preset(given: argparse.Namespace) -> int:
         ask(options, "POST", "/api/actions/preset", {"arguments": [given.name]})
         return 0
     try:
-        running = ask(options, "GET", "/api/status")["engine"]["preset"]
+        running = ask_status(options)["engine"]["preset"]
     except NotRunning:
         running = ""
     show.print_presets(running)
@@ -182,6 +241,27 @@ def _doctor(given: argparse.Namespace) -> int:
     checks = list(examine(_options(given)))
     if "json" in given:
         show.print_json([check._asdict() for check in checks])
+    else:
+        show.print_checks(checks)
+    return int(any(check.level == "fail" for check in checks))
+
+
+def _devices(given: argparse.Namespace) -> int:
+    kinds = devices.look()
+    show.print_json([kind._asdict() for kind in kinds]) if "json" in given else show.print_devices(kinds)
+    return 0
+
+
+def _selftest(given: argparse.Namespace) -> int:
+    with loading():
+        from bridge import selftest, verdict  # late: the other commands need none of it
+
+    options = RunOptions().changed({name: vars(given)[name] for name in ("size", "fps", "duration") if name in given})
+    source, sink = selftest.choose(given.source, given.sink)
+    loop = selftest.Loop(source, sink, *(options.size or selftest.SIZE), options.fps or 30, options.duration or 4)
+    checks = list(verdict.judge(loop, selftest.play(loop)))
+    if "json" in given:
+        show.print_json({"in": source, "out": sink, "checks": [check._asdict() for check in checks]})
     else:
         show.print_checks(checks)
     return int(any(check.level == "fail" for check in checks))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from bridge.config import RunOptions
+from bridge.control import EngineStatus, Status
 from bridge.errors import BridgeError
 
 TIMEOUT = 5.0  # seconds
+STATUS = {field.name for field in fields(Status)} | {"params", "revision"}  # what every status has
 
 
 class NotRunning(BridgeError):
@@ -38,6 +41,18 @@ def ask(options: RunOptions, method: str, path: str, body: Any = None) -> Any:
         raise NotRunning(f"latentcast is not running at {where}", hint) from error
     except (HTTPException, ValueError) as error:
         raise _stranger(where) from error
+
+
+def ask_status(options: RunOptions) -> dict[str, Any]:
+    """How the running instance stands. Raises NotRunning for another program's answer too, whatever JSON that is."""
+    answer = ask(options, "GET", "/api/status")
+    if not (isinstance(answer, dict) and answer.keys() >= STATUS and _is_engine(answer["engine"])):
+        raise _stranger(f"port {options.web_port}")
+    return answer
+
+
+def _is_engine(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() >= {field.name for field in fields(EngineStatus)}
 
 
 def _refusal(body: bytes, where: str) -> BridgeError:

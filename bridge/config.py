@@ -12,6 +12,7 @@ from typing import Any
 
 from bridge.errors import BridgeError
 from engine.params import Params, find_control
+from engine.preset import load_preset
 
 
 class BadOption(BridgeError):
@@ -28,6 +29,8 @@ class RunOptions:
     controls: live controls that start with another value than the preset gives them.
     duration: seconds after which the run ends by itself, None for never.
     root:     what every OSC address begins with.
+    obs:      follow the scenes of OBS. scenes: {scene: {control or "preset": value}}, what each of them changes.
+    obs_port: of OBS's WebSocket server, 0 for what OBS's own file says. obs_text: a text source that says the state.
     """
 
     input: str = ""
@@ -44,6 +47,21 @@ class RunOptions:
     web_port: int = 9512
     root: str = "/latentcast"
     ring: str = "latentcast-out"
+    obs: bool = False
+    obs_host: str = "127.0.0.1"
+    obs_port: int = 0
+    obs_text: str = ""
+    scenes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def follows_obs(self) -> bool:
+        """Whether anything was asked for that needs OBS's remote control."""
+        return bool(self.obs or self.scenes or self.obs_text or self.feeds_obs)
+
+    @property
+    def feeds_obs(self) -> bool:
+        """Whether pictures go to a stock OBS."""
+        return any(uri.partition(":")[0] == "obs" for uri in self.outputs)
 
     def changed(self, values: Mapping[str, Any]) -> RunOptions:
         """A copy with some options set, from text or from TOML. Controls add to those already there.
@@ -87,6 +105,19 @@ def read_config(path: Path | None = None) -> RunOptions:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadOption(f"{path} cannot be read: {error}", "compare it with configs/bridge.toml") from error
     return RunOptions().changed(table)
+
+
+def scene_changes(value: Any) -> dict[str, dict[str, Any]]:
+    """What each scene of OBS changes: live controls by their names, and `preset`. Raises as `changed` does."""
+    if not isinstance(value, Mapping) or not all(isinstance(changes, Mapping) for changes in value.values()):
+        raise TypeError('a table for each scene, such as [scenes."Break"]')
+    checked = {}
+    for scene, changes in value.items():
+        rest = {name: given for name, given in changes.items() if name != "preset"}
+        checked[scene] = _controls(rest)
+        if "preset" in changes:
+            checked[scene]["preset"] = load_preset(_text(changes["preset"])).name
+    return checked
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -168,4 +199,9 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "web_port": _port,
     "root": _root,
     "ring": _text,
+    "obs": _switch,
+    "obs_host": _text,
+    "obs_port": _port,
+    "obs_text": _text,
+    "scenes": scene_changes,
 }

@@ -25,6 +25,7 @@ class EngineLink:
     on_report:  called with each chunk's report.
     on_failure: called with one sentence for people; `failed` is set if the engine will not be started again.
     on_stage:   called when `stage` changed.
+    on_progress: called with how far the engine is within a stage that takes long.
     """
 
     def __init__(
@@ -34,14 +35,17 @@ class EngineLink:
         on_report: Callable[[Report], None],
         on_failure: Callable[[str], None],
         on_stage: Callable[[], None],
+        on_progress: Callable[[str], None] = lambda progress: None,
     ) -> None:
         self.stage = "offline"
         self.failed = False
         self._said = Stage("offline")
         self._why = ""  # its last word, if that was a failure
         self._params = params
+        self._forget = False  # a reset was asked for and not passed on yet
         self._retry: asyncio.TimerHandle | None = None
         self._on_report, self._on_failure, self._on_stage = on_report, on_failure, on_stage
+        self._on_progress = on_progress
         self._child = Child("engine", command, self)
 
     @property
@@ -74,8 +78,10 @@ class EngineLink:
             self._flush()
 
     def reset(self) -> None:
-        """Let the engine forget the stream so far."""
-        self._child.send(encode(Reset()))
+        """Let the engine forget the stream so far, as soon as it takes a line."""
+        self._forget = True
+        if self._retry is None:
+            self._flush()
 
     # ---- what the supervisor tells us
 
@@ -84,7 +90,7 @@ class EngineLink:
         return PATIENCE.get(self.stage, PATIENCE_LOADING)
 
     def started(self) -> None:
-        self._why = ""
+        self._why, self._forget = "", False  # it has nothing to forget yet
         self._enter("starting")
         self.update(self._params)
 
@@ -99,6 +105,8 @@ class EngineLink:
             case Stage(stage):
                 self._said = message
                 self._enter(stage)
+                if message.progress.startswith("compiling"):
+                    self._on_progress(message.progress)
             case Report():
                 self._on_report(message)
             case Failure():
@@ -117,6 +125,8 @@ class EngineLink:
 
     def _flush(self) -> None:
         self._retry = None
-        sent = self._child.send(encode(SetParams(self._params.to_dict())))
+        lines = encode(Reset()) * self._forget + encode(SetParams(self._params.to_dict()))
+        sent = self._child.send(lines)
+        self._forget = self._forget and not sent
         if not sent and self._child.pid is not None:  # the next engine is told when it starts
             self._retry = asyncio.get_running_loop().call_later(RETRY, self._flush)

@@ -53,10 +53,19 @@ class Input:
         before = self.uri
         try:
             await self._open(uri)
-        except AdapterFailed:
+        except AdapterFailed as error:
             if before:
-                await self._open(before)
+                await self._return_to(before, error)
             raise
+
+    async def _return_to(self, before: str, error: AdapterFailed) -> None:
+        """Open what there was before. Raises AdapterFailed, for both, if that is gone too: then there is no input."""
+        try:
+            await self._open(before)
+        except AdapterFailed as worse:
+            self.uri = ""
+            why = f"{error}, and {before} does not open any more: {worse}"
+            raise AdapterFailed(why, "choose another input") from error
 
     async def _open(self, uri: str) -> None:
         await self.stop()  # a ring has one writer

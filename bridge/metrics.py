@@ -41,6 +41,7 @@ class Meter:
         """A new picture is on the outputs. Those between it and the last one of its kind never were."""
         with self._lock:
             now = self._clock()
+            self._began = self._began or now
             self._shown.append((now, now - frame.time))
             last_kind, last_index = self._last
             if kind == last_kind:

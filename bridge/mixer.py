@@ -16,6 +16,7 @@ HOLD = 1.0  # seconds without news from the engine before the input is shown ins
 SILENCE = 3.0  # seconds without news from the input before a slate is: time for another one to open
 HISTORY_BYTES = 96 * 2**20  # of camera pictures kept to be mixed with what the engine makes of them
 
+SLATES = ("", "starting", "no input", "back in a moment")  # what they say
 Kind = Literal["wet", "dry", "slate"]
 
 
@@ -31,7 +32,7 @@ class Mixer:
     """Takes in pictures as they come, and says which one is on. A mixture is of one moment, so that nothing ghosts."""
 
     def __init__(self, width: int, height: int) -> None:
-        self._slates = {reason: slate(width, height, reason) for reason in ("", "starting", "no input")}
+        self._slates = {reason: slate(width, height, reason) for reason in SLATES}
         self._keep = max(4, HISTORY_BYTES // (width * height * 3))
         self._rate = Rate()
         self._pacer = Pacer(self._rate.period)
@@ -59,7 +60,15 @@ class Mixer:
     def take_wet(self, frame: Frame, now: float) -> None:
         """A picture came from the engine."""
         self._wet_news = now
+        if self._dry is None:  # no source sets the pace: the engine's own pictures say it
+            self._rate.add(frame.time)
+            self._pacer.period = self._rate.period
         self._pacer.push(frame, now)
+
+    def expect(self, burst: int) -> None:
+        """The engine finishes up to `burst` pictures at once from now on."""
+        if burst != self._pacer.burst:
+            self._pacer = Pacer(self._rate.period, burst)
 
     def silence(self, now: float) -> float:
         """Seconds without news from the engine, as a share of what is waited for before the input is shown."""
@@ -81,9 +90,11 @@ class Mixer:
             return self._on.kind, self._on.frame
         if self._wet is not None and self.silence(now) < 1 and not params.bypass:
             return "wet", self._mix(self._wet, params.mix)
-        if self._dry is not None and now - self._dry_news < SILENCE:
-            return "dry", self._dry
-        return "slate", self._slate("no input" if self._dry else "starting", now)
+        if self._dry is None or now - self._dry_news >= SILENCE:
+            return "slate", self._slate("no input" if self._dry else "starting", now)
+        if params.privacy and not params.bypass:  # who asks for the camera gets it
+            return "slate", self._slate("back in a moment" if self._wet else "starting", now)
+        return "dry", self._dry
 
     def _mix(self, wet: Frame, mix: float) -> Frame:
         """The effect over the camera's picture of the same moment; alone if that one is no longer known."""

@@ -37,6 +37,7 @@ SOUND_RATE = 48000  # samples a second, for sound of a rate that AAC does not ha
 FRAGMENTS = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
 
 
+MPEG4_TICK = Fraction(1, 60000)  # seconds; it counts at most 65535 a second
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -186,7 +187,8 @@ class MovieWriter:
         stream = cast("VideoStream", self._file.add_stream(codec, rate=rate, options={**options, "bf": "0"}))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         codec_context = stream.codec_context
-        stream.time_base = codec_context.time_base = self._time_base
+        finest = self._time_base if codec == "libx264" else max(self._time_base, MPEG4_TICK)
+        stream.time_base = codec_context.time_base = finest
         codec_context.gop_size = max(1, round(rate))  # a key frame, thus a fragment, every second
         codec_context.color_range = STUDIO_RANGE
         codec_context.colorspace = codec_context.color_primaries = codec_context.color_trc = BT709

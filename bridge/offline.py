@@ -8,6 +8,8 @@ from math import lcm
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from bridge.movie import MovieError, MovieWriter, decode, open_movie, packets, rate_of
 from bridge.picture import Picture, cover
 from bridge.sound import Sound
@@ -74,6 +76,33 @@ def render(
                     on_progress(work.done, _length(stream))
             work.finish()
             on_progress(work.done, work.done)
+
+
+def imagine(
+    target: Path,
+    seconds: float,
+    preset: Preset,
+    params: Params,
+    on_progress: OnProgress,
+    open_session: Callable[[Preset], Session] = open_engine,
+) -> None:
+    """Make a film of `seconds` for a preset that takes no input: the same loop, with empty frames as its clock.
+
+    The same preset and params give the same pictures. Raises MovieError and EngineError, as `render` does.
+    """
+    rate = Fraction(preset.fps).limit_denominator(1001)
+    count = max(1, round(seconds * rate))
+    stamps = Stamps(1 / rate, rate)
+    blank = np.zeros((preset.height, preset.width, 3), np.uint8)
+    with MovieWriter(target, preset.width, preset.height, rate, stamps.base) as film:
+        session = open_session(preset)
+        session.update(params)
+        work = Work(session, film, stamps)
+        for _ in range(count):
+            work.take(blank, None)
+            on_progress(work.done, count)
+        work.finish()
+        on_progress(work.done, count)
 
 
 class Work:

@@ -6,8 +6,8 @@ from collections import deque
 
 from engine.frame import Frame
 
-BURST = 4  # pictures that an engine finishes at once, at most: four to a latent frame
-LONG = 24 * BURST  # pictures; one that was in store all that time was never needed
+BURST = 4  # pictures that an engine finishes at once, unless it says otherwise: four to a latent frame
+LONG = 24  # bursts; a picture that was in store all that time was never needed
 PAUSE = 4.0  # seconds without a picture, after which what was known of their rate says nothing
 
 
@@ -18,13 +18,14 @@ class Pacer:
     out, one picture at a time, so that the newest is never far.
 
     period: seconds between two pictures of the source.
+    burst:  pictures that an engine finishes at once, at most.
     """
 
-    def __init__(self, period: float) -> None:
-        self.period = period
+    def __init__(self, period: float, burst: int = BURST) -> None:
+        self.period, self.burst = period, burst
         self._waiting: deque[Frame] = deque()
-        self._arrivals: deque[float] = deque(maxlen=4 * BURST + 1)
-        self._stores: deque[int] = deque(maxlen=LONG)  # how many waited just before each of the last arrivals
+        self._arrivals: deque[float] = deque(maxlen=4 * burst + 1)
+        self._stores: deque[int] = deque(maxlen=LONG * burst)  # how many waited just before each of the last arrivals
         self._due = 0.0
         self._since_skip = 0
 
@@ -36,7 +37,7 @@ class Pacer:
         self._arrivals.append(now)
         self._stores.append(len(self._waiting))
         self._waiting.append(frame)
-        while len(self._waiting) > 2 * BURST:
+        while len(self._waiting) > 2 * self.burst:
             self._waiting.popleft()
 
     def pop(self, now: float) -> Frame | None:
@@ -54,13 +55,13 @@ class Pacer:
         if mean < 1.1 * self.period:
             return self.period
         return mean * min(
-            max(1.1 - 0.1 * self._low(2 * BURST), 0.7), 1.1
+            max(1.1 - 0.1 * self._low(2 * self.burst), 0.7), 1.1
         )  # one picture in store keeps a late burst from showing
 
     @property
     def burst_gap(self) -> float:
         """Seconds between two bursts, as far as is known."""
-        return BURST * max(self._mean_gap(), self.period)
+        return self.burst * max(self._mean_gap(), self.period)
 
     def _low(self, arrivals: int) -> int:
         """How many pictures lay in store all through the last `arrivals`, thus only made everything late."""
@@ -69,16 +70,16 @@ class Pacer:
 
     def _mean_gap(self) -> float:
         arrived = self._arrivals
-        if len(arrived) <= BURST:
+        if len(arrived) <= self.burst:
             return self.period
         return (arrived[-1] - arrived[0]) / (len(arrived) - 1)
 
     def _skip_if_late(self) -> None:
         self._since_skip += 1
-        late = self._low(2 * BURST) > BURST
+        late = self._low(2 * self.burst) > self.burst
         if self.cadence == self.period:  # else it can also be hurried
-            late = self._low(2 * BURST) > 1 or self._low(LONG) > 0
-        if late and len(self._waiting) > 1 and self._since_skip > BURST:
+            late = self._low(2 * self.burst) > 1 or self._low(LONG * self.burst) > 0
+        if late and len(self._waiting) > 1 and self._since_skip > self.burst:
             self._waiting.popleft()
             self._stores.clear()
             self._since_skip = 0

@@ -36,6 +36,28 @@ def cover_pixels(pixels: Picture, width: int, height: int) -> Picture:
     return cover(av.VideoFrame.from_ndarray(pixels, format="rgb24"), width, height)
 
 
+def fit_pixels(pixels: Picture, width: int, height: int) -> Picture:
+    """Scale all of uint8 RGB [H, W, 3] into the middle of a black `width` x `height`; returned as it is if it fits."""
+    high, wide = pixels.shape[:2]
+    if (high, wide) == (height, width):
+        return pixels
+    scale = min(width / wide, height / high)
+    wide, high = min(width, round(wide * scale)), min(height, round(high * scale))
+    picture = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - high) // 2, (width - wide) // 2
+    picture[top : top + high, left : left + wide] = cover_pixels(pixels, wide, high)
+    return picture
+
+
+def stretch_pixels(pixels: Picture, width: int, height: int) -> Picture:
+    """All of uint8 RGB [H, W, 3] pixels, whatever becomes of their proportions -> [height, width, 3]."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    stretched = frame.reformat(width=width, height=height, interpolation="BICUBIC")
+    return np.asarray(stretched.to_ndarray(), np.uint8)
+
+
 def blend(over: Picture, under: Picture, share: float) -> Picture:
     """`share` of one picture over the other, both uint8 [H, W, 3]; 0 and 1 give one of them unchanged."""
     weight = round(share * 256)

@@ -10,20 +10,32 @@ from threading import Event, Thread
 
 from bridge.metrics import Meter
 from bridge.mixer import Mixer
+from bridge.pacing import BURST
 from bridge.ring import RingReader, RingWriter
 from engine.params import Params
 
 log = logging.getLogger("playout")
 
 
+def ring_kind(kind: str, params: Params) -> str:
+    """What programs that read the output's ring are told a picture is: they may have a better one of the input."""
+    if kind == "slate":
+        return "slate" if params.panic or params.privacy else "no input"
+    return "input" if kind == "dry" and not params.freeze else "effect"
+
+
 class Playout:
     """Reads the rings `dry` (the camera) and `wet` (the engine), writes `out` at the camera's rate without a gap.
 
     It needs nobody: pictures flow, and mix, bypass, freeze and panic work, with the engine dead and the loop busy.
+
+    burst: pictures that the engine finishes at once, at most; may change while it plays.
     """
 
-    def __init__(self, dry: str, wet: str, out: str, params: Callable[[], Params], meter: Meter) -> None:
-        self._names = dry, wet, out
+    def __init__(
+        self, dry: str, wet: str, out: str, params: Callable[[], Params], meter: Meter, burst: int = BURST
+    ) -> None:
+        self._names, self.burst = (dry, wet, out), burst
         self._params, self._meter = params, meter
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="playout", daemon=True)
@@ -70,13 +82,15 @@ class Playout:
             due = max(due + mixer.period, now)
 
     def _tick(self, mixer: Mixer, now: float) -> None:
+        mixer.expect(self.burst)
         while (frame := self._dry.next()) is not None:
             self._meter.arrived()
             mixer.take_dry(frame, now)
         while (frame := self._wet.next()) is not None:
             mixer.take_wet(frame, now)
         self._silence = mixer.silence(now)
-        shown = mixer.choose(self._params(), now)
-        self._out.write(shown.frame)
+        params = self._params()
+        shown = mixer.choose(params, now)
+        self._out.write(shown.frame, ring_kind(shown.kind, params))
         if shown.new and shown.kind != "slate":
             self._meter.shown(shown.frame, shown.kind)

@@ -41,11 +41,12 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """How far the child has come: loading, warming, streaming."""
+    """How far the child has come: loading, warming, streaming. progress: how far within a stage that takes long."""
 
     stage: str
     device: str = ""
     preset: str = ""
+    progress: str = ""
 
 
 @dataclass(frozen=True, slots=True)

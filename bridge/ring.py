@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bridge import ring_format, segment
 from bridge.errors import RingError
-from bridge.ring_format import ALIGN, COUNT, HEADER, OPEN, OWNER
+from bridge.ring_format import ALIGN, COUNT, HEADER, KINDS, OPEN, OWNER
 from engine.frame import Frame
 
 PUBLIC = "latentcast-out"  # the ring other programs look for
@@ -56,6 +56,12 @@ class Ring:
         """Whether the owner is gone, so that nothing new will come: close this one and attach again."""
         same = self._words[OPEN] and self._words[OWNER] == self._owner
         return not (same and segment.process_alive(self._owner))
+
+    @property
+    def next_index(self) -> int:
+        """The number after that of the newest picture; 0 before the first."""
+        count = self._words[COUNT]
+        return self._words[self._heads[(count - 1) % self.slots] + 1] + 1 if count else 0
 
     def close(self) -> None:
         """Let go of the memory. Twice is fine."""
@@ -100,10 +106,10 @@ class RingWriter(Ring):
         """Write into a ring that another process owns. Raises RingError."""
         return cls(name, ring_format.find(name))
 
-    def write(self, frame: Frame) -> None:
-        """Publish a frame. Raises ValueError if it has another size than the ring."""
+    def write(self, frame: Frame, kind: str = "") -> None:
+        """Publish a frame, and say which of ring_format.KINDS it is. Raises ValueError if it has another size."""
         self._check(frame.pixels)
-        picture = self._begin(frame.time, frame.index)
+        picture = self._begin(frame.time, frame.index, KINDS[kind])
         for channel in range(3):  # three plain strided copies: five times as fast as one of [H, W, 3] into [H, W, 4]
             picture[..., channel] = frame.pixels[..., channel]
         picture[..., 3] = 255
@@ -129,12 +135,13 @@ class RingWriter(Ring):
         if (width, height) != (self.width, self.height):
             raise ValueError(f"ring {self.name} holds {self.width}x{self.height}, not {width}x{height}")
 
-    def _begin(self, time: float, index: int) -> Picture:
+    def _begin(self, time: float, index: int, kind: int = 0) -> Picture:
         count = self._words[COUNT]
         head = self._heads[count % self.slots]
         self._words[head] = 2 * count + 1  # odd: being written
         self._words[head + 1] = index
         self._times[head + 2] = time
+        self._words[head + 3] = kind
         return self._pictures[count % self.slots]
 
     def _end(self) -> None:
@@ -148,7 +155,7 @@ class RingReader(Ring):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, ring_format.find(name))
-        self._next = max(0, self._words[COUNT] - 1)
+        self._next = self._first = max(0, self._words[COUNT] - 1)
         self.missed = 0  # pictures overwritten before `next` came to them
 
     def next(self, timeout: float = 0.0) -> Frame | None:
@@ -185,6 +192,13 @@ class RingReader(Ring):
             if self._take(head):
                 return stamp
         return None
+
+    def alpha(self) -> tuple[int, int] | None:
+        """The lowest and the highest alpha of the picture read last; None before the first."""
+        if self._next == self._first:
+            return None
+        plane = self._pictures[(self._next - 1) % self.slots][..., 3]
+        return int(plane.min()), int(plane.max())
 
     def _wait(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout

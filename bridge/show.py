@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from bridge.devices import Kind
 from bridge.doctor import Check
 from engine.errors import EngineError
 from engine.params import CONTROLS, Control
@@ -32,9 +33,20 @@ def print_error(error: EngineError) -> None:
         console.print(f"  {error.hint}")
 
 
+def print_line(text: str) -> None:
+    """One sentence, as it is."""
+    Console(soft_wrap=True, highlight=False, markup=False).print(text)
+
+
 def print_json(data: Any) -> None:
     """For programs: one document, whatever the terminal."""
     sys.stdout.write(json.dumps(data, indent=2) + "\n")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Plain sentences, one a line."""
+    for line in lines:
+        print_line(line)
 
 
 def print_controls() -> None:
@@ -80,6 +92,19 @@ def print_checks(checks: Sequence[Check]) -> None:
     for check in checks:
         fix = Text(f"\n{check.fix}", "cyan") if check.fix and check.level != "ok" else Text()
         table.add_row(MARKS[check.level], check.name, Text(check.found) + fix)
+    Console().print(table)
+
+
+def print_devices(kinds: Sequence[Kind]) -> None:
+    """What there is to take pictures from and send them to, with what to type; one line for what there cannot be."""
+    table = _table("kind", "type this", "")
+    for kind in kinds:
+        for device in kind.devices:
+            table.add_row(kind.name, Text(device.uri), Text(device.what))
+        if kind.problem:
+            table.add_row(kind.name, "-", Text(f"{kind.problem}; {kind.fix}", "yellow"))
+        elif not kind.devices:
+            table.add_row(kind.name, "-", Text("none", "dim"))
     Console().print(table)
 
 

@@ -64,6 +64,7 @@ class Child:
         self._stopping = False
         self._hurry.clear()
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
+        self._keeper.add_done_callback(self._kept)
 
     def restart(self, command: Sequence[str] | None = None) -> None:
         """End the process, if there is one, and start it at once, even after it gave up; from now on as `command`."""
@@ -93,6 +94,18 @@ class Child:
             return False
         pipe.write(line.encode())
         return True
+
+    def _kept(self, keeper: asyncio.Task[None]) -> None:
+        """A listener that failed is a fault of ours: it is said, and the child is kept all the same."""
+        error = None if keeper.cancelled() else keeper.exception()
+        if error is not None:
+            self._log.error("keeping it failed, and begins again", exc_info=error)
+            self.pid = self._process = None
+            keeper.get_loop().call_later(LONGEST_WAIT, self._begin_again, keeper)
+
+    def _begin_again(self, keeper: asyncio.Task[None]) -> None:
+        if self._keeper is keeper and not self._stopping:  # else somebody was faster
+            self.restart()
 
     async def _keep(self) -> None:
         wait = FIRST_WAIT

@@ -17,8 +17,11 @@ from bridge.intake import Intake
 from bridge.pipe import Pipe
 from bridge.protocol import GAVE_UP, Failure, Message, Report, Stage
 from bridge.ring import RingReader, RingWriter
+from bridge.ticks import Ticks
+from bridge.way import Fitted, Way
 from engine.errors import EngineError
 from engine.frame import Frame
+from engine.memory import TooLarge
 from engine.params import Params
 from engine.preset import Preset, load_preset
 from engine.threads import give_way, wait_politely
@@ -111,17 +114,36 @@ def run(session: Session, inbox: Inbox, outbox: Outbox, control: Control, patien
             intake.learn(taken, time.monotonic() - began, behind)
             taken = 0
             control.say(_report(report, intake.dropped + inbox.missed))
+            if report.problem:
+                control.say(Failure(report.problem))
 
 
-def warm(session: Session, preset: Preset, params: Params) -> None:
-    """Do two chunks of nothing, so that allocation, tuning and the first prompt do not cost the first real one."""
+def warm(session: Session, preset: Preset, params: Params, say: Callable[[str], None] = lambda progress: None) -> None:
+    """Do some chunks of nothing, so that allocation, tuning and the first prompt do not cost the first real one.
+
+    Two will do, but where kernels are compiled or graphs recorded the window has to be full for the last of them.
+    say: called before each chunk with how far it is; compiling may take a minute, and then one is told.
+    """
     session.update(params)
     grey = np.full((preset.height, preset.width, 3), 128, np.uint8)
-    for index in range(preset.chunk.first + preset.chunk.later):
-        session.push(Frame(grey, time.monotonic(), index))
+    chunks, index = warm_chunks(preset, params), 0
+    for number in range(chunks):
+        say(f"compiling, {number + 1} of {chunks}" if chunks > 2 else f"{number + 1} of {chunks}")
+        for _ in range(preset.chunk.later if number else preset.chunk.first):
+            session.push(Frame(grey, time.monotonic(), index))
+            index += 1
         for _ in session.step():
             pass
     session.reset()
+
+
+def warm_chunks(preset: Preset, params: Params) -> int:
+    """How many chunks bring every shape of a stream: two, or until the window is full and every row is in it."""
+    if preset.accel.compiler == "none" and not preset.accel.graphs:
+        return 2
+    latents = -(-preset.chunk.later // preset.codec.temporal)
+    rows = params.rows or len(preset.schedule.take(params.steps))
+    return -(-preset.window.slots // latents) + rows + 1
 
 
 def serve(options: argparse.Namespace, pipe: Pipe, open_session: OpenSession) -> None:
@@ -136,31 +158,65 @@ def serve(options: argparse.Namespace, pipe: Pipe, open_session: OpenSession) ->
         outbox = stack.enter_context(RingWriter.attach(options.outbox))
         aside = ThreadPoolExecutor(1, "prompts")  # prompts are encoded there while the old one plays on
         stack.callback(aside.shutdown, wait=False, cancel_futures=True)
-        session = open_session(preset, aside)
-        pipe.say(Stage("warming", session.device, preset.name))
-        warm(session, preset, pipe.latest() or preset.params)
-        inbox.latest()  # what the camera saw meanwhile is old by now
-        pipe.say(Stage("streaming", session.device, preset.name))
-        run(session, inbox, outbox, pipe)
+        way = Way(preset, pipe)
+        while not pipe.stopping:
+            try:
+                stream(way, inbox, outbox, lambda preset: open_session(preset, aside))
+            except (RuntimeError, MemoryError) as error:
+                way.check(error)
+            else:
+                return
+            way.step_down()  # here, where nothing refers to what has failed any more
 
 
-def open_engine(preset: Preset, aside: Executor) -> Session:
-    """The real engine. Its import takes seconds, so it happens only now that the bridge has heard from us."""
-    give_way()
-    wait_politely()
-    from engine.session import open_session
+def stream(way: Way, inbox: RingReader, outbox: RingWriter, open_session: Callable[[Preset], Session]) -> None:
+    """Open, warm up and run in the way that is left, until told to stop. Raises what the session raises."""
+    preset, pipe = way.preset, way.pipe
+    session = Fitted(open_session(preset), (preset.width, preset.height), (outbox.width, outbox.height))
+    pipe.say(Stage("warming", session.device, preset.name))
 
-    session: Session = open_session(preset, submit=aside.submit)
-    return session
+    def tell(progress: str) -> None:
+        pipe.say(Stage("warming", session.device, preset.name, progress))
+
+    warm(session, preset, way.all_controls(), tell)
+    inbox.latest()  # what the camera saw meanwhile is old by now
+    pipe.say(Stage("streaming", session.device, preset.name))
+    run(session, inbox if preset.input else Ticks(preset.width, preset.height, preset.fps), outbox, way)
 
 
-def main(arguments: list[str] | None = None, open_session: OpenSession = open_engine) -> int:
+class RealEngine:
+    """The real engine. Its import takes seconds, so it happens only now that the bridge has heard from us.
+
+    The weights are loaded once, whatever becomes of the streams on them.
+    """
+
+    def __init__(self) -> None:
+        self._models: Any = None
+
+    def __call__(self, preset: Preset, aside: Executor) -> Session:
+        give_way()
+        wait_politely()
+        from engine.measure import is_out_of_memory
+        from engine.models.build import with_codec
+        from engine.session import Session, load_models
+
+        try:
+            self._models = with_codec(self._models, preset.codec) if self._models else load_models(preset)
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):  # smaller pictures would not make the weights smaller
+                raise TooLarge(f"the weights of {preset.name} do not fit", "use a smaller --preset") from error
+            raise
+        session: Any = Session(self._models, preset, submit=aside.submit)
+        return session  # type: ignore[no-any-return]
+
+
+def main(arguments: list[str] | None = None, open_session: OpenSession | None = None) -> int:
     """Be the engine process; the exit code says whether to try again (1) or not (GAVE_UP)."""
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     options = parse(arguments)
     pipe = Pipe.on_stdio()
     try:
-        serve(options, pipe, open_session)
+        serve(options, pipe, open_session or RealEngine())
     except EngineError as error:
         pipe.say(Failure(str(error), error.hint))
         return GAVE_UP

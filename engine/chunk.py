@@ -17,13 +17,20 @@ Stamp = tuple[float, int]  # a frame's capture time and index
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Frames that are denoised together: pixels [T, 3, H, W] in [-1, 1] and the stamps of those that are real.
+    """Frames that are denoised together, and the stamps of those that are real.
 
     The last chunk of a stream may carry fewer stamps than frames: it was filled up by repeating the last one.
     """
 
-    pixels: Tensor
+    frames: tuple[Frame, ...]
     stamps: tuple[Stamp, ...]
+
+    def pixels(self, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """[T, 3, H, W] in [-1, 1]. On CUDA the copy is only begun: nothing waits for it."""
+        host = torch.from_numpy(np.stack([frame.pixels for frame in self.frames]))
+        host = host.pin_memory() if device.type == "cuda" else host
+        there = host.to(device, non_blocking=True).permute(0, 3, 1, 2)
+        return there.to(dtype, memory_format=torch.contiguous_format).mul_(2 / 255).sub_(1)
 
 
 class Chunker:
@@ -32,8 +39,8 @@ class Chunker:
     keep: how many frames may wait; older ones are dropped and counted. None keeps every frame, as offline work needs.
     """
 
-    def __init__(self, spec: ChunkSpec, device: torch.device, dtype: torch.dtype, keep: int | None = None) -> None:
-        self._spec, self._device, self._dtype, self._keep = spec, device, dtype, keep
+    def __init__(self, spec: ChunkSpec, keep: int | None = None) -> None:
+        self._spec, self._keep = spec, keep
         self._waiting: deque[Frame] = deque()
         self._length = spec.first
         self.dropped = 0
@@ -64,13 +71,15 @@ class Chunker:
         return self._chunk(frames + frames[-1:] * (self._length - len(frames)), len(frames)) if frames else None
 
     def _chunk(self, frames: list[Frame], real: int) -> Chunk:
-        pixels = torch.from_numpy(np.stack([frame.pixels for frame in frames])).to(self._device, non_blocking=True)
-        scaled = pixels.permute(0, 3, 1, 2).to(self._dtype, memory_format=torch.contiguous_format).mul_(2 / 255).sub_(1)
-        return Chunk(scaled, tuple((frame.time, frame.index) for frame in frames[:real]))
+        return Chunk(tuple(frames), tuple((frame.time, frame.index) for frame in frames[:real]))
 
 
-def to_pictures(pixels: Tensor, stamps: tuple[Stamp, ...]) -> list[Frame]:
-    """Decoded pixels [T, 3, H, W] in [-1, 1] -> one frame per stamp, carrying the time its light was caught."""
-    scaled = pixels[: len(stamps)].clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-    host = scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return [Frame(picture, time, index) for picture, (time, index) in zip(host, stamps, strict=True)]
+def to_bytes(pixels: Tensor) -> Tensor:
+    """Decoded pixels [T, 3, H, W] in [-1, 1] -> uint8 [T, H, W, 3] on their device."""
+    scaled = pixels.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+    return scaled.permute(0, 2, 3, 1).contiguous()
+
+
+def to_pictures(bytes: Tensor, stamps: tuple[Stamp, ...]) -> list[Frame]:
+    """uint8 [T, H, W, 3] on the host -> one frame per stamp, carrying the time its light was caught."""
+    return [Frame(picture, time, index) for picture, (time, index) in zip(bytes.numpy(), stamps, strict=False)]

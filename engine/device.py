@@ -38,9 +38,13 @@ class StageClock:
         """Stage `stage` starts now and the one before it ends."""
         self._marks.append((stage, self._now()))
 
-    def read(self) -> dict[str, float]:
-        """End the last stage, return milliseconds by stage in the order they ran, and start over."""
+    def end(self) -> list[tuple[str, Any]]:
+        """End the last stage and start over; what `read` makes milliseconds of, when it no longer keeps one waiting."""
         marks, self._marks = [*self._marks, ("", self._now())], []
+        return marks
+
+    def read(self, marks: list[tuple[str, Any]]) -> dict[str, float]:
+        """Milliseconds by stage, in the order they ran."""
         spans: dict[str, float] = {}
         for (stage, start), (_, end) in zip(marks, marks[1:], strict=False):
             spans[stage] = spans.get(stage, 0.0) + self._between(start, end)

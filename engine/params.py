@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple
 
 from engine.errors import BadParam
+from engine.loras import parse_loras
 from engine.prompt import parse_blend
 
 Home = Literal["engine", "bridge"]
+_GRAMMARS: Mapping[str, Callable[[str], object]] = {"prompt": parse_blend, "lora": parse_loras}  # raise BadParam
 _BOOLS = {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}
 
 
@@ -35,6 +37,7 @@ class Params:
 
     prompt: str = control("watercolor", 'What the picture should become; blend with "watercolor:0.7 | neon:0.3".')
     fade: float = control(0.5, "How long a prompt takes to arrive.", low=0.0, high=30.0, unit="s")
+    lora: str = control("", 'LoRA files to add, and how strongly: "ghibli:0.8 | grain:0.3".')
     steps: int = control(2, "Denoising steps per chunk; fewer is faster.", low=1, high=4)
     rows: int = control(0, "Chunks denoised together: 1 waits least, 0 takes one row a step.", low=0, high=4)
     noise: float = control(0.8, "How far the model may depart from the camera.", low=0.0, high=1.0)
@@ -44,6 +47,7 @@ class Params:
     mix: float = control(1.0, "From the camera (0) to the effect (1).", low=0.0, high=1.0, home="bridge")
     bypass: bool = control(False, "Show the camera.", home="bridge")
     freeze: bool = control(False, "Hold the picture that is on.", home="bridge")
+    privacy: bool = control(False, "While the engine is away, show the slate, never the camera.", home="bridge")
     panic: bool = control(False, "Show the slate, now.", home="bridge")
     revision: int = 0  # not a control: counts accepted changes, so that a surface can tell when its own was applied
 
@@ -61,8 +65,8 @@ class Params:
             raise BadParam(f"{name} takes {KINDS[kind]}, not {value!r:.80}", spec.help) from error
         if spec.low is not None and spec.high is not None:
             value = kind(min(max(value, spec.low), spec.high))
-        if name == "prompt":
-            parse_blend(value)
+        if name in _GRAMMARS:
+            _GRAMMARS[name](value)
         return replace(self, **{name: value, "revision": self.revision + 1})
 
     def set_all(self, values: Mapping[str, Any]) -> Params:

@@ -30,6 +30,27 @@ class ChunkSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class HubFile:
+    """One file of a repository. sha256: of its content, where it is known; else the hub's own word counts."""
+
+    path: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """Where the authors publish what a weight file is made from: `files` of `repo` at `revision`, a commit.
+
+    dtype: what the numbers are stored as after conversion ("bf16"); as published if empty.
+    """
+
+    repo: str = ""
+    revision: str = ""
+    files: tuple[HubFile, ...] = ()
+    dtype: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CodecSpec:
     """The video codec. `channels` of latent, one latent per `spatial` x `spatial` pixels and `temporal` frames.
 
@@ -48,6 +69,7 @@ class CodecSpec:
     scale: float = 1.0
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    source: HubSource = HubSource()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +87,7 @@ class DitSpec:
     freq_dim: int = 256
     patch: int = 2
     eps: float = 1e-6
+    source: HubSource = HubSource()
 
     def __post_init__(self) -> None:
         even = self.heads > 0 and self.dim % (2 * self.heads) == 0
@@ -75,7 +98,9 @@ class DitSpec:
 class TextSpec:
     """The text encoder. `length` tokens of `dim` come out, whatever the prompt's length.
 
-    tokenizer: a folder beside the weights, for encoders that read words.
+    tokenizer: a folder beside the weights, for encoders that read words.   words: where its files are from.
+    place: "device", beside the denoiser; "cpu", mapped from the file and computed there in the file's own numbers;
+           "drop", on the device, but only while a prompt is encoded.
     """
 
     kind: str
@@ -87,6 +112,12 @@ class TextSpec:
     ffn: int
     vocab: int
     tokenizer: str = ""
+    place: str = "device"
+    source: HubSource = HubSource()
+    words: HubSource = HubSource()
+
+    def __post_init__(self) -> None:
+        _need(self.place in ("device", "cpu", "drop"), f"place is device, cpu or drop, not {self.place!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +154,44 @@ class ScheduleSpec:
         _need(bool(self.timesteps), "a schedule has at least one timestep")
         _need(self.shift > 0 and self.full_motion > 0, "shift and full_motion are above 0")
         _need(0 <= self.memory <= 1, "memory is a share, 0 to 1")
+        _need(self.timesteps != (0,), "0 cannot be the only timestep")
+
+    def take(self, steps: int) -> tuple[int, ...]:
+        """The timesteps for `steps`. A 0 at the end stays there, on top of them: it takes the last noise away."""
+        noisy = self.timesteps[:-1] if self.timesteps[-1] == 0 else self.timesteps
+        return noisy[:steps] + self.timesteps[len(noisy) :]
+
+
+@dataclass(frozen=True, slots=True)
+class AccelSpec:
+    """Switches of engine.accel. Each gives the same pictures as without it, within what its test states.
+
+    attention:     "torch" (whatever torch picks), a kernel's name, or "auto": the fastest of those that are there.
+    compiler:      "none", "inductor", or "tensorrt" where torch_tensorrt is installed.
+    fp8:           linear layers in 8-bit floats, on Ada and Hopper.
+    graphs:        a step, an encoding and a decoding as one CUDA graph each; elsewhere without effect.
+    overlap:       on CUDA, encode, denoise and decode on streams of their own; pictures come one call later.
+    half_codec:    on a CPU, the codec in bfloat16 where a trial finds that faster.
+    channels_last: the codec's weights laid out with channels side by side.
+    """
+
+    attention: str = "torch"
+    compiler: str = "none"
+    fp8: bool = False
+    graphs: bool = False
+    overlap: bool = False
+    half_codec: bool = False
+    channels_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
     """One runnable model: size, models, window, schedule, and where its live controls start.
 
+    input: whether pictures go in. Without them (text to video) each chunk begins as noise alone, and frames that are
+           pushed only say at which moments pictures are wanted.
     looks: prompts this model is known to answer well, for surfaces to offer as one tap.
+    leaner: the preset whose codec may stand in for this one's where memory runs out.
     """
 
     name: str
@@ -145,6 +207,9 @@ class Preset:
     schedule: ScheduleSpec
     controls: Mapping[str, Any] = field(default_factory=dict)
     looks: tuple[str, ...] = ()
+    input: bool = True
+    leaner: str = ""
+    accel: AccelSpec = field(default_factory=AccelSpec)
 
     def __post_init__(self) -> None:
         _need(self.fps > 0, "fps is above 0")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from engine.chunk import Chunk, Chunker, Stamp, to_pictures
+from engine.accel.apply import accelerate
+from engine.accel.lanes import Lanes, Readback
+from engine.chunk import Chunk, Chunker, Stamp, to_bytes, to_pictures
 from engine.device import StageClock, pick_device, pick_dtype
 from engine.frame import Frame
+from engine.loras import parse_loras
+from engine.measure import preflight
 from engine.models.build import Models, build
 from engine.models.interfaces import CodecState, Context
+from engine.models.lora_track import LoraTrack
 from engine.params import Params
 from engine.preset import Preset
 from engine.prompt import parse_blend
@@ -30,6 +37,7 @@ class Report:
     revision:  of the controls it was made with; a prompt counts once it is encoded and has begun to fade in.
     frame:     index of the first picture that came out of the same call, None if none did.
     stages_ms: milliseconds by stage.   backlog, dropped: frames that wait, and that were dropped so far.
+    problem:   one sentence on a control that could not be obeyed and left things as they were, or nothing.
     """
 
     revision: int
@@ -37,13 +45,23 @@ class Report:
     stages_ms: dict[str, float]
     backlog: int
     dropped: int
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A chunk that was launched: its pictures on their way, the revision it was made with, and when its stages ran."""
+
+    pictures: list[tuple[Readback, tuple[Stamp, ...]]]
+    revision: int
+    marks: list[tuple[str, Any]]
 
 
 class Session:
     """One stream: push frames, step, and take the pictures. Not thread-safe; models may be shared between sessions.
 
     keep:   how many frames may wait before old ones are dropped; None keeps all, as offline work needs.
-    submit: runs prompt encoding; the default encodes at once.
+    submit: runs what takes long, prompts and LoRA files; the default does it at once.
     """
 
     def __init__(self, models: Models, preset: Preset, keep: int | None = None, submit: Submit = run_now) -> None:
@@ -51,7 +69,10 @@ class Session:
         self._schedule = Schedule(preset.schedule, models.device)
         self._book = PromptBook(models.text, submit)
         self._clock = StageClock(models.device)
+        self._loras = LoraTrack(models.loras, submit)
         self._params = preset.params
+        self._lanes = Lanes(models.device, preset.accel.overlap)
+        self._loras.aim(parse_loras(self._params.lora))
         self.reset()
 
     @property
@@ -65,16 +86,17 @@ class Session:
         tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
         cache = KVCache(preset.window, preset.dit, tokens, models.device, models.dtype)
         self._batch = StreamBatch(models.denoiser, self._schedule, preset.window, cache)
-        self._chunker = Chunker(preset.chunk, models.device, models.dtype, self._keep)
+        self._chunker = Chunker(preset.chunk, self._keep)
         self._noise_source = NoiseSource(self._params.seed, models.device)
-        self._track = PromptTrack(self._book)
+        self._track = PromptTrack(self._book, parse_blend(preset.params.prompt))
         self._track.aim(parse_blend(self._params.prompt), 0.0)
         self._encoding: CodecState | None = None
         self._decoding: CodecState | None = None
         self._before: Tensor | None = None  # the frame ahead of the coming chunk, [3, H, W]
-        self._noise = self._params.noise
+        self._noise = self._params.noise if preset.input else 1.0
         self._context: Context = ()
         self._stamps: dict[int, tuple[Stamp, ...]] = {}  # of chunks in flight, by tag
+        self._begun: deque[Begun] = deque()  # chunks whose pictures are on their way
         self._entered = 0
         self._applied = self._params.revision
         self.report: Report | None = None
@@ -83,6 +105,8 @@ class Session:
         """Use `params` from the next chunk on; a chunk already begun is not touched."""
         if params.prompt != self._params.prompt:
             self._track.aim(parse_blend(params.prompt), params.fade)
+        if params.lora != self._params.lora:
+            self._loras.aim(parse_loras(params.lora))
         if params.seed != self._params.seed:
             self._noise_source = NoiseSource(params.seed, self._models.device)
         self._params = params
@@ -106,50 +130,79 @@ class Session:
         while (chunk := self._chunker.take() or self._chunker.take_rest()) is not None:
             pictures += self._run(chunk)
         if self._entered:
-            done = self._batch.drain(self._timesteps(), self._plan, self._context, self._renoise)
-            pictures += self._decode(done)
-        return pictures
+            with self._lanes.enter("denoise"):
+                done = self._batch.drain(self._timesteps(), self._plan, self._context, self._renoise)
+            self._begun.append(Begun(self._decode(done), self._applied, self._clock.end()))
+        return pictures + self._deliver(keep=0)
 
     def _run(self, chunk: Chunk) -> list[Frame]:
-        self._clock.mark("encode")
-        latents, self._encoding = self._models.codec.encode(chunk.pixels, self._encoding)
-        self._clock.mark("noise")
-        noisy = self._add_noise(latents, chunk.pixels)
-        self._read_prompt(chunk.stamps[0][0])
-        self._clock.mark("denoise")
-        self._stamps[self._entered] = chunk.stamps
-        done = self._batch.step(noisy, self._entered, self._timesteps(), self._plan, self._context, self._renoise)
-        self._entered += 1
-        self._clock.mark("decode")
-        pictures = self._decode(done)
-        self._batch.note_stale_sink()
-        self._finish(pictures)
+        """Begin this chunk, and hand over what is finished: itself, or with `overlap` the one before."""
+        self._begun.append(self._begin(chunk))
+        return self._deliver(keep=int(self._lanes.on))
+
+    def _begin(self, chunk: Chunk) -> Begun:
+        with self._lanes.enter("encode"):
+            noisy = self._see(chunk) if self._preset.input else self._imagine(len(chunk.frames))
+        with self._lanes.enter("denoise", noisy):
+            self._clock.mark("denoise")
+            self._batch.note_stale_sink()  # of the chunk before, whose pictures are out
+            self._read_prompt(chunk.stamps[0][0])
+            self._stamps[self._entered] = chunk.stamps
+            done = self._batch.step(noisy, self._entered, self._timesteps(), self._plan, self._context, self._renoise)
+            self._entered += 1
+        return Begun(self._decode(done), self._applied, self._clock.end())
+
+    def _deliver(self, keep: int) -> list[Frame]:
+        """Wait for the pictures of all chunks but the `keep` newest, and report on each of those chunks."""
+        pictures: list[Frame] = []
+        while len(self._begun) > keep:
+            begun = self._begun.popleft()
+            made = [frame for bytes, stamps in begun.pictures for frame in to_pictures(bytes.get(), stamps)]
+            frame, stages = made[0].index if made else None, self._clock.read(begun.marks)
+            problem = self._track.take_problem() or self._loras.take_problem()
+            waiting = self._chunker
+            self.report = Report(begun.revision, frame, stages, waiting.backlog, waiting.dropped, problem)
+            pictures += made
         return pictures
 
-    def _add_noise(self, latents: Tensor, pixels: Tensor) -> Tensor:
-        """Mix in as much noise as the motion asks for; a stream's first chunk has nothing to move against."""
-        params, spec = self._params, self._preset.schedule
-        if self._before is None:
-            self._noise = params.noise
-        else:
-            policy = NoisePolicy(params.noise, params.motion, spec.full_motion, spec.memory)
-            self._noise = policy.next(motion(pixels, self._before).item(), self._noise)
+    def _see(self, chunk: Chunk) -> Tensor:
+        """The frames as noisy latents [T', C, h, w]: as much noise mixed in as their motion asks for."""
+        self._clock.mark("encode")
+        pixels = chunk.pixels(self._models.device, self._models.dtype)
+        moved = None if self._before is None else Readback(motion(pixels, self._before))
         self._before = pixels[-1].clone()
-        return torch.lerp(latents, self._noise_source.draw(latents, 0, params.carry), self._noise)
+        latents, self._encoding = self._models.codec.encode(pixels, self._encoding)
+        self._clock.mark("noise")
+        self._noise = self._params.noise if moved is None else self._policy.next(moved.get().item(), self._noise)
+        return torch.lerp(latents, self._noise_source.draw(latents, 0, self._params.carry), self._noise)
+
+    @property
+    def _policy(self) -> NoisePolicy:
+        params, spec = self._params, self._preset.schedule
+        return NoisePolicy(params.noise, params.motion, spec.full_motion, spec.memory)
+
+    def _imagine(self, frames: int) -> Tensor:
+        """Noise alone, [T', C, h, w], in place of `frames` that nobody has seen."""
+        self._clock.mark("noise")
+        codec, models = self._preset.codec, self._models
+        sides = (side // codec.spatial for side in (self._preset.height, self._preset.width))
+        shape = (-(-frames // codec.temporal), codec.channels, *sides)
+        empty = torch.empty(shape, device=models.device, dtype=models.dtype)
+        return self._noise_source.draw(empty, 0, self._params.carry)
 
     def _timesteps(self) -> list[int]:
         """One per step. The first follows the noise, and no later one is noisier than it."""
         first = first_timestep(self._noise, self._preset.schedule.lead)
-        return [first, *(min(t, first) for t in self._preset.schedule.timesteps[1 : self._plan.steps])]
+        return [first, *(min(t, first) for t in self._preset.schedule.take(self._params.steps)[1:])]
 
     @property
     def _plan(self) -> Plan:
-        return plan_steps(min(self._params.steps, len(self._preset.schedule.timesteps)), self._params.rows)
+        return plan_steps(len(self._preset.schedule.take(self._params.steps)), self._params.rows)
 
     def _read_prompt(self, time: float) -> None:
-        embedding = self._track.at(time)
-        if embedding is not None:
-            self._context = self._models.denoiser.context(embedding)
+        another = self._loras.arrive(wait=not self._context)  # a stream's first chunk has what was asked for
+        if self._track.at(time) is not None or another:
+            self._context = self._models.denoiser.context(self._track.now)
             self._batch.renew_sinks()
         if not self._track.waiting:
             self._applied = self._params.revision
@@ -157,16 +210,15 @@ class Session:
     def _renoise(self, like: Tensor, step: int) -> Tensor:
         return self._noise_source.draw(like, step, self._params.carry)
 
-    def _decode(self, lanes: list[Lane]) -> list[Frame]:
-        pictures: list[Frame] = []
-        for lane in lanes:
-            pixels, self._decoding = self._models.codec.decode(lane.latent, self._decoding)
-            pictures += to_pictures(pixels, self._stamps.pop(lane.tag))
+    def _decode(self, lanes: list[Lane]) -> list[tuple[Readback, tuple[Stamp, ...]]]:
+        """Pictures on their way to the host, and whose they are."""
+        self._clock.mark("decode")
+        pictures = []
+        with self._lanes.enter("decode", *(lane.latent for lane in lanes)):
+            for lane in lanes:
+                pixels, self._decoding = self._models.codec.decode(lane.latent, self._decoding)
+                pictures.append((Readback(to_bytes(pixels)), self._stamps.pop(lane.tag)))
         return pictures
-
-    def _finish(self, pictures: list[Frame]) -> None:
-        frame = pictures[0].index if pictures else None
-        self.report = Report(self._applied, frame, self._clock.read(), self._chunker.backlog, self._chunker.dropped)
 
 
 def open_session(
@@ -174,7 +226,14 @@ def open_session(
 ) -> Session:
     """Load the preset's weights onto the best device (or `device`) and open a stream on them.
 
-    Raises DeviceUnavailable, BadPreset or BadWeights, each with a hint.
+    Raises DeviceUnavailable, BadPreset, BadWeights or TooLarge, each with a hint.
     """
+    return Session(load_models(preset, device), preset, keep, submit)
+
+
+def load_models(preset: Preset, device: str | None = None) -> Models:
+    """The preset's models on the best device (or `device`), if there is room. Raises as `open_session` does."""
     place = pick_device(device)
-    return Session(build(preset, place, pick_dtype(place)), preset, keep, submit)
+    dtype = pick_dtype(place)
+    preflight(preset, place, dtype)
+    return accelerate(build(preset, place, dtype), preset)

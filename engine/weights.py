@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
-
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from engine.errors import BadWeights
-
-ASSETS = Path(__file__).resolve().parent / "assets"
-PACKAGE = "package:"  # begins the location of what ships with latentcast
-
-
-def models_folder() -> Path:
-    """Where downloaded weights live: LATENTCAST_MODELS, else the system's cache folder for this user."""
-    if chosen := os.environ.get("LATENTCAST_MODELS"):
-        return Path(chosen)
-    home = Path.home()
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "latentcast"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", home)) / "latentcast"
-    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "latentcast"
-
-
-def locate(location: str) -> Path:
-    """A preset's `weights` entry as a path: `package:` ships with latentcast, a relative path is a downloaded file."""
-    inside = location.removeprefix(PACKAGE)
-    return models_folder() / location if inside == location else ASSETS / inside
+from engine.places import PACKAGE, locate
 
 
 def load_weights(module: nn.Module, location: str) -> None:
@@ -55,7 +31,7 @@ def load_weights(module: nn.Module, location: str) -> None:
 def _where_from(location: str) -> str:
     if location.startswith(PACKAGE):
         return "reinstall latentcast, or choose another --preset"
-    return "make it from the authors' checkpoint (python -m engine.convert --help), or use --preset tiny"
+    return "fetch them with `latentcast download`, make the file with `python -m engine.convert`, or use --preset tiny"
 
 
 def _misfit(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> str:

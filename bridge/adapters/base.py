@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 from bridge.errors import BridgeError
 from engine.frame import Frame
@@ -12,6 +13,21 @@ from engine.frame import Frame
 
 class AdapterUnavailable(BridgeError):
     """This machine cannot run the adapter, or no longer. `error.hint` says what to install, start or plug in."""
+
+
+class Device(NamedTuple):
+    """Something that is there on this machine, and what to type to use it."""
+
+    uri: str
+    what: str
+
+
+@runtime_checkable
+class SeesAlpha(Protocol):
+    """A source whose pictures come with an alpha channel, which it drops: a Frame is opaque."""
+
+    def alpha(self) -> tuple[int, int] | None:
+        """The lowest and the highest alpha of the picture read last; None before the first."""
 
 
 class FrameSource(Protocol):
@@ -68,16 +84,37 @@ SOURCES: Mapping[str, str] = {
     "testcard": "bridge.adapters.testcard:TestCard",
     "clip": "bridge.adapters.clip:Clip",
     "ring": "bridge.adapters.ringio:RingSource",
+    "spout": "bridge.adapters.spout:SpoutSource",
+    "syphon": "bridge.adapters.syphon:SyphonSource",
+    "ndi": "bridge.adapters.ndi:NdiSource",
+    "obs": "bridge.adapters.obs:ObsSource",
+    "obs-filter": "bridge.adapters.obs_filter:ObsFilter",
 }
 SINKS: Mapping[str, str] = {
     "memory": "bridge.adapters.memory:MemorySink",  # keeps the last frames; tests use it
     "recorder": "bridge.adapters.recorder:Recorder",
     "ring": "bridge.adapters.ringio:RingSink",
+    "virtualcam": "bridge.adapters.virtualcam:VirtualCamera",
+    "spout": "bridge.adapters.spout:SpoutSink",
+    "syphon": "bridge.adapters.syphon:SyphonSink",
+    "ndi": "bridge.adapters.ndi:NdiSink",
+    "obs": "bridge.adapters.obs:ObsSink",
 }
+# kind -> the function that lists what there is of it here, or raises AdapterUnavailable, saying why there can be none
+SURVEYS: Mapping[str, str] = {
+    "camera": "bridge.adapters.camera:survey",
+    "ring": "bridge.adapters.ringio:survey",
+    "virtualcam": "bridge.adapters.virtualcam:survey",
+    "spout": "bridge.adapters.spout:survey",
+    "syphon": "bridge.adapters.syphon:survey",
+    "ndi": "bridge.adapters.ndi:survey",
+}
+EXTRAS = ("virtualcam", "spout", "syphon", "ndi")  # of pyproject.toml, by the kind that needs them
+ONLY_ON = {"spout": ("win32", "Windows"), "syphon": ("darwin", "macOS")}  # sys.platform, and what people call it
 
 
 def load_source(uri: str) -> FrameSource:
-    """Build the source that `uri` names: camera:N, testcard, clip, ring:NAME, or else a file."""
+    """Build the source that `uri` names: camera:N, testcard, clip, ring:NAME, obs ..., or else a file."""
     scheme, _, where = uri.partition(":")
     if scheme not in SOURCES:
         scheme, where = "file", uri
@@ -92,10 +129,19 @@ def load_sink(uri: str) -> FrameSink:
     return cast(FrameSink, _load(SINKS[scheme], scheme)(where))
 
 
-def _load(path: str, scheme: str) -> Callable[[str], object]:
-    """The class at `path`, imported only now, so that a missing driver breaks one adapter."""
+def survey(kind: str) -> list[Device]:
+    """What there is of one kind of SURVEYS. Raises AdapterUnavailable."""
+    return cast(list[Device], _load(SURVEYS[kind], kind)())
+
+
+def _load(path: str, scheme: str) -> Callable[..., object]:
+    """The class or function at `path`, imported only now, so that a missing driver breaks one adapter."""
     module, _, name = path.partition(":")
+    system, called = ONLY_ON.get(scheme, (sys.platform, ""))
+    if sys.platform != system:
+        raise AdapterUnavailable(f"{scheme} is there on {called} only", "use ring:NAME or ndi:NAME here")
     try:
-        return cast(Callable[[str], object], getattr(import_module(module), name))
+        return cast(Callable[..., object], getattr(import_module(module), name))
     except ImportError as error:
-        raise AdapterUnavailable(f"{scheme} needs {error.name}", f"pip install {error.name}") from error
+        package = f"'latentcast[{scheme}]'" if scheme in EXTRAS else error.name
+        raise AdapterUnavailable(f"{scheme} needs {error.name or error}", f"pip install {package}") from error

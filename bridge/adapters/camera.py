@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import av
 from av.error import FFmpegError
 
-from bridge.adapters.base import AdapterUnavailable
+from bridge.adapters import camera_names
+from bridge.adapters.base import AdapterUnavailable, Device
+from bridge.movie import decode
 from bridge.picture import cover
 from engine.frame import Frame
 
@@ -89,7 +91,7 @@ class Camera:
 
     def _take(self) -> None:
         try:
-            for index, picture in enumerate(self._device.decode(video=0)):
+            for index, picture in enumerate(self._pictures()):
                 self._heard = time.monotonic()
                 with self._news:
                     self._newest = picture, self._heard, index
@@ -103,6 +105,11 @@ class Camera:
             self._failure = failure
             self._news.notify()
 
+    def _pictures(self) -> Iterator[av.VideoFrame]:
+        for packet in self._device.demux(video=0):
+            if packet.size:  # a damaged picture comes as an empty packet, which no decoder takes
+                yield from decode(packet)
+
     def _check_alive(self) -> None:
         if self._failure is not None:
             raise AdapterUnavailable(f"{self.name} was lost", "plug it in again") from self._failure
@@ -110,11 +117,17 @@ class Camera:
             raise AdapterUnavailable(f"{self.name} sent no picture for {SILENCE:.0f} seconds", "plug it in again")
 
 
+def survey() -> list[Device]:
+    """The cameras of this machine, whether or not somebody uses them."""
+    return [Device(f"camera:{number}", name) for number, name in camera_names.cameras()]
+
+
 def _open_device(number: int, width: int, fps: float) -> InputContainer:
     """Open camera `number` in a mode near what is wanted, else in any. Raises AdapterUnavailable."""
     form, name = _address(number)
     failure: Exception | None = None
-    for options in _modes(width, fps):
+    # a loopback agrees to any size and then sends its own, which nobody can decode: it is taken as it is
+    for options in [{}] if camera_names.is_loopback(name) else _modes(width, fps):
         try:
             return av.open(name, format=form, options=options)
         except (FFmpegError, OSError) as error:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from bridge.adapters.base import AdapterUnavailable
+from bridge.adapters.base import AdapterUnavailable, Device
 from bridge.errors import RingError
 from bridge.picture import cover_pixels
-from bridge.ring import RingReader, RingWriter
+from bridge.ring import RingReader, RingWriter, ring_names
 from engine.frame import Frame
 
 
@@ -18,7 +18,7 @@ class RingSource:
     fps = 0.0  # a ring does not say
 
     def __init__(self, where: str) -> None:
-        self.name = where
+        self.name = _named(where)
         self._ring: RingReader | None = None
 
     def open(self, width: int, height: int, fps: float = 0.0) -> None:
@@ -26,7 +26,9 @@ class RingSource:
         try:
             self._ring = RingReader(self.name)
         except RingError as error:
-            raise AdapterUnavailable(str(error), f"start the program that writes {self.name} first") from error
+            missing = isinstance(error.__cause__, FileNotFoundError)
+            hint = f"start the program that writes {self.name} first" if missing else error.hint
+            raise AdapterUnavailable(str(error), hint) from error
 
     def read(self, timeout: float) -> Frame | None:
         assert self._ring is not None, "open comes first"
@@ -38,6 +40,9 @@ class RingSource:
         caught = min(frame.time, time.monotonic())  # by a clock that is not ours it may lie ahead, and be waited for
         return replace(frame, pixels=cover_pixels(frame.pixels, *self._size), time=caught)
 
+    def alpha(self) -> tuple[int, int] | None:
+        return None if self._ring is None else self._ring.alpha()
+
     def close(self) -> None:
         if self._ring is not None:
             self._ring.close()
@@ -48,7 +53,7 @@ class RingSink:
     """Owns a ring that other programs read."""
 
     def __init__(self, where: str) -> None:
-        self.name = where
+        self.name = _named(where)
         self._ring: RingWriter | None = None
 
     def open(self, width: int, height: int, fps: float) -> None:
@@ -65,3 +70,23 @@ class RingSink:
         if self._ring is not None:
             self._ring.close()
             self._ring = None
+
+
+def survey() -> list[Device]:
+    """The rings of this machine that have an owner."""
+    return [Device(f"ring:{name}", what) for name in ring_names() if (what := _describe(name))]
+
+
+def _named(where: str) -> str:
+    if not where:
+        raise AdapterUnavailable("a ring needs a name, as in ring:NAME", "`latentcast devices` lists those there are")
+    return where
+
+
+def _describe(name: str) -> str:
+    try:
+        with RingReader(name) as ring:
+            left = ", left behind by a program that ended" if ring.orphaned else ""
+            return f"{ring.width}x{ring.height}{left}"
+    except RingError:  # gone meanwhile
+        return ""

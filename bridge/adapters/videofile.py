@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 
 from bridge.adapters.timeline import Timeline
@@ -37,11 +38,20 @@ class VideoFile:
     def _play(self, width: int, height: int) -> Generator[Frame, None, None]:
         timeline, start, index = Timeline(), 0.0, 0
         while True:
-            end = start
+            end, first, stamp = start, index, self._stamp()
             for pixels, moment in self._once(width, height):
                 yield Frame(pixels, timeline.due(start + moment), index)
                 end, index = start + moment + 1 / self.fps, index + 1
             start = end
+            while index == first + 1 and self._stamp() == stamp:  # a still picture is read once, until it is another
+                yield Frame(pixels, timeline.due(start), index)
+                start, first, index = start + 1 / self.fps, first + 1, index + 1
+
+    def _stamp(self) -> int:
+        """When the file was written last; 0 if it is gone."""
+        with suppress(OSError):
+            return self._path.stat().st_mtime_ns
+        return 0
 
     def _once(self, width: int, height: int) -> Generator[tuple[Picture, float], None, None]:
         """The pictures of one pass with their moments, in seconds from the first."""

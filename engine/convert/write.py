@@ -1,35 +1,72 @@
-"""One safetensors file, whole or not at all."""
+"""One safetensors file, whole or not at all, written tensor by tensor: no second copy of a large model in memory.
+
+Source: the format's description, https://github.com/huggingface/safetensors#format
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+import torch
 from torch import Tensor
 
 from engine.errors import BadWeights
 
+NUMBERS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+_NAMES = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}
 
-def write(tensors: dict[str, Tensor], target: Path) -> int:
-    """Write `tensors` beside `target` and then rename; returns the file's size in bytes.
 
-    Raises BadWeights if there is no room or no right to write; what was at `target` is untouched then.
+def write(tensors: Mapping[str, Tensor], target: Path, dtype: torch.dtype | None = None) -> int:
+    """Write `tensors` beside `target`, as `dtype` if given, and then rename; returns the file's size in bytes.
+
+    Raises BadWeights if there is no room or no right to write, or if a value is too large for `dtype`; what was at
+    `target` is untouched then.
     """
+    kinds = {key: dtype or _kept(tensor) for key, tensor in tensors.items()}
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _check_room(sum(tensor.nbytes for tensor in tensors.values()), target.parent)
-        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, part, metadata={"format": "pt"})
+        _check_room(sum(tensor.numel() * kinds[key].itemsize for key, tensor in tensors.items()), target.parent)
+        with part.open("wb") as file:
+            file.write(_header(tensors, kinds))
+            for key, tensor in tensors.items():
+                _write_numbers(file, key, tensor, kinds[key])
         os.replace(part, target)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise BadWeights(f"{target} cannot be written: {error}", "choose another place for OUT") from error
     finally:
         if part.exists():
             part.unlink()
     return target.stat().st_size
+
+
+def _kept(tensor: Tensor) -> torch.dtype:
+    """As it was; what no model computes in (float64, 8 bits) becomes float32."""
+    return tensor.dtype if tensor.dtype in _NAMES else torch.float32
+
+
+def _header(tensors: Mapping[str, Tensor], kinds: Mapping[str, torch.dtype]) -> bytes:
+    entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    start = 0
+    for key, tensor in tensors.items():
+        end = start + tensor.numel() * kinds[key].itemsize
+        entries[key] = {"dtype": _NAMES[kinds[key]], "shape": list(tensor.shape), "data_offsets": [start, end]}
+        start = end
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)  # numbers begin where a processor likes to read them
+    return len(text).to_bytes(8, "little") + text
+
+
+def _write_numbers(file: BinaryIO, key: str, tensor: Tensor, dtype: torch.dtype) -> None:
+    stored = tensor.detach().to(dtype).contiguous()
+    if dtype != tensor.dtype and not stored.isfinite().all():
+        raise BadWeights(f"{key} holds values too large for {dtype}", "keep it as it is, or choose bf16")
+    file.write(stored.reshape(-1).view(torch.uint8).numpy().data)
 
 
 def _check_room(size: int, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +11,8 @@ import torch
 from engine.errors import BadPreset
 from engine.models.causal_dit import CausalDiT
 from engine.models.interfaces import Denoiser, TextEncoder, VideoCodec
+from engine.models.lora import LoraRack
+from engine.models.text_place import TextElsewhere
 from engine.preset import CodecSpec, DitSpec, Preset, TextSpec
 from engine.weights import load_weights
 
@@ -24,22 +26,60 @@ TEXT_ENCODERS = {"bytes": "engine.models.byte_text:ByteText", "umt5": "engine.mo
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The three models of a preset. They hold weights and nothing else: any number of sessions may share them."""
+    """The three models of a preset. They hold weights and nothing else: any number of sessions may share them.
+
+    loras: what is attached to the denoiser's weights.
+    """
 
     codec: VideoCodec
     denoiser: Denoiser
     text: TextEncoder
     device: torch.device
     dtype: torch.dtype
+    loras: LoraRack = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "loras", LoraRack(getattr(self.denoiser, "plain", self.denoiser), self.device, self.dtype)
+        )
 
 
 def build(preset: Preset, device: torch.device, dtype: torch.dtype) -> Models:
     """Build and fill the models of `preset`. Raises BadPreset for an unknown kind, BadWeights for files that misfit."""
-    codec, text, denoiser = make_codec(preset.codec), make_text(preset.text), make_denoiser(preset.dit)
-    for module, spec in ((codec, preset.codec), (text, preset.text), (denoiser, preset.dit)):
-        load_weights(module, spec.weights)
-        module.to(device, dtype).eval().requires_grad_(False)
+    codec = build_codec(preset.codec, device, dtype)
+    text = build_text(preset.text, device, dtype)
+    denoiser = _filled(make_denoiser(preset.dit), preset.dit.weights).to(device, dtype)
     return Models(codec, denoiser, text, device, dtype)
+
+
+def with_codec(models: Models, spec: CodecSpec) -> Models:
+    """The same models with another codec, or as they are if it is theirs. Raises as `build` does."""
+    same = getattr(models.codec, "spec", None) == spec
+    return models if same else replace(models, codec=build_codec(spec, models.device, models.dtype))
+
+
+def build_codec(spec: CodecSpec, device: torch.device, dtype: torch.dtype) -> VideoCodec:
+    """The codec, filled. Raises as `build` does."""
+    codec: VideoCodec = _filled(make_codec(spec), spec.weights).to(device, dtype)
+    return codec
+
+
+def build_text(spec: TextSpec, device: torch.device, dtype: torch.dtype) -> TextEncoder:
+    """The text encoder, filled, where the preset wants it. Raises as `build` does."""
+    if spec.place == "device":
+        encoder: TextEncoder = _filled(make_text(spec), spec.weights).to(device, dtype)
+        return encoder
+    if spec.place == "cpu":
+        mapped = _filled(make_text(spec), spec.weights)
+        return TextElsewhere(lambda: mapped, True, device, dtype)
+    _filled(make_text(spec), spec.weights)  # it maps the file, finds it whole, and is gone again
+    return TextElsewhere(lambda: _filled(make_text(spec), spec.weights).to(device, dtype), False, device, dtype)
+
+
+def _filled(module: Any, weights: str) -> Any:
+    """The module with its weights, mapped from the file: nothing is read that is not used."""
+    load_weights(module, weights)
+    return module.eval().requires_grad_(False)
 
 
 def make_codec(spec: CodecSpec) -> Any:

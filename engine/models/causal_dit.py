@@ -8,6 +8,8 @@ Source: Wan 2.1 wan/modules/model.py; causal cache after StreamDiffusionV2 c5a0f
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -19,12 +21,28 @@ from engine.models.rope import rotate, rotation
 from engine.preset import DitSpec
 
 
+class Kernel(Protocol):
+    """Attention: q [B, N, L, D], k and v [B, N, K, D] -> [B, N, L, D]; `attn_mask` is bool, True where it may look."""
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor: ...
+
+
+def torch_own(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
+    """The kernel that torch picks."""
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
+
+
 class Attention(nn.Module):
-    """The projections that self- and cross-attention share: L tokens of C -> N heads of D and back."""
+    """The projections that self- and cross-attention share: L tokens of C -> N heads of D and back.
+
+    kernel: computes attention as torch's own does; engine.accel.attention may choose another.
+    """
+
+    kernel: Kernel
 
     def __init__(self, spec: DitSpec) -> None:
         super().__init__()
-        self.heads = spec.heads
+        self.heads, self.kernel = spec.heads, torch_own
         self.q, self.k, self.v, self.o = (nn.Linear(spec.dim, spec.dim) for _ in range(4))
         self.norm_q, self.norm_k = RMSNorm(spec.dim, spec.eps), RMSNorm(spec.dim, spec.eps)
 
@@ -35,10 +53,9 @@ class Attention(nn.Module):
         return self._split(self.norm_k(self.k(x))), self._split(self.v(x))
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        """[B, L, N, D] each, keys and values of their own length -> [B, L, C]."""
+        """[B, L, N, D] each, keys and values of their own length -> what is seen, [B, L, C], before `o`."""
         q, k, v = (heads.transpose(1, 2) for heads in (query, key, value))
-        out: Tensor = self.o(F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2))
-        return out
+        return self.kernel(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.view(*x.shape[:-1], self.heads, -1)
@@ -59,22 +76,31 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, view: View, text: tuple[Tensor, Tensor]) -> Tensor:
         """x [B, T, n, C], time [B, T, 6, C] -> x."""
-        shift1, scale1, gate1, shift2, scale2, gate2 = (self.modulation + time).unsqueeze(3).unbind(2)
-        x = x + gate1 * self._look_back(plain_norm(x, self.eps) * (1 + scale1) + shift1, view)
-        x = x + self._read(self.norm3(x), text)
-        fed: Tensor = x + gate2 * self.ffn(plain_norm(x, self.eps) * (1 + scale2) + shift2)
-        return fed
+        return self.finish(x, self._look_back(*self.project(x, time), view), time, *text)
 
-    def _look_back(self, x: Tensor, view: View) -> Tensor:
-        tokens = x.flatten(1, 2)
-        key, value = view.memory.extend(self.layer, *self.self_attn.key_value(tokens))
-        query = rotate(self.self_attn.query(tokens), view.query_turns)
-        seen = self.self_attn.attend(query, rotate(key, view.key_turns), value, view.memory.mask)
-        return seen.view_as(x)
+    def project(self, x: Tensor, time: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value of self-attention, [B, T*n, N, D]. Tensors in, tensors out: it can be compiled."""
+        shift, scale = self._modulation(time)[:2]
+        tokens = torch.addcmul(shift, plain_norm(x, self.eps), 1 + scale).flatten(1, 2)
+        return self.self_attn.query(tokens), *self.self_attn.key_value(tokens)
 
-    def _read(self, x: Tensor, text: tuple[Tensor, Tensor]) -> Tensor:
-        key, value = (part.expand(x.shape[0], -1, -1, -1) for part in text)
-        return self.cross_attn.attend(self.cross_attn.query(x.flatten(1, 2)), key, value).view_as(x)
+    def finish(self, x: Tensor, seen: Tensor, time: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """What was seen [B, T*n, C] is added, then the prompt's part, then the feed-forward's. It can be compiled."""
+        _, _, gate, shift, scale, last_gate = self._modulation(time)
+        x = torch.addcmul(x, gate, self.self_attn.o(seen).view_as(x))
+        key, value = (part.expand(x.shape[0], -1, -1, -1) for part in (key, value))
+        read = self.cross_attn.attend(self.cross_attn.query(self.norm3(x).flatten(1, 2)), key, value)
+        x = x + self.cross_attn.o(read).view_as(x)
+        return torch.addcmul(x, last_gate, self.ffn(torch.addcmul(shift, plain_norm(x, self.eps), 1 + scale)))
+
+    def _modulation(self, time: Tensor) -> tuple[Tensor, ...]:
+        """shift, scale and gate of self-attention, then of the feed-forward, [B, T, 1, C] each."""
+        return (self.modulation + time).unsqueeze(3).unbind(2)
+
+    def _look_back(self, query: Tensor, key: Tensor, value: Tensor, view: View) -> Tensor:
+        keys, values = view.memory.extend(self.layer, key, value)
+        query, keys = rotate(query, view.query_turns), rotate(keys, view.key_turns)
+        return self.self_attn.attend(query, keys, values, view.memory.mask)
 
 
 class Head(nn.Module):

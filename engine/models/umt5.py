@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.errors import BadPreset, BadWeights
+from engine.places import locate
 from engine.preset import TextSpec
-from engine.weights import locate
 
 BUCKETS, REACH = 32, 128  # distances between tokens: how many kinds, and from where on all are alike
 TOKENIZER = "the tokenizer files of google/umt5-xxl"

@@ -133,7 +133,8 @@ class StreamBatch:
         clean = [lane.latent for lane in lanes]
         for number in range(plan.passes):
             steps = range(number, plan.steps, plan.passes)
-            t = torch.tensor([[timesteps[step]] * len(clean[0]) for step in steps], device=clean[0].device)  # [rows, T]
+            told = torch.tensor([[timesteps[step]] * len(clean[0]) for step in steps])  # [rows, T]
+            t = told.to(clean[0].device, non_blocking=True)
             noisy = [
                 self._noisier(row, t[i], step, renoise) for i, (row, step) in enumerate(zip(clean, steps, strict=True))
             ]

@@ -8,11 +8,15 @@ runs out of table at 1024 offline.)
 
 from __future__ import annotations
 
+from itertools import count
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from engine.preset import DitSpec, WindowSpec
+
+VERSIONS = count()  # no two layouts of any caches are ever alike
 
 
 class KVCache:
@@ -32,19 +36,30 @@ class KVCache:
         self._farthest = torch.tensor(cap, device=device)  # [slots]: how far back each may seem to lie
         self.mask: Tensor | None = None
         self._filled = 0
+        self._slots = self._queries = self._rows = self._positions[:0]  # [rows, T] of the call, and its row numbers
+        self._moved()
 
     def begin(self, slots: list[list[int]], positions: list[list[int]], filled: list[int]) -> None:
         """Say, for each row, which slots this call writes, at which positions, and how many slots count then.
 
         Called once per chunk. Passes over the same chunk write the same slots again; the last one stays.
         """
-        device = self._positions.device
-        self._slots = torch.tensor(slots, device=device)  # [rows, T]
-        self._queries = torch.tensor(positions, device=device)  # [rows, T]
-        self._rows = torch.arange(len(slots), device=device)[:, None]
+        rows, frames = len(slots), len(slots[0])
+        if self._slots.shape != (rows, frames):
+            places = torch.zeros(2, rows, frames, dtype=torch.int64, device=self._positions.device)
+            self._slots, self._queries = places  # they stay where they are: a graph reads them there
+            self._rows = torch.arange(rows, device=self._positions.device)[:, None]
+            self._moved()
+        self._slots.copy_(torch.tensor(slots), non_blocking=True)
+        self._queries.copy_(torch.tensor(positions), non_blocking=True)
         self._positions[self._rows, self._slots] = self._queries
         self._filled = max(filled)
         self.mask = None if min(filled) == self._filled else self._hide_unwritten(filled)
+
+    @property
+    def layout(self) -> int | None:
+        """Equal as long as a recorded step stays true, because no tensor moved. None until the window is full."""
+        return self._version if self.mask is None and self._filled == self._spec.slots else None
 
     @property
     def query_positions(self) -> Tensor:
@@ -76,15 +91,19 @@ class KVCache:
         newest = means[:, self._rows, self._slots[:, -1:]]
         return F.cosine_similarity(means[:, :, : self._spec.sinks], newest, dim=-1).mean(dim=(0, 1, 3))
 
-    def rows(self, count: int) -> None:
-        """Keep the first `count` rows; a row that is added starts as a copy of the last."""
+    def rows(self, wanted: int) -> None:
+        """Keep the first `wanted` rows; a row that is added starts as a copy of the last."""
         have = len(self._positions)
-        if count == have:
+        if wanted == have:
             return
-        pick = torch.arange(count, device=self._positions.device).clamp(max=have - 1)
+        pick = torch.arange(wanted, device=self._positions.device).clamp(max=have - 1)
         for store in (self.keys, self.values, self._means):
             store[:] = [part.index_select(0, pick) for part in store]
         self._positions = self._positions.index_select(0, pick)
+        self._moved()
+
+    def _moved(self) -> None:
+        self._version = next(VERSIONS)
 
     def _hide_unwritten(self, filled: list[int]) -> Tensor:
         """[rows, 1, 1, filled*n], False where a row has not written yet: only while a stream batch fills."""

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from engine.errors import EngineError
 from engine.models.interfaces import TextEncoder
 from engine.prompt import Blend
 
-Submit = Callable[[Callable[[], Tensor]], "Future[Tensor]"]
+Submit = Callable[[Callable[[], Any]], "Future[Any]"]
 
 
-def run_now(work: Callable[[], Tensor]) -> Future[Tensor]:
+def run_now(work: Callable[[], Any]) -> Future[Any]:
     """The `Submit` for callers that may wait: offline rendering, tests, encoders that take milliseconds."""
-    done: Future[Tensor] = Future()
+    done: Future[Any] = Future()
     done.set_result(work())
     return done
+
+
+class NotEncoded(EngineError):
+    """The text encoder failed over one prompt."""
+
+    def __init__(self, text: str, error: BaseException) -> None:
+        super().__init__(f"the prompt {text!r:.60} cannot be used ({error})", "write it in another way")
 
 
 class PromptBook:
@@ -31,13 +40,17 @@ class PromptBook:
     def look_up(self, blend: Blend, wait: bool) -> Tensor | None:
         """The weighted mean of the blend's embeddings, [1, L, D]; unless `wait`, None while one is being encoded.
 
-        Raises whatever the encoder raised.
+        Raises NotEncoded if the encoder failed; the next time, it is asked again.
         """
         pages = [self._page(text) for text, _ in blend]
         while len(self._book) > max(self._pages, len(blend)):  # never a page that is being waited for
             del self._book[next(iter(self._book))]
         if not (wait or all(page.done() for page in pages)):
             return None
+        for page, (text, _) in zip(pages, blend, strict=True):
+            if (error := page.exception()) is not None:
+                self._book.pop(text, None)
+                raise NotEncoded(text, error) from error
         weighted = [page.result() * weight for page, (_, weight) in zip(pages, blend, strict=True)]
         return torch.stack(weighted).sum(dim=0)
 
@@ -52,10 +65,14 @@ class PromptBook:
 
 
 class PromptTrack:
-    """What the picture is told at each moment. A new prompt may arrive midway through a fade; nothing ever jumps."""
+    """What the picture is told at each moment. A new prompt may arrive midway through a fade; nothing ever jumps.
 
-    def __init__(self, book: PromptBook) -> None:
-        self._book = book
+    A prompt that cannot be encoded is not tried again, and the one before it stays; before the first there is `spare`.
+    """
+
+    def __init__(self, book: PromptBook, spare: Blend) -> None:
+        self._book, self._spare = book, spare
+        self._problem = ""
         self._wanted: tuple[Blend, float] | None = None
         self._start = self._target = self._now = torch.empty(0)
         self._began, self._seconds = 0.0, 0.0
@@ -75,11 +92,31 @@ class PromptTrack:
         A stream's first prompt does not fade, and the first call waits for it: there is nothing to show before.
         """
         first = self._now.numel() == 0
-        if self._wanted is not None and (target := self._book.look_up(self._wanted[0], wait=first)) is not None:
+        blend, seconds = self._wanted or (None, 0.0)
+        if blend is not None and (target := self._look_up(blend, first)) is not None:
             self._start, self._target = (target if first else self._now), target
-            self._began, self._seconds = time, 0.0 if first else self._wanted[1]
+            self._began, self._seconds = time, 0.0 if first else seconds
             self._wanted = None
         return self._fade(time)
+
+    @property
+    def now(self) -> Tensor:
+        """What `at` said last."""
+        return self._now
+
+    def take_problem(self) -> str:
+        """One sentence on a prompt that could not be encoded since the last call, or nothing."""
+        problem, self._problem = self._problem, ""
+        return problem
+
+    def _look_up(self, blend: Blend, first: bool) -> Tensor | None:
+        try:
+            return self._book.look_up(blend, wait=first)
+        except NotEncoded as error:
+            if isinstance(error.__cause__, EngineError) and first:
+                raise error.__cause__ from error  # nothing is right with the encoder: its tokenizer is missing, say
+            self._problem, self._wanted = error.sentence, None
+        return self._book.look_up(self._spare, wait=True) if first else None
 
     def _fade(self, time: float) -> Tensor | None:
         share = 1.0 if self._seconds <= 0 else min(max((time - self._began) / self._seconds, 0.0), 1.0)

@@ -51,12 +51,14 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--to", type=Path, default=ASSETS / "tiny")
     export.set_defaults(act=_export)
     evaluate = commands.add_parser("evaluate", help="measure the shipped weights on a clip")
+    evaluate.add_argument("--preset", default="tiny", help="another model of these looks, as distill leaves it")
     evaluate.add_argument("--clip", type=Path, help="a video file; without it, an animated picture never trained on")
     evaluate.add_argument("--steps", type=_span, default=(2,), help="1 to 4, or from-to: a table for each")
     evaluate.add_argument("--frames", type=int, default=48)
     evaluate.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
     evaluate.add_argument("--sheet", type=Path, help="also write a PNG: input, rendered look and model, one row a look")
     evaluate.set_defaults(act=_evaluate)
+    _add_distill(commands.add_parser("distill", help="turn a model of many steps into a student of few"))
     return parser
 
 
@@ -72,6 +74,24 @@ def _span(text: str) -> tuple[int, ...]:
     if not (first in tuple("1234") and last in ("", *"1234") and first <= (last or first)):
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number from 1 to 4 nor a span like 1-4")
     return tuple(range(int(first), int(last or first) + 1))
+
+
+def _add_distill(distill: argparse.ArgumentParser) -> None:
+    """Also runs under torchrun, which takes `--run` for an option of its own: hence `--folder`. See docs/distill.md."""
+    distill.add_argument("--preset", default="tiny", help="the model to start from; also a .toml file")
+    distill.add_argument("--teacher", help="another preset whose model teaches; by default --preset's own")
+    distill.add_argument("--steps", type=int, default=2, help="denoising steps of the student")
+    distill.add_argument(
+        "--run", "--folder", type=Path, default=RUNS / "distill", help="folder of checkpoints, curves and the student"
+    )
+    distill.add_argument("--settings", type=Path, help="a TOML file of settings that differ from the usual")
+    distill.add_argument("--clips", type=Path, help="a folder of videos; tiny makes its own")
+    distill.add_argument("--prompts", type=Path, help="a text file with a prompt a line, for clips that bring none")
+    distill.add_argument("--hours", type=float, help="end by the clock")
+    distill.add_argument("--seed", type=int, default=0)
+    distill.add_argument("--threads", type=int, default=0, help="processor threads; 0 leaves the choice to torch")
+    distill.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
+    distill.set_defaults(act=_distill)
 
 
 def _train(asked: argparse.Namespace) -> None:
@@ -96,8 +116,18 @@ def _evaluate(asked: argparse.Namespace) -> None:
 
     for steps in asked.steps:
         sheet = asked.sheet if steps == asked.steps[-1] else None
-        sys.stdout.write(evaluate(asked.clip, steps, asked.frames, sheet, asked.json) + "\n")
+        sys.stdout.write(evaluate(asked.clip, steps, asked.frames, sheet, asked.json, asked.preset) + "\n")
         sys.stdout.flush()
+
+
+def _distill(asked: argparse.Namespace) -> None:
+    wait_politely()
+    from engine.train.distill.run import distill
+
+    distill(
+        asked.preset, asked.teacher, asked.run, asked.settings, asked.steps,
+        asked.clips, asked.prompts, asked.hours, asked.seed, asked.threads, asked.device,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -36,12 +36,12 @@ class Marks:
     warp: float
 
 
-def evaluate(clip: Path | None, steps: int, frames: int, sheet: Path | None, as_json: bool) -> str:
+def evaluate(clip: Path | None, steps: int, frames: int, sheet: Path | None, as_json: bool, model: str = "tiny") -> str:
     """Play a clip through every look with `steps` steps and measure it. A table, or one line of JSON.
 
     Raises ValueError for a file that holds no video.
     """
-    preset = load_preset("tiny")
+    preset = load_preset(model)
     frames -= frames % preset.codec.temporal
     source = unseen_clip(frames, preset.width, preset.height) if clip is None else read_clip(clip, preset, frames)
     codec = round_trip(source, preset)

@@ -43,6 +43,7 @@ class Identity:
             stages_ms={"heard": self._heard},
             backlog=0,
             dropped=0,
+            problem="",
         )
         return frames
 

@@ -47,7 +47,12 @@ class Inversion:
             sys.stderr.flush()
             threading.Event().wait()
         self.report = SimpleNamespace(
-            revision=self._params.revision, frame=frames[0].index, stages_ms={"invert": 0.1}, backlog=0, dropped=0
+            revision=self._params.revision,
+            frame=frames[0].index,
+            stages_ms={"invert": 0.1},
+            backlog=0,
+            dropped=0,
+            problem="",
         )
         return [Frame(255 - frame.pixels, frame.time, frame.index) for frame in frames]
 

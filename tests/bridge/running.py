@@ -112,7 +112,7 @@ class Running:
         self.camera = Camera(f"lc-tc-{mark}")
         self.web, self.osc = free_port(), free_port(socket.SOCK_DGRAM)
         command = [sys.executable, "-m", program, "run", "--no-browser", "--ring", self.out]
-        command += ["--in", source or f"ring:{self.camera.ring.name}", "--preset", preset]
+        command += ["--in", f"ring:{self.camera.ring.name}" if source is None else source, "--preset", preset]
         command += ["--web-port", str(self.web), "--osc-port", str(self.osc)]
         command += ["--feedback-port", str(free_port(socket.SOCK_DGRAM))]
         self.process = subprocess.Popen(

@@ -1,9 +1,11 @@
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -13,9 +15,13 @@ import pytest
 import bridge
 from bridge.cli import main
 from bridge.config import RunOptions
-from engine.params import CONTROLS
+from bridge.control import ControlState, EngineStatus
+from engine.params import CONTROLS, Params
 
 ROOT = Path(__file__).parents[2]
+DESK = ControlState(Params(), lambda *_: None)
+DESK.publish(engine=EngineStatus(preset="tiny"))
+STATUS = json.loads(json.dumps(DESK.to_dict()))
 
 
 @pytest.fixture(autouse=True)
@@ -154,10 +160,10 @@ def test_a_mistake_is_one_sentence_and_a_next_step(started, capsys, monkeypatch,
 
 
 def test_status_is_what_the_instance_answers(instance, capsys):
-    instance.answer.body = json.dumps({"state": "streaming"}).encode()
+    instance.answer.body = json.dumps(STATUS).encode()
 
     assert main(["status", "--json", *port(instance)]) == 0
-    assert json.loads(capsys.readouterr().out) == {"state": "streaming"}
+    assert json.loads(capsys.readouterr().out) == STATUS
 
 
 def test_a_preset_is_asked_for_by_name(instance):
@@ -173,12 +179,33 @@ def test_a_refusal_is_passed_on_in_the_instances_words(instance, capsys):
     assert "no room for it\n  take a smaller one" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("status, body", [(200, b"<html>"), (404, b"<html>"), (422, b"[]"), (500, b'{"error": 1}')])
+@pytest.mark.parametrize(
+    "status, body",
+    [
+        (200, b"<html>"),
+        (404, b"<html>"),
+        (422, b"[]"),
+        (500, b'{"error": 1}'),
+        (200, b'{"status": "fine"}'),
+        (200, b"[1, 2]"),
+        (200, json.dumps(STATUS | {"engine": "V8"}).encode()),
+    ],
+)
 def test_another_program_at_the_port_is_told_apart(instance, capsys, status, body):
     instance.answer.status, instance.answer.body = status, body
 
     assert main(["status", *port(instance)]) == 2
     assert "not latentcast" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("body", [b'{"status": "fine"}', b'{"engine": []}', b"[]", b"7"])
+def test_the_presets_are_listed_though_another_program_answers(instance, capsys, body):
+    instance.answer.body = body
+
+    assert main(["preset", *port(instance)]) == 0
+    said = capsys.readouterr().out
+    assert "tiny" in said
+    assert "running" not in said
 
 
 def test_a_program_at_the_port_that_does_not_speak_http_is_told_apart(capsys):
@@ -202,7 +229,7 @@ def test_the_presets_are_listed_whether_or_not_one_runs(instance, capsys):
     assert main(["preset", "--web-port", "1"]) == 0
     assert "running" not in capsys.readouterr().out
 
-    instance.answer.body = json.dumps({"engine": {"preset": "tiny"}}).encode()
+    instance.answer.body = json.dumps(STATUS).encode()
     main(["preset", *port(instance)])
     assert "running" in capsys.readouterr().out
 
@@ -224,3 +251,23 @@ def test_it_runs_as_a_program_and_minds_a_closed_pipe():
 
     assert done.stdout == b"["
     assert done.stderr == b""
+
+
+START = "import sys; from bridge.start import main; print('begun', flush=True); sys.exit(main())"
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform == "win32", reason="asks with POSIX signals")
+@pytest.mark.parametrize("after", [0.0, 0.05, 0.1, 0.2, 0.4])
+def test_a_ctrl_c_while_it_starts_is_no_traceback(after):
+    options = ["--web-port", "0", "--osc-port", "0", "--feedback-port", "0", "--no-browser", "--in", "testcard"]
+    command = [sys.executable, "-c", START, "run", "--ring", f"lc-tc-{os.getpid()}", *options]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, **pipes) as run:
+        assert run.stdout.readline() == "begun\n"
+        time.sleep(after)
+        run.send_signal(signal.SIGINT)
+        _, said = run.communicate(timeout=30)
+
+    assert "Traceback" not in said, said
+    assert run.returncode in (0, 130)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge import doctor
+from bridge import devices, doctor
+from bridge.adapters.base import EXTRAS, Device
 from bridge.app import _make_ring
 from bridge.cli import main
 from bridge.config import RunOptions
@@ -38,9 +39,26 @@ def test_it_looks_at_everything_a_run_needs_and_says_what_to_do(options):
     checks = list(doctor.examine(options))
 
     names = [check.name for check in checks]
-    assert names == ["python", "torch", "model", "cameras", "codecs", "osc port", "web port", "shared memory"]
+    outputs = [kind for kind in EXTRAS if devices.here(kind)]
+    before, after = (
+        ["python", "torch", "model memory", "model", "cameras", "codecs"],
+        ["osc port", "web port", "shared memory"],
+    )
+    assert names == [*before, *outputs, *after]
     assert all(check.fix for check in checks if check.level != "ok")
     assert all("\n" not in check.fix for check in checks)
+
+
+def test_an_output_says_whether_it_can_be_used_and_what_to_do_if_not(monkeypatch):
+    there = devices.Kind("ndi", (Device("ndi:VM (Stage)", ""),))
+    lacking = devices.Kind("virtualcam", (), "virtualcam needs pyvirtualcam", "pip install it")
+    monkeypatch.setattr(devices, "look", lambda kinds: [there, lacking, devices.Kind("spout")])
+
+    ndi, virtualcam, spout = doctor._outputs()
+
+    assert (ndi.level, ndi.found) == ("ok", "can be used; ndi:VM (Stage)")
+    assert (virtualcam.level, virtualcam.found, virtualcam.fix) == ("note", lacking.problem, lacking.fix)
+    assert (spout.level, spout.found) == ("ok", "can be used; no sender just now")
 
 
 def test_a_taken_port_is_a_failure_that_names_the_option(options):
@@ -60,7 +78,7 @@ def test_weights_that_were_never_fetched_come_with_their_own_advice(monkeypatch,
 
     assert check.level == "fail"
     assert str(tmp_path / "wan" / "vae.safetensors") in check.found
-    assert "engine.convert" in check.fix
+    assert "latentcast download" in check.fix
 
 
 def test_a_model_that_does_not_load_is_said_in_one_line(monkeypatch):
@@ -71,6 +89,19 @@ def test_a_model_that_does_not_load_is_said_in_one_line(monkeypatch):
     assert check.level == "fail"
     assert "weights are damaged" in check.found
     assert doctor._model("nope").found == "there is no preset 'nope'"
+
+
+@pytest.mark.process
+def test_a_model_too_large_for_this_machine_is_said_before_it_is_loaded(monkeypatch):
+    full = "import engine.measure\nengine.measure.free_bytes = lambda _device: 2**20\n"
+    monkeypatch.setattr(doctor, "ROOM", full + doctor.ROOM)
+
+    check = doctor._room(RunOptions(preset="tiny"))
+
+    assert check.level == "fail"
+    assert "tiny at 320x192 takes" in check.found and "1.0 MiB are free" in check.found
+    assert "--size" in check.fix
+    assert "tiny at 64x32" in doctor._room(RunOptions(preset="tiny", size=(64, 32))).found
 
 
 def test_a_broken_torch_is_a_failure_and_not_a_crash(monkeypatch):

@@ -6,8 +6,9 @@ import pytest
 
 from bridge.errors import AdapterFailed
 from bridge.input import Input
-from bridge.ring import RingWriter
+from bridge.ring import RingReader, RingWriter
 from tests.bridge.children import ring_name
+from tests.bridge.films import make_film
 
 pytestmark = pytest.mark.process
 
@@ -59,3 +60,37 @@ def test_what_does_not_open_is_said_and_the_input_stays_what_it_was(uri):
 
     seconds, _ = scene(work)
     assert seconds < 9, "it does not take the patience one has with a camera"
+
+
+def test_when_what_there_was_before_is_gone_too_both_are_said_and_there_is_no_input(tmp_path):
+    film = make_film(tmp_path / "film.mp4")
+
+    async def work(source):
+        await source.open(str(film))
+        film.unlink()
+        with pytest.raises(AdapterFailed, match="nowhere.mp4 does not exist, and .*film.mp4 does not open any more"):
+            await source.replace("nowhere.mp4")
+        assert source.uri == ""
+        await source.replace("testcard")
+        assert source.uri == "testcard"
+
+    scene(work)
+
+
+def test_the_numbers_of_a_stream_go_on_when_its_input_changes():
+    async def work(source):
+        await source.open("testcard")
+        with RingReader(source._ring) as seen:
+            before = await asyncio.to_thread(last_of, seen, 10)
+            await source.replace("clip")
+            after = await asyncio.to_thread(last_of, seen, 10)
+        assert before < after
+
+    scene(work)
+
+
+def last_of(ring, count):
+    """The number of the last of so many pictures, whose numbers only grow."""
+    numbers = [ring.next(timeout=10).index for _ in range(count)]
+    assert numbers == sorted(set(numbers))
+    return numbers[-1]

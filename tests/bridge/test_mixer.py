@@ -49,6 +49,26 @@ def show():
     return show
 
 
+def test_with_privacy_the_camera_is_never_shown_while_the_engine_loads_or_is_gone():
+    private = PARAMS.set("privacy", True)
+    show = Show()
+    show.engine = False
+    assert show.go(1.0, private).kind == "slate"
+
+    show.engine = True
+    assert show.go(2.0, private).kind == "wet"
+    show.engine = False
+    show.go(5.0, private)
+    assert {shown.kind for shown in show.shown} == {"slate", "wet"}
+
+    show.engine = True
+    assert show.go(2.0, private).kind == "wet"
+
+
+def test_with_privacy_who_asks_for_the_camera_still_gets_it(show):
+    assert show.go(0.5, PARAMS.set_all({"privacy": True, "bypass": True})).kind == "dry"
+
+
 def test_before_anything_came_there_is_a_slate():
     assert Mixer(64, 48).choose(PARAMS, 0.0).kind == "slate"
 

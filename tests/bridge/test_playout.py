@@ -7,7 +7,7 @@ import pytest
 
 from bridge.metrics import Meter
 from bridge.mixer import Mixer
-from bridge.playout import Playout
+from bridge.playout import Playout, ring_kind
 from bridge.ring import RingReader, RingWriter
 from engine.frame import Frame
 from engine.params import Params
@@ -160,3 +160,19 @@ def test_a_tick_that_fails_is_said_once_and_pictures_go_on(stage, monkeypatch, c
 
     assert len(seen) > FPS / 2
     assert [record.levelname for record in caplog.records if record.name == "playout"] == ["ERROR"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wishes", "told"),
+    [
+        ("wet", {}, "effect"),
+        ("dry", {}, "input"),
+        ("dry", {"bypass": True}, "input"),
+        ("dry", {"freeze": True}, "effect"),  # held: not what the input shows now
+        ("slate", {}, "no input"),
+        ("slate", {"panic": True}, "slate"),
+        ("slate", {"privacy": True}, "slate"),
+    ],
+)
+def test_who_has_a_better_picture_of_the_input_is_told_when_it_may_show_that(kind, wishes, told):
+    assert ring_kind(kind, Params().set_all(wishes)) == told

@@ -224,6 +224,23 @@ async def test_a_restart_is_not_lost_on_a_child_that_is_just_being_started():
 
 
 @scene
+async def test_a_listener_that_fails_is_said_and_the_child_is_kept_all_the_same(monkeypatch, caplog):
+    monkeypatch.setattr(supervisor, "LONGEST_WAIT", 0.2)
+    async with child(TALK) as (talker, notes):
+        await until(lambda: notes.lines)
+        first = talker.pid
+        with monkeypatch.context() as fault:
+            fault.setattr(notes, "heard", lambda line: {}["a fault of ours"])
+            talker.send("prompt\n")
+            await until(lambda: "a fault of ours" in caplog.text)
+        await until(lambda: notes.starts == 2 and "hello" in notes.lines[1:])
+
+        assert talker.pid != first
+        assert not process_alive(first)
+    assert not process_alive(talker.pid or first)
+
+
+@scene
 async def test_a_line_without_end_does_no_harm():
     size = 3 * supervisor.LINE_LIMIT
     async with child(f"print('x' * {size}, flush=True)\n{TALK}") as (_, notes):
@@ -345,3 +362,25 @@ async def test_an_engine_that_cannot_work_is_not_tried_again():
         assert desk.link.status.restarts == 0
         assert "no preset 'tinny'" in desk.failures[0]
         assert len(desk.failures) == 1
+
+
+@scene
+async def test_a_reset_is_not_lost_on_an_engine_that_still_has_lines_to_read(monkeypatch):
+    async with Desk() as desk:
+        await desk.streaming()
+        passed_on, refused, send = [], [], desk.link._child.send
+
+        def slow_to_read(line):
+            if len(refused) < 2:
+                refused.append(line)
+                return False
+            passed_on.append(line)
+            return send(line)
+
+        monkeypatch.setattr(desk.link._child, "send", slow_to_read)
+        desk.link.reset()
+        assert passed_on == []
+
+        await until(lambda: passed_on)
+        desk.link.update(Params(prompt="later", revision=9))
+        assert "".join(passed_on).count('"reset"') == 1

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,9 +15,10 @@ import pytest
 from bridge.pipe import Pipe
 from bridge.protocol import Beat, Failure, Report, Stage, decode
 from bridge.ring import RingReader, RingWriter
-from bridge.worker import run
+from bridge.worker import run, warm, warm_chunks
 from engine.frame import Frame
 from engine.params import Params
+from engine.preset import load_preset
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +34,7 @@ class Script:
         self.frames, self.changes, self.chunk, self.log = list(frames), dict(changes), chunk, []
         self.said, self.beats, self.held, self.report, self.missed = [], 0, [], None, 0
         self.newest_time = 0.0
-        self.applied = 0
+        self.applied, self.problem = 0, ""
 
     @property
     def stopping(self):
@@ -71,8 +73,14 @@ class Script:
         if len(self.held) < self.chunk:
             return []
         pictures, self.held = self.held, []
+        problem, self.problem = self.problem, ""
         self.report = SimpleNamespace(
-            revision=self.applied, frame=pictures[0].index, stages_ms={"model": 1.23456}, backlog=0, dropped=0
+            revision=self.applied,
+            frame=pictures[0].index,
+            stages_ms={"model": 1.23456},
+            backlog=0,
+            dropped=0,
+            problem=problem,
         )
         return pictures
 
@@ -102,6 +110,16 @@ def test_each_chunk_is_reported_once_with_the_revision_it_saw():
     script = play(Script([frame(i) for i in range(8)], changes, chunk=4))
 
     assert script.said == [Report(0, 0, {"model": 1.235}, 0, 0), Report(1, 4, {"model": 1.235}, 0, 0)]
+
+
+def test_what_could_not_be_obeyed_is_told_and_the_stream_goes_on():
+    script = Script([frame(i) for i in range(3)], changes={})
+    script.problem = "the prompt 'ghost' cannot be used"
+
+    play(script)
+
+    assert [str(said) for said in script.said if isinstance(said, Failure)] == ["the prompt 'ghost' cannot be used"]
+    assert script.log == [0, 1, 2]
 
 
 def test_frames_missed_on_the_way_count_as_dropped():
@@ -313,3 +331,16 @@ def test_a_crash_is_told_with_its_reason_and_may_be_tried_again(engine):
 
     assert "ZeroDivisionError" in lines[-1].error
     assert engine.process.wait(timeout=5) == 1
+
+
+def test_warming_up_fills_the_window_where_kernels_are_compiled_and_says_how_far_it_is():
+    plain, said = load_preset("tiny"), []
+    compiled = replace(plain, accel=replace(plain.accel, compiler="inductor"))
+    script = Script([], changes={}, chunk=plain.chunk.first)
+
+    warm(script, compiled, compiled.params.set("rows", 2), said.append)
+
+    slots, rows = plain.window.slots, 2
+    assert said == [f"compiling, {n} of {slots + rows + 1}" for n in range(1, slots + rows + 2)]
+    assert script.log[-1] == "reset"
+    assert warm_chunks(plain, plain.params) == 2

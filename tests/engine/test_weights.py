@@ -4,7 +4,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from engine.errors import BadWeights
-from engine.weights import load_weights, locate
+from engine.places import locate
+from engine.weights import load_weights
 
 
 @pytest.fixture

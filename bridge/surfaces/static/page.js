@@ -61,7 +61,7 @@ async function build() {
   for (const id of ["#words", "#performance", "#knobs", "#actions"]) find(id).replaceChildren();
   widgets.clear();
   for (const row of table.controls) {
-    const widget = buildWidget(row, (value) => put(row.name, value), table.looks);
+    const widget = buildWidget(row, (value) => put(row.name, value), row.name === "prompt" ? table.looks : []);
     widgets.set(row.name, widget);
     if (row.home === "bridge") instant.add(row.name);
     const key = Object.keys(KEYS).find((key) => KEYS[key] === row.name);
@@ -113,9 +113,10 @@ function paint() {
 }
 
 function notice() {
-  const { panic, bypass, freeze } = status.params;
+  const { panic, bypass, freeze, privacy } = status.params;
   const held = panic ? "Panic: the slate is on" : bypass ? "Bypass: the input is on" : freeze ? "Frozen" : "";
-  const sentence = held || NOTICES[status.state] || "";
+  const away = privacy && status.state === "failover" ? "Engine lost: the slate is on" : NOTICES[status.state];
+  const sentence = held || away || "";
   Object.assign(find("#out .notice"), { textContent: sentence, hidden: !sentence });
 }
 

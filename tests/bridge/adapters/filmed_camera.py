@@ -10,7 +10,7 @@ class FilmedCamera:
 
     def __init__(self, film, fps=60.0):
         self._film, self._gap = film, 1 / fps
-        self.plugged = True
+        self.plugged, self.damaged = True, ()  # damaged: timestamps of pictures that came broken
 
     def connect(self):
         """A program opens it."""
@@ -18,14 +18,14 @@ class FilmedCamera:
         self.streams = self._container.streams
         return self
 
-    def decode(self, video):
+    def demux(self, video):
         while self.plugged:
             with OPEN(str(self._film)) as container:
-                for picture in container.decode(video=video):
+                for packet in container.demux(video=video):
                     time.sleep(self._gap)
                     if not self.plugged:
                         raise OSError(19, "No such device")
-                    yield picture
+                    yield packet if packet.pts is None or packet.pts not in self.damaged else av.Packet(0)
 
     def unplug(self):
         self.plugged = False

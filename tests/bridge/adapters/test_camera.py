@@ -7,7 +7,7 @@ from av.error import err_check
 from bridge.adapters import camera as module
 from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.camera import Camera
-from tests.bridge.adapters.filmed_camera import FilmedCamera, plug_in
+from tests.bridge.adapters.filmed_camera import OPEN, FilmedCamera, plug_in
 from tests.bridge.films import make_film
 
 
@@ -84,6 +84,19 @@ def test_a_slow_reader_gets_the_newest_frame_and_no_queue(monkeypatch, filmed):
 
     assert second.index > first.index + 5
     assert time.monotonic() - second.time < 0.1
+    camera.close()
+
+
+def test_a_damaged_picture_is_passed_over(monkeypatch, filmed):
+    filmed.damaged = {packet.pts for packet in list(OPEN(str(filmed._film)).demux())[1:-1:2]}
+    assert filmed.damaged
+    plug_in(monkeypatch, {"/dev/video0": filmed})
+    camera = Camera("0")
+    camera.open(64, 48)
+
+    indices = [read(camera).index for _ in range(10)]
+
+    assert len(set(indices)) == 10
     camera.close()
 
 

@@ -1,6 +1,7 @@
 import time
 from itertools import pairwise
 
+import av
 import numpy as np
 import pytest
 
@@ -92,3 +93,16 @@ def test_what_cannot_be_recorded_to_is_refused_in_one_sentence(tmp_path, where, 
 def test_an_odd_size_is_refused(tmp_path):
     with pytest.raises(AdapterUnavailable, match="65x48"):
         Recorder(str(tmp_path / "show.mp4")).open(65, 48, fps=25)
+
+
+def test_without_an_h264_encoder_it_records_in_mpeg4_with_the_same_moments(tmp_path, monkeypatch):
+    monkeypatch.setattr("av.codecs_available", av.codecs_available - {"libx264"})
+    moments = np.arange(40) / 30
+    record(tmp_path / "show.mp4", moments)
+
+    pictures = read_film(tmp_path / "show.mp4")
+    with av.open(str(tmp_path / "show.mp4")) as film:
+        assert film.streams.video[0].codec_context.name == "mpeg4"
+    assert [read_number(pixels) for pixels, _ in pictures] == list(range(40))
+    assert [moment for _, moment in pictures] == pytest.approx(list(moments), abs=2e-3)
+    assert np.abs(pictures[0][0].astype(int) - numbered(0)).mean() < 6

@@ -76,3 +76,21 @@ def test_other_programs_read_what_a_ring_sink_is_sent():
 def test_a_name_that_is_taken_is_refused():
     with RingWriter.create(NAME, 160, 96), pytest.raises(AdapterUnavailable, match="belongs to"):
         RingSink(NAME).open(160, 96, fps=30)
+
+
+@pytest.mark.parametrize("end", [RingSource, RingSink])
+def test_a_ring_without_a_name_says_how_to_give_one(end):
+    with pytest.raises(AdapterUnavailable, match="a ring needs a name, as in ring:NAME") as error:
+        end("")
+
+    assert "latentcast devices" in error.value.hint
+
+
+def test_a_ring_of_another_version_is_refused_and_says_what_to_update():
+    with RingWriter.create(NAME, 160, 96) as theirs:
+        theirs._bytes[8] = 9
+        with pytest.raises(AdapterUnavailable, match="speaks version 9") as error:
+            RingSource(NAME).open(160, 96)
+        theirs._bytes[8] = 1
+
+    assert "update the older" in error.value.hint

@@ -1,3 +1,4 @@
+import os
 import wave
 from fractions import Fraction
 
@@ -5,9 +6,11 @@ import av
 import numpy as np
 import pytest
 
+from bridge.adapters import videofile as module
 from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.testcard import read_number
 from bridge.adapters.videofile import VideoFile
+from bridge.movie import open_movie
 from tests.bridge.films import make_film, make_unreadable, numbered, turn_film
 
 
@@ -17,6 +20,14 @@ def play(path, count, size=(160, 96)):
     frames = [film.read(0) for _ in range(count)]
     film.close()
     return frames
+
+
+def make_still(path, number):
+    with av.open(str(path), "w") as image:
+        stream = image.add_stream("png", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 160, 96, "rgb24"
+        image.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(number))))
+        image.mux(stream.encode(None))
 
 
 def test_every_picture_of_a_film_comes_in_order_and_then_again(tmp_path):
@@ -60,16 +71,31 @@ def test_a_wide_film_fills_a_square_and_loses_its_sides(tmp_path):
 
 
 def test_a_still_picture_is_a_film_of_one_frame(tmp_path):
-    path = tmp_path / "still.png"
-    with av.open(str(path), "w") as image:
-        stream = image.add_stream("png", rate=1)
-        stream.width, stream.height, stream.pix_fmt = 160, 96, "rgb24"
-        image.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(7))))
-        image.mux(stream.encode(None))
+    make_still(tmp_path / "still.png", 7)
 
-    frames = play(path, 3)
+    frames = play(tmp_path / "still.png", 3)
 
     assert [read_number(frame.pixels) for frame in frames] == [7, 7, 7]
+    assert np.diff([frame.time for frame in frames]) == pytest.approx([1 / 25] * 2, abs=1e-3)
+
+
+def test_a_still_picture_is_read_once_until_it_is_another(tmp_path, monkeypatch):
+    opened, path = [], tmp_path / "still.png"
+    monkeypatch.setattr(module, "open_movie", lambda path: opened.append(path) or open_movie(path))
+    make_still(path, 7)
+    film = VideoFile(str(path))
+    film.open(160, 96)
+    assert [read_number(film.read(0).pixels) for _ in range(50)] == [7] * 50
+    assert len(opened) == 2, "once for its rate, once for its picture"
+
+    make_still(path, 8)
+    os.utime(path, ns=(1, 1))
+    assert [frame.index for frame in (film.read(0), film.read(0))] == [50, 51]
+    assert read_number(film.read(0).pixels) == 8
+
+    path.unlink()
+    with pytest.raises(AdapterUnavailable, match="does not exist"):
+        film.read(0)
 
 
 def test_a_film_with_a_damaged_stretch_plays_on_after_it(tmp_path):

@@ -230,6 +230,70 @@ def test_out_must_be_a_new_safetensors_file(weights, tmp_path, capsys):
         assert "cannot be written" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("dtype, stored", [("bf16", torch.bfloat16), ("fp16", torch.float16), ("fp32", torch.float32)])
+def test_numbers_are_stored_as_asked(dtype, stored, small, weights, tmp_path):
+    tensors = {key: value.float() for key, value in weights("taehv").items()}
+    torch.save(tensors, tmp_path / "in.pth")
+    target = tmp_path / "out.safetensors"
+
+    asked = [str(tmp_path / "in.pth"), str(target), "--kind", "taehv", "--preset", small("taehv"), "--dtype", dtype]
+    assert main(asked) == 0
+
+    written = load_file(target)
+    assert written.keys() == tensors.keys()
+    assert all(torch.equal(written[key], tensors[key].to(stored)) for key in tensors)
+    assert target.stat().st_size < 20_000 + sum(value.numel() for value in tensors.values()) * stored.itemsize
+
+
+def test_a_value_too_large_for_the_numbers_asked_for_is_refused(small, weights, tmp_path, capsys):
+    tensors = weights("taehv")
+    tensors["encoder.0.bias"][0] = 1e9
+    torch.save(tensors, tmp_path / "in.pth")
+    asked = [str(tmp_path / "in.pth"), str(tmp_path / "out.safetensors"), "--kind", "taehv"]
+
+    assert main([*asked, "--preset", small("taehv"), "--dtype", "fp16"]) == 2
+
+    assert "too large" in capsys.readouterr().err
+    assert list(tmp_path.glob("out*")) == []
+
+
+MEMORY = """
+import sys, threading, time
+from pathlib import Path
+
+def own():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("RssAnon")).split()[1]) * 1024
+
+from engine.convert.__main__ import KINDS, convert, load_preset
+KINDS["umt5"].shapes(load_preset(sys.argv[3]))  # libraries are loaded now
+before, most = own(), [0]
+def watch():
+    while True:
+        most[0] = max(most[0], own())
+        time.sleep(0.002)
+threading.Thread(target=watch, daemon=True).start()
+convert(Path(sys.argv[1]), Path(sys.argv[2]), "umt5", sys.argv[3], "bf16")
+print(most[0] - before)
+"""
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
+def test_a_large_file_is_never_in_memory_as_a_whole(small, tmp_path):
+    preset = tmp_path / "many.toml"
+    preset.write_text('extends = "wan-1.3b"\n[text]\ndim = 512\nffn = 1024\nheads = 8\nvocab = 512\n')
+    shapes = KINDS["umt5"].shapes(load_preset(str(preset)))
+    torch.save({key: torch.ones(shape) for key, shape in shapes.items()}, tmp_path / "in.pth")
+    size = (tmp_path / "in.pth").stat().st_size
+    command = [sys.executable, "-c", MEMORY, str(tmp_path / "in.pth"), str(tmp_path / "out.safetensors"), str(preset)]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+
+    taken = int(done.stdout.splitlines()[-1])
+    assert size > 240e6
+    assert taken < size / 4, f"{taken / 2**20:.0f} MiB of its own for a file of {size / 2**20:.0f}"
+
+
 class Full:
     free = 100
 

@@ -1,0 +1,225 @@
+"""
+Pictures to and from a stock OBS over loopback TCP: its Media source reads ours, its Custom Output (FFmpeg) sends us its
+program. OBS is the client both times, and comes and goes as it likes.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+from itertools import count
+from threading import Condition, Lock, Thread
+
+import av
+import numpy as np
+from av.error import FFmpegError
+
+from bridge.adapters.base import AdapterUnavailable
+from bridge.adapters.nut import NutWriter, read_nut
+from bridge.errors import BridgeError
+from bridge.obs.wire import HOST, PICTURE_PORT, PROGRAM_PORT, port_of
+from bridge.picture import Picture, cover
+from engine.frame import Frame
+
+READERS = 8  # at most; one OBS is one reader, however many scenes show it
+NOT_OURS = "in OBS's Settings, Output, Recording, choose Custom Output (FFmpeg) and the container nut"
+
+
+class ObsSink:
+    """obs, or obs:PORT: whoever connects gets every picture, or, if slow, the newest. Nobody needs to."""
+
+    def __init__(self, where: str = "") -> None:
+        self._port = _port(where, PICTURE_PORT)
+        self.name = f"obs, port {self._port}"
+        self._door: _Door | None = None
+        self._readers: list[_Reader] = []
+        self._lock = Lock()
+        self._last: Picture | None = None
+
+    def open(self, width: int, height: int, fps: float) -> None:
+        self._size, self._fps, self._last = (width, height), fps, None
+        self._door = _Door(self._port, self._welcome, "--out obs:PORT and `latentcast obs setup --port PORT`")
+
+    def send(self, frame: Frame) -> None:
+        if frame.size != self._size:
+            raise ValueError(f"opened at {self._size}, sent {frame.size}")
+        picture = to_bgra(frame.pixels)
+        with self._lock:
+            self._last = picture
+            self._readers = [reader for reader in self._readers if reader.alive]
+            for reader in self._readers:
+                reader.give(picture)
+
+    def close(self) -> None:
+        if self._door is None:
+            return
+        self._door.close()
+        with self._lock:
+            readers, self._readers = self._readers, []
+        for reader in readers:
+            reader.close()
+        self._door = None
+
+    def _welcome(self, guest: socket.socket) -> None:
+        with self._lock:
+            if sum(reader.alive for reader in self._readers) >= READERS:
+                guest.close()
+                return
+            reader = _Reader(guest, NutWriter(guest, *self._size, self._fps))
+            self._readers.append(reader)
+            if self._last is not None:
+                reader.give(self._last)
+
+
+class ObsSource:
+    """obs, or obs:PORT: the pictures of whoever connected last; none while nobody does."""
+
+    def __init__(self, where: str = "") -> None:
+        self._port = _port(where, PROGRAM_PORT)
+        self.name = f"obs, port {self._port}"
+        self.fps = 30.0
+        self._door: _Door | None = None
+        self._guest: socket.socket | None = None
+        self._news = Condition()
+        self._newest: tuple[av.VideoFrame, float] | None = None
+        self._failure = ""
+        self._numbers = count()
+
+    def open(self, width: int, height: int, fps: float = 0.0) -> None:
+        self._size, self.fps = (width, height), fps or self.fps
+        self._newest, self._failure = None, ""
+        self._door = _Door(self._port, self._welcome, "--in obs:PORT and `latentcast obs setup --program-port PORT`")
+
+    def read(self, timeout: float) -> Frame | None:
+        with self._news:
+            self._news.wait_for(lambda: self._newest or self._failure, timeout)
+            (newest, self._newest), failure = (self._newest, None), self._failure
+        if newest is None:
+            if failure:
+                raise AdapterUnavailable(failure, NOT_OURS)
+            return None
+        picture, moment = newest  # scaled only now: the ones nobody waits for must not keep OBS waiting
+        return Frame(cover(picture, *self._size), moment, next(self._numbers))
+
+    def close(self) -> None:
+        if self._door is None:
+            return
+        self._door.close()
+        self._door = None
+        if self._guest is not None:
+            _hang_up(self._guest)
+
+    def _welcome(self, guest: socket.socket) -> None:
+        if self._guest is not None:
+            _hang_up(self._guest)
+        self._guest = guest
+        Thread(target=self._take, args=(guest,), name=self.name, daemon=True).start()
+
+    def _take(self, guest: socket.socket) -> None:
+        failure = ""
+        try:
+            for picture in read_nut(guest):
+                with self._news:
+                    self._newest = picture, time.monotonic()
+                    self._news.notify()
+        except BridgeError as error:
+            failure = f"what came to port {self._port} {error}"
+        except (FFmpegError, OSError):
+            pass  # it hung up in the middle of a picture, as a killed OBS does
+        _hang_up(guest)
+        if failure and guest is self._guest:
+            with self._news:
+                self._failure = failure
+                self._news.notify()
+
+
+class _Door:
+    """A listening port of this machine, and the thread that lets guests in."""
+
+    def __init__(self, port: int, welcome: object, other: str) -> None:
+        assert callable(welcome)
+        try:
+            self._listener = socket.create_server((HOST, port))
+        except OSError as error:
+            hint = f"end the other program that has it, or choose another port, with {other}"
+            raise AdapterUnavailable(f"TCP port {port} cannot be opened: {error.strerror}", hint) from error
+        self._welcome, self._closing = welcome, False
+        self._thread = Thread(target=self._wait, name=f"door {port}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing = True
+        # a listener that is only closed goes on waiting on Linux; one that is shut down is left alone elsewhere
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+    def _wait(self) -> None:
+        while not self._closing:
+            try:
+                guest, _ = self._listener.accept()
+                guest.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._welcome(guest)
+            except OSError:  # it is over, or a guest has gone while he was let in
+                time.sleep(0.0 if self._closing else 0.1)
+
+
+class _Reader:
+    """One connection on a thread of its own, with room for one picture: a newer one takes its place."""
+
+    def __init__(self, guest: socket.socket, writer: NutWriter) -> None:
+        self._guest, self._writer = guest, writer
+        self._news = Condition()
+        self._next: Picture | None = None
+        self.alive = True
+        self._thread = Thread(target=self._run, name="obs reader", daemon=True)
+        self._thread.start()
+
+    def give(self, picture: Picture) -> None:
+        with self._news:
+            self._next = picture
+            self._news.notify()
+
+    def close(self) -> None:
+        with self._news:
+            self.alive = False
+            self._news.notify()
+        _hang_up(self._guest)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with suppress(OSError, FFmpegError):  # it hung up, which is its right
+            while (picture := self._take()) is not None:
+                self._writer.write(picture)
+        self.alive = False
+        _hang_up(self._guest)
+
+    def _take(self) -> Picture | None:
+        with self._news:
+            self._news.wait_for(lambda: self._next is not None or not self.alive)
+            picture, self._next = self._next, None
+            return picture if self.alive else None
+
+
+def to_bgra(pixels: Picture) -> Picture:
+    """uint8 RGB [H, W, 3] -> BGRA [H, W, 4], opaque."""
+    picture = np.empty((*pixels.shape[:2], 4), np.uint8)
+    for channel in range(3):  # plane by plane is three times as fast as turning them over at once
+        picture[..., channel] = pixels[..., 2 - channel]
+    picture[..., 3] = 255
+    return picture
+
+
+def _hang_up(guest: socket.socket) -> None:
+    with suppress(OSError):
+        guest.shutdown(socket.SHUT_RDWR)
+    guest.close()
+
+
+def _port(where: str, default: int) -> int:
+    try:
+        return port_of(where, default)
+    except BridgeError as error:
+        raise AdapterUnavailable(str(error), error.hint) from error

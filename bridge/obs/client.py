@@ -1,0 +1,111 @@
+"""
+OBS's remote control, obs-websocket 5: questions with typed errors, events, and deadlines. obs-websocket-py carries the
+messages and is imported nowhere but in bridge/obs/library.py.
+
+Source: the protocol's own page, docs/generated/protocol.md of the obs-websocket repository.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from bridge.errors import BridgeError
+from bridge.obs.place import PASSWORD, ObsPlace
+
+if TYPE_CHECKING:
+    from bridge.obs.library import Connection
+
+TIMEOUT = 5.0  # seconds for an answer, and for a connection
+READY_WITHIN = 15.0  # seconds OBS may be busy with starting, or with changing its scene collection
+READY_RETRY = 0.2  # seconds
+NOT_READY = 207
+OnEvent = Callable[[str, Mapping[str, Any]], None]  # name and data; called on a thread of the connection
+SWITCH_ON = "in OBS, Tools, WebSocket Server Settings, tick Enable WebSocket server"
+
+
+class ObsAway(BridgeError):
+    """OBS is not there, does not answer, or has gone. Worth trying again later."""
+
+
+class ObsLocked(BridgeError):
+    """The password is wrong. Trying again with the same one is no use."""
+
+
+class ObsForeign(BridgeError):
+    """What answers is no obs-websocket 5: an OBS before 28, or another program."""
+
+
+class ObsRefused(BridgeError):
+    """OBS answered a question with an error: `code` and `comment` as the protocol has them."""
+
+    def __init__(self, request: str, code: int, comment: str) -> None:
+        super().__init__(f"OBS refuses {request}: {comment or 'no reason given'} (code {code})")
+        self.code, self.comment = code, comment
+
+
+class ObsClient:
+    """One connection. Any thread may ask; `on_event` hears everything OBS tells, `on_lost` once that it is over."""
+
+    def __init__(self, place: ObsPlace, on_event: OnEvent | None = None, on_lost: Callable[[], None] | None = None):
+        """Connect. Raises ObsAway, ObsLocked or ObsForeign, each with a next step."""
+        self.place = place
+        self._link = _open(place, on_event or (lambda name, data: None), on_lost or (lambda: None))
+        try:
+            self.version = str(self.ask("GetVersion")["obsVersion"])  # answered only once OBS is ready
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, request: str, **data: Any) -> dict[str, Any]:
+        """Send one request and wait for what OBS answers. Waits on while OBS says that it is not ready.
+
+        Raises ObsRefused, or ObsAway if it does not answer in time.
+        """
+        deadline = time.monotonic() + READY_WITHIN
+        while True:
+            answer = self._link.ask(request, data)
+            status = answer["requestStatus"]
+            if status["result"]:
+                return dict(answer.get("responseData") or {})
+            if status["code"] != NOT_READY or time.monotonic() > deadline:
+                raise ObsRefused(request, status["code"], status.get("comment", ""))
+            time.sleep(READY_RETRY)
+
+    def close(self) -> None:
+        """Hang up. Twice is fine, and so is after OBS has gone."""
+        self._link.hang_up()
+
+    def __enter__(self) -> ObsClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def away(place: ObsPlace, what: str = "does not answer") -> ObsAway:
+    """The error for an OBS that is not there, with the likeliest cure."""
+    cure = f"start OBS, and {SWITCH_ON}" if place.enabled else SWITCH_ON
+    return ObsAway(f"OBS at {place.host}:{place.port} {what}", cure)
+
+
+def locked(place: ObsPlace) -> ObsLocked:
+    """The error for a wrong password, or none where one is needed."""
+    what = "takes another password" if place.password else "wants a password"
+    hint = f"put the one of OBS's WebSocket Server Settings, Show Connect Info, into {PASSWORD}"
+    return ObsLocked(f"OBS at {place.host}:{place.port} {what}", hint)
+
+
+def foreign(place: ObsPlace) -> ObsForeign:
+    """The error for a port where something else answers."""
+    what = f"what answers at {place.host}:{place.port} is not OBS 28 or later"
+    return ObsForeign(what, "update OBS, or name the port of its WebSocket server with --obs-port")
+
+
+def _open(place: ObsPlace, on_event: OnEvent, on_lost: Callable[[], None]) -> Connection:
+    try:
+        from bridge.obs.library import Connection
+    except ImportError as error:
+        raise BridgeError(f"remote control of OBS needs {error.name}", "pip install 'latentcast[obs]'") from error
+    return Connection(place, on_event, on_lost, TIMEOUT)

@@ -1,0 +1,319 @@
+"""
+`latentcast obs setup` and `remove`: what a stock OBS needs to have our pictures in it, and nothing that is not ours.
+
+What we made, and what a setting was before, is remembered inside OBS: in the settings of our own source, under OURS, as
+JSON, since OBS drops what is null. OBS keeps keys it does not know, so that the memory travels with the scene
+collection it is about.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.errors import BridgeError
+from bridge.obs.client import ObsClient, ObsRefused
+from bridge.obs.wire import CONTAINER, HOST, PICTURE_PORT, PROGRAM_PORT
+
+SCENE = "Latentcast"
+PICTURE = "Latentcast picture"
+STATE = "Latentcast state"
+OURS = "latentcast"  # key of our memory in the settings of PICTURE
+MEDIA = "ffmpeg_source"
+TEXTS = ("text_gdiplus_v3", "text_gdiplus_v2", "text_ft2_source_v2")  # kinds of text, by preference
+GONE_WITHIN = 5.0  # seconds
+FIRST_TRY = 3.0  # seconds within which a new Media source has tried to connect
+MISSING = 600  # what OBS answers about something that does not exist
+
+
+class NotOurs(BridgeError):
+    """Something of the user's has a name that we need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to set up.
+
+    scene: name of the scene that shows our picture.   port: where `--out obs` listens.
+    program: send OBS's program to `--in obs`, by its record button; `program_port` is where that listens.
+    state: also make a text source that says how the run stands.
+    """
+
+    scene: str = SCENE
+    port: int = PICTURE_PORT
+    program: bool = False
+    program_port: int = PROGRAM_PORT
+    state: bool = False
+
+
+def set_up(obs: ObsClient, wanted: Wanted) -> list[str]:
+    """Make what is missing and set what differs; one sentence for each thing done or found. Doing it twice is fine.
+
+    Raises NotOurs, ObsRefused or ObsAway.
+    """
+    memory = _memory(obs)
+    noted = dict(memory)
+    said = [_scene(obs, wanted.scene, memory)]
+    if wanted.program:
+        _note_program(obs, wanted.program_port, memory)
+    said.append(_picture(obs, wanted, memory))
+    if noted and memory != noted:
+        _remember(
+            obs, memory
+        )  # not for a source that was just made: OBS 29 may lose a Media source set anew while it opens
+    if wanted.state:
+        said.append(_state(obs, wanted.scene))
+    if wanted.program:
+        said.append(_program(obs, wanted.program_port))
+    return said
+
+
+def remove(obs: ObsClient) -> list[str]:
+    """Undo all that `set_up` did, and only that; one sentence for each thing. Raises ObsRefused or ObsAway."""
+    memory = _memory(obs)
+    said = []
+    if "was" in memory:
+        for key, value in memory["was"].items():
+            _set(obs, key, value)
+        said.append("The record settings are as they were; restart OBS so that it takes note.")
+    for name in (STATE, PICTURE):
+        if _made_by_us(obs, name):
+            _remove_input(obs, name)
+            said.append(f"Removed the source {name!r}.")
+    if memory.get("made_scene"):
+        said.append(_remove_scene(obs, memory["made_scene"]))
+    return said or ["There is nothing of latentcast in this scene collection."]
+
+
+def _scene(obs: ObsClient, name: str, memory: dict[str, Any]) -> str:
+    if name in _scenes(obs):
+        return f"The scene {name!r} is there."
+    obs.ask("CreateScene", sceneName=name)
+    memory["made_scene"] = name
+    return f"Made the scene {name!r}."
+
+
+def _picture(obs: ObsClient, wanted: Wanted, memory: dict[str, Any]) -> str:
+    settings = media_settings(wanted.port)
+    if PICTURE not in _inputs(obs):
+        made = {"sceneName": wanted.scene, "inputName": PICTURE, "inputKind": MEDIA}
+        with _answered(wanted.port):
+            item = obs.ask("CreateInput", **made, inputSettings={**settings, OURS: json.dumps(memory)})["sceneItemId"]
+        _fit(obs, wanted.scene, item)
+        return f"Made the Media source {PICTURE!r} in it, which plays what `--out obs` sends to port {wanted.port}."
+    now = obs.ask("GetInputSettings", inputName=PICTURE)["inputSettings"]
+    if any(now.get(key) != value for key, value in settings.items()):
+        obs.ask("SetInputSettings", inputName=PICTURE, inputSettings=settings)
+        return f"Set the Media source {PICTURE!r} to port {wanted.port}."
+    if _item(obs, wanted.scene, PICTURE) is None:
+        _fit(obs, wanted.scene, _add(obs, wanted.scene, PICTURE))
+        return f"Put the Media source {PICTURE!r} into {wanted.scene!r}."
+    return f"The Media source {PICTURE!r} is there and plays port {wanted.port}."
+
+
+@contextmanager
+def _answered(port: int) -> Iterator[None]:
+    """Let a Media source that is made meanwhile find somebody at `port`, who then hangs up.
+
+    One whose attempt is refused at once now and then tries no more (OBS 29): see `wake`.
+    """
+    try:
+        listener = socket.create_server((HOST, port))
+    except OSError:  # a run has the port already, and answers
+        yield
+        return
+    with listener:
+        listener.settimeout(FIRST_TRY)
+        yield
+        with suppress(OSError):
+            listener.accept()[0].close()
+
+
+def hangs(obs: ObsClient) -> bool:
+    """Whether our Media source claims to play and does not: it waits for nobody, and tries no more."""
+    found = _ask_if_there(obs, "GetMediaInputStatus", inputName=PICTURE)
+    return bool(found) and found["mediaState"] == "OBS_MEDIA_STATE_PLAYING" and not found["mediaCursor"]
+
+
+def wake(obs: ObsClient) -> None:
+    """Have our Media source connect anew: setting it to what it is makes it begin again, which restarting does not."""
+    if settings := _ask_if_there(obs, "GetInputSettings", inputName=PICTURE):
+        _ask_if_there(obs, "SetInputSettings", inputName=PICTURE, inputSettings=settings["inputSettings"])
+
+
+def media_settings(port: int) -> dict[str, Any]:
+    """The settings of OBS's Media source (ffmpeg_source) that show our pictures at once and wait for us for ever."""
+    return {
+        "is_local_file": False,
+        "input": f"tcp://{HOST}:{port}",
+        "input_format": CONTAINER,
+        "ffmpeg_options": "fflags=nobuffer probesize=32",
+        "buffering_mb": 0,
+        "reconnect_delay_sec": 1,
+        "clear_on_media_end": False,  # OBS clears it all the same once it tries to connect again
+        "restart_on_activate": False,
+        "close_when_inactive": False,
+        "hw_decode": False,
+    }
+
+
+def _state(obs: ObsClient, scene: str) -> str:
+    if STATE in _inputs(obs):
+        return f"The text {STATE!r} is there."
+    kinds = obs.ask("GetInputKindList")["inputKinds"]
+    kind = next((kind for kind in TEXTS if kind in kinds), None)
+    if kind is None:
+        raise BridgeError("this OBS has no text source", "leave out --state")
+    settings = {"text": "latentcast is not running", OURS: "{}"}
+    obs.ask("CreateInput", sceneName=scene, inputName=STATE, inputKind=kind, inputSettings=settings)
+    return f"Made the text {STATE!r}, which says how the run stands: start it with `--obs-text {STATE!r}`."
+
+
+def _note_program(obs: ObsClient, port: int, memory: dict[str, Any]) -> None:
+    """Note down what the record settings are, before anything is changed. Raises BridgeError while they are in use."""
+    if _sends_program(obs, port):
+        return
+    if obs.ask("GetRecordStatus")["outputActive"] or obs.ask("GetStreamStatus")["outputActive"]:
+        raise BridgeError("OBS is recording or streaming", "stop that first: the record settings are about to change")
+    profile = obs.ask("GetProfileList")["currentProfileName"]
+    was = {f"{profile}/{key}": _get(obs, key) for key in program_settings(port)}
+    memory["was"] = {**was, **memory.get("was", {})}
+
+
+def _sends_program(obs: ObsClient, port: int) -> bool:
+    return all(_get(obs, key) == value for key, value in program_settings(port).items())
+
+
+def _program(obs: ObsClient, port: int) -> str:
+    if _sends_program(obs, port):
+        return f"Start Recording sends OBS's program to `--in obs` on port {port}."
+    profile = obs.ask("GetProfileList")["currentProfileName"]
+    for key, value in program_settings(port).items():
+        _set(obs, f"{profile}/{key}", value)
+    return (
+        f"Start Recording will send OBS's program to `--in obs` on port {port} instead of writing a file, once you have"
+        " restarted OBS. `latentcast obs remove` gives the record button back."
+    )
+
+
+def program_settings(port: int) -> dict[str, str]:
+    """What makes OBS's record button a Custom Output (FFmpeg) to us: {section/name of the profile: value}."""
+    return {
+        "Output/Mode": "Advanced",
+        "AdvOut/RecType": "FFmpeg",
+        "AdvOut/FFOutputToFile": "false",
+        "AdvOut/FFURL": f"tcp://{HOST}:{port}",
+        "AdvOut/FFFormat": CONTAINER,
+        "AdvOut/FFVEncoderId": "13",  # FFmpeg's number of rawvideo
+        "AdvOut/FFVEncoder": "rawvideo",
+        "AdvOut/FFAEncoderId": "0",
+        "AdvOut/FFAEncoder": "",
+        "AdvOut/FFAudioMixes": "0",  # sound would make the pictures wait for it
+        "AdvOut/FFIgnoreCompat": "true",
+        "AdvOut/FFVGOPSize": "1",
+        "AdvOut/FFRescale": "false",
+    }
+
+
+def _made_by_us(obs: ObsClient, name: str) -> bool:
+    return name in _inputs(obs) and OURS in obs.ask("GetInputSettings", inputName=name)["inputSettings"]
+
+
+def _remove_input(obs: ObsClient, name: str) -> None:
+    """Remove a source, and wait until it is gone: OBS says yes first, and does it later.
+
+    First from each scene, since OBS would only do that once the scene is shown.
+    """
+    for scene in _scenes(obs):
+        while (item := _item(obs, scene, name)) is not None:
+            obs.ask("RemoveSceneItem", sceneName=scene, sceneItemId=item)
+    _ask_if_there(obs, "RemoveInput", inputName=name)  # a source that is in no scene any more may have gone by itself
+    deadline = time.monotonic() + GONE_WITHIN
+    while name in _inputs(obs) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _get(obs: ObsClient, key: str) -> str | None:
+    section, _, name = key.partition("/")
+    asked = {"parameterCategory": section, "parameterName": name}
+    value: str | None = obs.ask("GetProfileParameter", **asked)["parameterValue"]
+    return value
+
+
+def _set(obs: ObsClient, key: str, value: str | None) -> None:
+    """Set `profile/section/name`, if that profile is the current one: OBS lets nobody write to another."""
+    profile, section, name = key.rsplit("/", 2)
+    if profile != obs.ask("GetProfileList")["currentProfileName"]:
+        hint = f"choose the profile {profile!r} in OBS, and try again"
+        raise BridgeError(f"the record settings of the profile {profile!r} were changed, another one is on", hint)
+    if value is None and _get(obs, f"{section}/{name}") is None:
+        return  # OBS refuses to unset what is not set
+    obs.ask("SetProfileParameter", parameterCategory=section, parameterName=name, parameterValue=value)
+
+
+def _memory(obs: ObsClient) -> dict[str, Any]:
+    """What we noted down last time; {} if we were never here. Raises NotOurs if our name is somebody else's."""
+    kind = _inputs(obs).get(PICTURE)
+    if kind is None:
+        return {}
+    settings = obs.ask("GetInputSettings", inputName=PICTURE)["inputSettings"]
+    if kind != MEDIA or OURS not in settings:
+        raise NotOurs(f"OBS has a source {PICTURE!r} that latentcast did not make", "rename that one in OBS")
+    memory: dict[str, Any] = json.loads(settings[OURS])
+    return memory
+
+
+def _remember(obs: ObsClient, memory: Mapping[str, Any]) -> None:
+    obs.ask("SetInputSettings", inputName=PICTURE, inputSettings={OURS: json.dumps(memory)})
+
+
+def _fit(obs: ObsClient, scene: str, item: int) -> None:
+    """Fill the canvas with the picture's shape kept, whatever its size turns out to be."""
+    canvas = obs.ask("GetVideoSettings")
+    bounds = {"boundsType": "OBS_BOUNDS_SCALE_INNER", "boundsAlignment": 0, "alignment": 5, "positionX": 0}
+    size = {"positionY": 0, "boundsWidth": canvas["baseWidth"], "boundsHeight": canvas["baseHeight"]}
+    obs.ask("SetSceneItemTransform", sceneName=scene, sceneItemId=item, sceneItemTransform={**bounds, **size})
+
+
+def _add(obs: ObsClient, scene: str, source: str) -> int:
+    return int(obs.ask("CreateSceneItem", sceneName=scene, sourceName=source)["sceneItemId"])
+
+
+def _item(obs: ObsClient, scene: str, source: str) -> int | None:
+    found = _ask_if_there(obs, "GetSceneItemId", sceneName=scene, sourceName=source)
+    return int(found["sceneItemId"]) if found else None
+
+
+def _ask_if_there(obs: ObsClient, request: str, **data: Any) -> dict[str, Any]:
+    """The answer, or {} if what is asked about does not exist."""
+    try:
+        return obs.ask(request, **data)
+    except ObsRefused as error:
+        if error.code != MISSING:
+            raise
+        return {}
+
+
+def _remove_scene(obs: ObsClient, name: str) -> str:
+    if name not in _scenes(obs):
+        return f"The scene {name!r} is gone already."
+    if obs.ask("GetSceneItemList", sceneName=name)["sceneItems"]:
+        return f"Kept the scene {name!r}, because there is something of yours in it."
+    if len(_scenes(obs)) == 1:
+        return f"Kept the scene {name!r}, because OBS needs one."
+    obs.ask("RemoveScene", sceneName=name)
+    return f"Removed the scene {name!r}."
+
+
+def _inputs(obs: ObsClient) -> dict[str, str]:
+    """Name -> kind of every source there is."""
+    return {each["inputName"]: each["inputKind"] for each in obs.ask("GetInputList")["inputs"]}
+
+
+def _scenes(obs: ObsClient) -> set[str]:
+    return {each["sceneName"] for each in obs.ask("GetSceneList")["scenes"]}

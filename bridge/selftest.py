@@ -1,0 +1,158 @@
+"""`latentcast selftest`: sends the test card out of one adapter, takes it in by another, and says what befell it.
+
+The output runs in a process of its own, as in a run; so whatever is between the two, a driver or somebody's program,
+is met the way a run will meet it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Thread
+
+from bridge.adapters.base import SINKS, SOURCES, AdapterUnavailable, FrameSource, SeesAlpha, load_source
+from bridge.adapters.testcard import TestCard
+from bridge.errors import BridgeError
+from bridge.one_child import OneChild
+from bridge.picture import Picture
+from bridge.ring import RingWriter
+
+SIZE = 640, 360  # pixels
+OPENS_WITHIN = 15.0  # seconds, either end
+APPEARS_WITHIN = 10.0  # seconds until the first picture comes back
+SETTLES = 0.7  # seconds after it that count for nothing: drivers fill their queues
+FINISHED_FIRST = "recorder"  # what can be read only when it is whole
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """What to test. source, sink: URIs; the picture goes out of `sink` and comes back by `source`."""
+
+    source: str
+    sink: str
+    width: int = SIZE[0]
+    height: int = SIZE[1]
+    fps: float = 30.0
+    seconds: float = 4.0
+
+
+@dataclass(slots=True)
+class Seen:
+    """What came back: pictures with the moments they came, what went out by number, and the alpha they had."""
+
+    pictures: list[tuple[Picture, float]] = field(default_factory=list)
+    sent: dict[int, float] = field(default_factory=dict)  # number -> moment
+    alpha: tuple[int, int] | None = None
+    live: bool = True  # whether moments mean anything; those of a file do not
+
+
+def choose(first: str, second: str) -> tuple[str, str]:
+    """Source and sink out of what somebody typed: both, one that stands for both ends, or nothing for a ring.
+
+    An empty source means: whatever reads what the sink shows. Raises BridgeError.
+    """
+    if not first:
+        first = f"ring:lc-{os.getpid()}-card"
+    scheme = first.partition(":")[0]
+    if second:
+        return first, second
+    if scheme in SINKS:
+        return (first if scheme in SOURCES else ""), first
+    raise BridgeError(f"nothing can be sent to {first}", "name an output too: latentcast selftest IN OUT")
+
+
+def play(loop: Loop) -> Seen:
+    """Send the card around and collect what comes back. Raises BridgeError if either end does not open."""
+    ring = f"lc-{os.getpid()}-selftest"
+    seen = Seen()
+    with ExitStack() as stack:
+        writer = stack.enter_context(RingWriter.create(ring, loop.width, loop.height))
+        arguments = ("--ring", ring, "--fps", f"{loop.fps:g}", "--", loop.sink)
+        child = stack.enter_context(OneChild("bridge.sink", *arguments))
+        device = child.opened(OPENS_WITHIN)
+        stack.enter_context(_player(writer, loop, seen))
+        if loop.sink.startswith(FINISHED_FIRST):
+            time.sleep(loop.seconds)
+            child.end()
+            seen.live = False
+        _collect(loop, loop.source or partner(loop.sink, device), seen)
+    return seen
+
+
+def partner(sink: str, device: str) -> str:
+    """The input that shows what an output sends. Raises BridgeError where that cannot be known."""
+    scheme, _, where = sink.partition(":")
+    if scheme in SOURCES:
+        return sink if where else f"{scheme}:{device}"
+    if scheme == "virtualcam" and device.startswith("/dev/video"):
+        return f"camera:{device.removeprefix('/dev/video')}"
+    if scheme == FINISHED_FIRST:
+        return str(Path(where).with_name(device))
+    raise BridgeError(f"which input shows {sink} is not known", "name it first: latentcast selftest IN OUT")
+
+
+@contextmanager
+def _player(ring: RingWriter, loop: Loop, seen: Seen) -> Iterator[None]:
+    """Write the card into the ring at its rate, on a thread, and keep the moments."""
+    over = Event()
+
+    def run() -> None:
+        card = TestCard()
+        card.open(loop.width, loop.height, loop.fps)
+        while not over.is_set():
+            frame = card.read(0.0)
+            assert frame is not None
+            time.sleep(max(0.0, frame.time - time.monotonic()))
+            seen.sent[frame.index] = time.monotonic()
+            ring.write(frame)
+
+    thread = Thread(target=run, name="card")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _collect(loop: Loop, uri: str, seen: Seen) -> None:
+    source = _open(uri, loop)
+    try:
+        first = _read_until(source, seen, time.monotonic() + APPEARS_WITHIN, stop_at=1)
+        if first and seen.live:
+            _read_until(source, seen, time.monotonic() + SETTLES)
+            seen.pictures.clear()
+        if first:
+            most = sys.maxsize if seen.live else len(seen.sent)
+            _read_until(source, seen, time.monotonic() + loop.seconds, stop_at=most)
+        seen.alpha = source.alpha() if isinstance(source, SeesAlpha) else None
+    finally:
+        source.close()
+
+
+def _open(uri: str, loop: Loop) -> FrameSource:
+    """Open the input, which may appear only some time after the output did. Raises BridgeError."""
+    deadline = time.monotonic() + OPENS_WITHIN
+    while True:
+        source = load_source(uri)
+        try:
+            source.open(loop.width, loop.height, loop.fps)
+            return source
+        except AdapterUnavailable:
+            source.close()
+            if time.monotonic() >= deadline or uri.partition(":")[0] not in SOURCES:
+                raise
+            time.sleep(0.2)
+
+
+def _read_until(source: FrameSource, seen: Seen, deadline: float, stop_at: int = sys.maxsize) -> bool:
+    """Collect pictures up to a moment or a number of them; whether there is one."""
+    while time.monotonic() < deadline and len(seen.pictures) < stop_at:
+        if (frame := source.read(0.1)) is not None:
+            seen.pictures.append((frame.pixels, time.monotonic()))
+    return bool(seen.pictures)

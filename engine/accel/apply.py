@@ -1,0 +1,63 @@
+"""Plain models become fast ones, in a fixed order; with every switch off they are what parity is measured against."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from engine.accel import attention, compile, fp8
+from engine.accel.cudagraph import Capture, GraphedCodec, GraphedDenoiser, capture
+from engine.accel.precision import HalfCodec, half_is_faster
+from engine.models.build import Models
+from engine.models.causal_dit import CausalDiT
+from engine.preset import Preset
+
+
+def accelerate(models: Models, preset: Preset) -> Models:
+    """`models` as the switches of `preset.accel` ask for. Weights are changed in place: build them for one use.
+
+    Raises BadPreset and DeviceUnavailable for what is not there.
+    """
+    spec, cuda = preset.accel, models.device.type == "cuda"
+    if spec.channels_last:
+        arrange(models.codec)
+    if spec.half_codec and models.device.type == "cpu" and half_is_faster() and isinstance(models.codec, nn.Module):
+        models = replace(models, codec=HalfCodec(models.codec.to(torch.bfloat16)))
+    if isinstance(denoiser := models.denoiser, CausalDiT):
+        if spec.fp8:
+            fp8.apply(denoiser)
+            models = replace(models)  # LoRAs are attached to the layers that are there now
+        attention.apply(denoiser, spec.attention, call_shape(preset))
+        if spec.compiler != "none":
+            compile.apply(denoiser, spec.compiler)
+    if spec.graphs and cuda:
+        models = graphed(models)
+    return models
+
+
+def graphed(models: Models, capture: Capture = capture) -> Models:
+    """The same models, replayed; what is attached to the denoiser later is recorded anew."""
+    denoiser = GraphedDenoiser(models.denoiser, capture)
+    made = replace(models, codec=GraphedCodec(models.codec, capture), denoiser=denoiser)
+    denoiser.changes = lambda: made.loras.changes
+    return made
+
+
+def call_shape(preset: Preset) -> tuple[int, int, int]:
+    """Rows, queries and keys of the call that a full window makes most often."""
+    tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
+    params = preset.params
+    rows = params.rows or len(preset.schedule.take(params.steps))
+    latents = -(-preset.chunk.later // preset.codec.temporal)
+    return rows, latents * tokens, preset.window.slots * tokens
+
+
+def arrange(codec: object) -> None:
+    """Keep a codec's convolutions as their fastest kernels read them: channels side by side."""
+    for layer in codec.modules() if isinstance(codec, nn.Module) else ():
+        if isinstance(layer, nn.Conv2d | nn.Conv3d):
+            flat = isinstance(layer, nn.Conv2d)
+            layout = torch.channels_last if flat else torch.channels_last_3d
+            layer.weight.data = layer.weight.data.contiguous(memory_format=layout)

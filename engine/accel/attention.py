@@ -1,0 +1,101 @@
+"""Which code computes attention: what there is on this device is tried once at the real shape, the fastest stays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from engine.errors import BadPreset
+from engine.models.causal_dit import Attention, CausalDiT, Kernel, torch_own
+
+TRIES = 3
+TORCH = {
+    "flash": SDPBackend.FLASH_ATTENTION,
+    "cudnn": SDPBackend.CUDNN_ATTENTION,
+    "efficient": SDPBackend.EFFICIENT_ATTENTION,
+    "math": SDPBackend.MATH,
+}
+
+
+def apply(model: CausalDiT, choice: str, shape: tuple[int, int, int]) -> str:
+    """Let every attention of `model` be computed by `choice`, or by the fastest for "auto"; the name of what it is.
+
+    shape: rows, queries and keys of one call, which "auto" is measured at. Raises BadPreset for a name unknown here.
+    """
+    weight = model.head.head.weight
+    known = kernels(weight.device, weight.dtype)
+    if choice not in ("auto", *known):
+        raise BadPreset(f"there is no attention {choice!r} on {weight.device.type}", f"known: auto, {', '.join(known)}")
+    name = fastest(known, model, shape) if choice == "auto" else choice
+    for module in model.modules():
+        if isinstance(module, Attention):
+            module.kernel = known[name]
+    return name
+
+
+def kernels(device: torch.device, dtype: torch.dtype) -> Mapping[str, Kernel]:
+    """Everything that may work for this device and dtype, by name; "torch" leaves the choice to torch."""
+    found: dict[str, Kernel] = {"torch": torch_own}
+    if device.type == "cuda":
+        found |= {name: partial(_of_torch, backend) for name, backend in TORCH.items()}
+        if find_spec("flash_attn_interface") is not None and dtype in (torch.float16, torch.bfloat16):
+            found["flash3"] = flash3
+    if device.type == "cpu" and dtype in (torch.float16, torch.bfloat16):
+        found["products"] = products
+    return found
+
+
+def products(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
+    """Two matrix products, a softmax between. torch's own kernel for CPUs leaves bfloat16 units idle; these do not."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.mT
+    if attn_mask is not None:
+        scores = scores.masked_fill(~attn_mask, float("-inf"))
+    seen: Tensor = scores.softmax(-1) @ v
+    return seen
+
+
+def flash3(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
+    """FlashAttention 3, for Hopper, where it is installed. It has no masks: a window that still fills goes to torch."""
+    if attn_mask is not None:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
+    seen = import_module("flash_attn_interface").flash_attn_func(*(heads.transpose(1, 2) for heads in (q, k, v)))
+    out: Tensor = seen[0] if isinstance(seen, tuple) else seen
+    return out.transpose(1, 2)
+
+
+@torch.inference_mode()
+def fastest(known: Mapping[str, Kernel], model: CausalDiT, shape: tuple[int, int, int]) -> str:
+    """The name of the fastest of `known` at `shape`; those that refuse it are left out."""
+    rows, queries, keys = shape
+    heads, size, like = model.spec.heads, model.spec.dim // model.spec.heads, model.head.head.weight
+    q, *kv = (like.new_empty(rows, length, heads, size).normal_().transpose(1, 2) for length in (queries, keys, keys))
+    took: dict[str, float] = {}
+    for name, kernel in known.items():
+        try:
+            took[name] = min(_seconds(partial(kernel, q, *kv, attn_mask=None)) for _ in range(TRIES))
+        except (RuntimeError, ImportError):  # not on this card, or not at this shape
+            continue
+    return min(took, key=took.__getitem__)
+
+
+def _of_torch(backend: SDPBackend, q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
+    if attn_mask is not None:  # flash and cudnn know none
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
+    with sdpa_kernel(backend):
+        return F.scaled_dot_product_attention(q, k, v)
+
+
+def _seconds(work: Callable[[], Tensor]) -> float:
+    began = time.perf_counter()
+    out = work()
+    if out.device.type == "cuda":
+        torch.cuda.synchronize(out.device)
+    return time.perf_counter() - began

@@ -1,0 +1,39 @@
+"""The tensor-only halves of each block, compiled: by torch's own compiler, or by TensorRT where torch_tensorrt is."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from shutil import which
+
+import torch
+
+from engine.errors import BadPreset
+from engine.models.causal_dit import Block, CausalDiT
+
+BACKENDS = {"inductor": "inductor", "tensorrt": "torch_tensorrt"}
+NEEDS = {"inductor": "torch", "tensorrt": "torch_tensorrt"}
+
+
+def can_compile() -> bool:
+    """Whether torch's own compiler finds what it needs: on a CPU a C++ compiler, on CUDA Triton."""
+    return find_spec("triton") is not None if torch.cuda.is_available() else which("c++") is not None
+
+
+def apply(model: CausalDiT, compiler: str) -> int:
+    """Let `compiler` compile what lies between two looks at the memory, in place; how many pieces.
+
+    All blocks have one shape, so what is compiled for the first serves the rest. It happens when a shape comes for the
+    first time, which is while warming up. Raises BadPreset for a compiler that is unknown or not installed.
+    """
+    if compiler not in BACKENDS or find_spec(NEEDS[compiler]) is None:
+        here = [name for name, package in NEEDS.items() if find_spec(package) is not None]
+        raise BadPreset(f"there is no compiler {compiler!r} here", f"known: {', '.join(here)}")
+    if compiler == "tensorrt":
+        __import__(NEEDS[compiler])  # it registers itself
+    torch._dynamo.config.skip_nnmodule_hook_guards = False  # a LoRA that is attached later is compiled in then
+    blocks = [block for block in model.blocks if isinstance(block, Block)]
+    for block in blocks:
+        for name in ("project", "finish"):
+            compiled = torch.compile(getattr(block, name), backend=BACKENDS[compiler], dynamic=False)
+            setattr(block, name, compiled)
+    return 2 * len(blocks)

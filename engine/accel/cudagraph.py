@@ -1,0 +1,136 @@
+"""A whole step as one CUDA graph: the host says "again" instead of launching thousands of kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from engine.models.interfaces import CodecState, Context, Denoiser, Memory, VideoCodec
+
+Work = Callable[[], tuple[Tensor, ...]]
+Capture = Callable[[Work], Callable[[], tuple[Tensor, ...]]]
+RUNS_FIRST = 3  # so that libraries choose their kernels outside the graph
+
+
+@runtime_checkable
+class Steady(Protocol):
+    """A `Memory` whose tensors stay where they are as long as `layout` stays equal; None: this call is an exception."""
+
+    @property
+    def layout(self) -> Hashable | None: ...
+
+
+def capture(work: Work) -> Callable[[], tuple[Tensor, ...]]:
+    """Record `work` on the current device; what is returned runs it again and gives the same, overwritten tensors."""
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(RUNS_FIRST):
+            work()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        out = work()
+
+    def again() -> tuple[Tensor, ...]:
+        graph.replay()
+        return out
+
+    return again
+
+
+class Replayed:
+    """Work on tensors of one set of shapes: what comes in is copied to fixed places, the work replayed, its result
+    copied out, so that it is the caller's to keep.
+    """
+
+    def __init__(self, work: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor], capture: Capture) -> None:
+        self._inputs = [part.clone() for part in inputs]
+        self._again = capture(lambda: work(*self._inputs))
+
+    def __call__(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        for place, part in zip(self._inputs, inputs, strict=True):
+            place.copy_(part, non_blocking=True)
+        return tuple(part.clone() for part in self._again())
+
+
+class GraphedDenoiser:
+    """A `Denoiser` that replays its step once the window is full. It serves one session at a time.
+
+    The graph writes to the memory's own tensors, so it is recorded anew when they move: other rows, a new stream.
+    """
+
+    def __init__(self, plain: Denoiser, capture: Capture = capture) -> None:
+        self.plain, self._capture = plain, capture
+        self.changes: Callable[[], int] = lambda: 0  # counts what was attached to the model since
+        self._key: Hashable = None
+        self._replayed: Replayed | None = None
+        self._context: Context = ()
+        self._places: Context = ()
+
+    def context(self, embedding: Tensor) -> Context:
+        return self.plain.context(embedding)
+
+    def __call__(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
+        layout = memory.layout if isinstance(memory, Steady) else None
+        if layout is None:
+            return self.plain(latents, timesteps, memory, context)
+        key = layout, self.changes(), latents.shape, timesteps.shape, [part.shape for part in flat(context)]
+        if self._replayed is None or key != self._key:
+            self._record(key, latents, timesteps, memory, context)
+        if context is not self._context:
+            self._context = context
+            for place, part in zip(flat(self._places), flat(context), strict=True):
+                place.copy_(part, non_blocking=True)
+        assert self._replayed is not None
+        return self._replayed((latents, timesteps))[0]
+
+    def _record(self, key: Hashable, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> None:
+        self._replayed = None  # its memory goes before the next one's comes
+        self._context, self._places = context, [(key.clone(), value.clone()) for key, value in context]
+        places = self._places
+        work = lambda x, t: (self.plain(x, t, memory, places),)  # noqa: E731
+        self._replayed, self._key = Replayed(work, (latents, timesteps), self._capture), key
+
+
+class GraphedCodec:
+    """A `VideoCodec` that replays encoding and decoding of chunks after the first; states stay the caller's."""
+
+    def __init__(self, plain: VideoCodec, capture: Capture = capture) -> None:
+        self._plain, self._capture = plain, capture
+        self.spec = getattr(plain, "spec", None)
+        self._known: dict[Hashable, Replayed] = {}
+
+    def encode(self, frames: Tensor, state: CodecState | None) -> tuple[Tensor, CodecState]:
+        return self._run(self._plain.encode, "encode", frames, state)
+
+    def decode(self, latents: Tensor, state: CodecState | None) -> tuple[Tensor, CodecState]:
+        return self._run(self._plain.decode, "decode", latents, state)
+
+    def _run(
+        self,
+        work: Callable[[Tensor, CodecState | None], tuple[Tensor, CodecState]],
+        name: str,
+        x: Tensor,
+        state: CodecState | None,
+    ) -> tuple[Tensor, CodecState]:
+        if state is None:
+            return work(x, state)
+        key = name, x.shape, tuple(part.shape for part in state)
+        if key not in self._known:
+
+            def flatly(x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+                made, following = work(x, state)
+                return made, *following
+
+            self._known[key] = Replayed(flatly, (x, *state), self._capture)
+        made, *following = self._known[key]((x, *state))
+        return made, tuple(following)
+
+
+def flat(context: Context) -> list[Tensor]:
+    """Keys and values, layer by layer."""
+    return [part for pair in context for part in pair]

@@ -1,0 +1,215 @@
+"""How much memory a preset takes and how much there is: models without memory of their own run once and are counted.
+
+python -m engine.measure        a table of every preset
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from engine.errors import EngineError
+from engine.memory import Need, check_room, gib
+from engine.models.build import make_codec, make_denoiser, make_text
+from engine.preset import Preset, load_preset, preset_names
+from engine.stream.kvcache import KVCache
+from engine.stream.pace import plan_steps
+
+META = torch.device("meta")
+CGROUP = Path("/sys/fs/cgroup")  # where Linux says what a container may have
+
+
+class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of the tensors that operations make, while they live.
+
+    now, most: at this moment, and at the worst one.   limit: more than this raises torch.OutOfMemoryError.
+    device:    whose tensors count, "meta" or "cpu".
+    """
+
+    def __init__(self, device: str = "meta", limit: int | None = None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now = self.most = 0
+        self._device, self._limit = device, limit
+        self._known: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = [leaf.untyped_storage() for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        self._known.update(given)  # what was there before is not ours to count, nor a view of it
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if (
+                isinstance(leaf, Tensor)
+                and leaf.device.type == self._device
+                and (store := leaf.untyped_storage()) not in self._known
+            ):
+                self._known.add(store)
+                self._count(store)
+        return out
+
+    def _count(self, storage: Any) -> None:
+        size = storage.nbytes()
+        self.now += size
+        self.most = max(self.most, self.now)
+        weakref.finalize(storage, self._gone, size)
+        if self._limit is not None and self.now > self._limit:
+            raise torch.OutOfMemoryError(f"{size} bytes, with {self.now - size} of {self._limit} taken")
+
+    def _gone(self, size: int) -> None:
+        self.now -= size
+
+
+class ThinAttention(TorchFunctionMode):
+    """Attention as GPUs do it, whose table of scores is never there as a whole."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is nn.functional.scaled_dot_product_attention:
+            return torch.empty_like(args[0])
+        return func(*args, **(kwargs or {}))
+
+
+@torch.no_grad()
+def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None) -> Need:
+    """What `preset` takes on a device that computes in `dtype`, with its own controls or `rows` rows.
+
+    Raises BadPreset for what cannot be built.
+    """
+    params = preset.params
+    rows = rows or plan_steps(min(params.steps, len(preset.schedule.timesteps)), params.rows).rows
+    codec, denoiser, text = make_codec(preset.codec), make_denoiser(preset.dit), make_text(preset.text)
+    models = [model.to(META, dtype) for model in (denoiser, codec, text)]
+    tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
+    cache = KVCache(preset.window, preset.dit, tokens, META, dtype)
+    cache.rows(rows)
+    context = denoiser.context(torch.empty(1, preset.dit.text_len, preset.dit.text_dim, device=META, dtype=dtype))
+    state, work = _coding(codec, preset, dtype)
+    sizes = [size_of(model.state_dict().values()) for model in models]
+    return Need(
+        denoiser=sizes[0],
+        codec=sizes[1],
+        text=0 if preset.text.place == "cpu" else sizes[2],
+        window=size_of(store for stores in (cache.keys, cache.values, cache._means) for store in stores),
+        prompt=size_of(part for pair in context for part in pair),
+        stream=state,
+        work=max(work, _denoising(denoiser, preset, cache, context, rows)),
+    )
+
+
+def size_of(tensors: Iterable[Tensor]) -> int:
+    """Bytes of some tensors, which share nothing."""
+    return sum(tensor.numel() * tensor.itemsize for tensor in tensors)
+
+
+def _coding(codec: Any, preset: Preset, dtype: torch.dtype) -> tuple[int, int]:
+    """What the codec keeps from chunk to chunk, and the most it takes for one."""
+    encoding = decoding = None
+    most = 0
+    for frames in (preset.chunk.first, preset.chunk.later):
+        pixels = torch.empty(frames, 3, preset.height, preset.width, device=META, dtype=dtype)
+        with _counted() as count:
+            latents, encoding = codec.encode(pixels, encoding)
+            decoded, decoding = codec.decode(torch.empty_like(latents), decoding)
+            most = max(most, count.most)
+            del decoded
+    stores = [kept.untyped_storage() for state in (encoding, decoding) for kept in state or ()]
+    kept = sum({store._cdata: store.nbytes() for store in stores}.values())
+    return kept, max(0, most - kept)
+
+
+def _denoising(denoiser: Any, preset: Preset, cache: KVCache, context: Any, rows: int) -> int:
+    """The most a pass over a full window takes."""
+    slots, frames = preset.window.slots, max(1, preset.chunk.later // preset.codec.temporal)
+    places, codec = list(range(slots - frames, slots)), preset.codec
+    cache.begin([places] * rows, [places] * rows, [slots] * rows)
+    sides = preset.height // codec.spatial, preset.width // codec.spatial
+    x = torch.empty(rows, frames, codec.channels, *sides, device=META, dtype=cache.keys[0].dtype)
+    t = torch.zeros(rows, frames, device=META, dtype=torch.int64)
+    with _counted() as count:
+        denoiser(x, t, cache, context)
+        return count.most
+
+
+@contextmanager
+def _counted() -> Iterator[Counting]:
+    with Counting() as count, ThinAttention():
+        yield count
+
+
+def preflight(preset: Preset, device: torch.device, dtype: torch.dtype) -> None:
+    """Raises TooLarge, naming presets that do fit, if `preset` cannot run here; before anything is loaded."""
+    need, free = measure(preset, dtype), free_bytes(device)
+    too_large = free is not None and need.fixed > free
+    others = dict(_others(preset.name, dtype)) if too_large else {}
+    check_room(preset, need, free, str(device), others)
+
+
+def _others(name: str, dtype: torch.dtype) -> Iterator[tuple[str, Need]]:
+    for other in preset_names():
+        try:
+            if other != name:
+                yield other, measure(load_preset(other), dtype)
+        except EngineError:
+            continue  # it lacks a library, say; it is no advice then
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """What a process may still take of the device's memory; None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return min([int(psutil.virtual_memory().available), *_left_in_container()]) if device.type == "cpu" else None
+
+
+def _left_in_container() -> Iterator[int]:
+    try:
+        limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        cached = next(line for line in (CGROUP / "memory.stat").read_text().splitlines() if line.startswith("file "))
+        if limit.isdecimal():
+            yield int(limit) - int(used) + int(cached.split()[1])  # what is only cached is given back
+    except (OSError, StopIteration, ValueError):
+        return
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether that is what an error means, on whatever device."""
+    said = str(error).lower()  # MPS and the CPU have no class of their own for it
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or "out of memory" in said or "can't allocate memory" in said
+
+
+def release() -> None:
+    """Give back what nothing refers to any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+
+
+def table(dtype: torch.dtype = torch.bfloat16) -> Iterator[str]:
+    """A line per preset, as Markdown."""
+    names = list(Need.__dataclass_fields__)
+    yield f"| preset | size | rows | {' | '.join(names)} | in all |"
+    yield "|---" * (len(names) + 4) + "|"
+    for name in preset_names():
+        preset = load_preset(name)
+        for rows in sorted({1, preset.params.steps}):
+            need = measure(preset, dtype, rows)
+            cells = " | ".join(gib(size) for size in need.by_name.values())
+            yield f"| `{name}` | {preset.width}x{preset.height} | {rows} | {cells} | {gib(need.total)} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{line}\n" for line in table())

@@ -1,0 +1,102 @@
+"""What there is room for, and what is given up where there is too little. Decides in integers; no tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+from engine.errors import EngineError
+from engine.params import Params
+from engine.preset import CodecSpec, Preset
+
+SMALLEST = 128  # pixels of the shorter side; below it nothing can be recognised
+SHRINK = 3, 4  # a picture that is too large becomes this much of itself
+
+
+class TooLarge(EngineError):
+    """A preset does not fit into the memory there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Bytes on the device, by what they are for.
+
+    window: keys and values of the latent frames looked back at.   prompt: those of the words.
+    stream: what the codec keeps between chunks.   work: the most that comes and goes within a chunk.
+    """
+
+    denoiser: int
+    codec: int
+    text: int
+    window: int
+    prompt: int
+    stream: int
+    work: int = 0
+
+    @property
+    def fixed(self) -> int:
+        """What is there all the time. Less than this, and nothing can run."""
+        return self.total - self.work
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_name.values())
+
+    @property
+    def by_name(self) -> Mapping[str, int]:
+        return asdict(self)
+
+
+def check_room(preset: Preset, need: Need, free: int | None, device: str, others: Mapping[str, Need]) -> None:
+    """Raises TooLarge if what `preset` holds all the time is more than what is `free`, naming `others` that fit.
+
+    free: None where the system does not say.
+    """
+    if free is None or need.fixed <= free:
+        return
+    size = f"{preset.width}x{preset.height}"
+    what = f"{preset.name} at {size} takes {gib(need.fixed)} of {device}, and {gib(free)} are free"
+    fitting = [f"--preset {name} ({gib(other.total)})" for name, other in others.items() if other.total <= free]
+    raise TooLarge(what, f"use {' or '.join(fitting)}" if fitting else "close other programs, or use a smaller --size")
+
+
+def gib(size: int) -> str:
+    """Bytes as people compare them with their card."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 / 10 else f"{size / 2**20:.1f} MiB"
+
+
+@dataclass(frozen=True, slots=True)
+class Frugal:
+    """A way to run: a preset, and the most rows and steps it may have, whatever the controls say."""
+
+    preset: Preset
+    rows: int = 4
+    steps: int = 4
+
+    def hold(self, params: Params) -> Params:
+        """The controls as they may be."""
+        rows = self.rows if params.rows == 0 and self.rows < params.steps else min(params.rows, self.rows)
+        return replace(params, rows=rows, steps=min(params.steps, self.steps))
+
+    def step_down(self, params: Params, small: CodecSpec | None) -> tuple[Frugal, str] | None:
+        """The next thing to give up, and what that means in words; None if nothing is left.
+
+        First what costs time only, then size, then the codec (`small` takes its place, if there is one), then steps.
+        """
+        steps = min(params.steps, self.steps, len(self.preset.schedule.timesteps))
+        if min(params.rows or steps, self.rows) > 1:
+            return replace(self, rows=1), "chunks are denoised one at a time"
+        if smaller := _smaller(self.preset):
+            return replace(self, preset=smaller), f"pictures are made at {smaller.width}x{smaller.height}"
+        if small is not None and small != self.preset.codec:
+            return replace(self, preset=replace(self.preset, codec=small)), f"the small codec {small.kind} is used"
+        if steps > 1:
+            return replace(self, steps=1), "one step is made"
+        return None
+
+
+def _smaller(preset: Preset) -> Preset | None:
+    share, whole = SHRINK
+    unit = preset.unit
+    width, height = (side * share // whole // unit * unit for side in (preset.width, preset.height))
+    return replace(preset, width=width, height=height) if min(width, height) >= SMALLEST else None

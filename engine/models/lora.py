@@ -1,0 +1,88 @@
+"""LoRAs on a model that runs: attached beside its linear layers, their strengths changed between two chunks.
+
+The weights themselves are never touched. That costs two thin products a layer while a LoRA is attached, and it buys a
+strength that moves at once (it is one number on the device), an exact way back, weights that stay mapped or quantised,
+and an address for every tensor that a captured graph may keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine.models.interfaces import Denoiser
+from engine.models.lora_file import LowRank, lora_path, read_lora
+
+
+class Adapter:
+    """What the attached LoRAs add to one linear layer. A forward hook: the layer, its weight and its name stay."""
+
+    def __init__(self, linear: nn.Module) -> None:
+        self._parts: dict[str, tuple[Tensor, Tensor, Tensor | None, Tensor]] = {}
+        self._hook = linear.register_forward_hook(self)
+
+    def __call__(self, linear: nn.Module, given: tuple[Tensor], out: Tensor) -> Tensor:
+        for down, up, bias, strength in self._parts.values():
+            out = out + strength * F.linear(F.linear(given[0], down), up, bias)
+        return out
+
+    def attach(self, name: str, pair: LowRank, strength: Tensor) -> None:
+        """Add a LoRA. strength: a 0-d tensor on the device, read at every call."""
+        bias = None if pair.bias is None else pair.bias.to(strength)
+        self._parts[name] = (pair.down.to(strength), pair.up.to(strength), bias, strength)
+
+    def detach(self, name: str) -> bool:
+        """Take a LoRA off; whether none is left, and the hook is gone."""
+        self._parts.pop(name, None)
+        if not self._parts:
+            self._hook.remove()
+        return not self._parts
+
+
+class LoraRack:
+    """The LoRAs on one denoiser. Belongs to the model: what one session puts on is on for all that share it.
+
+    attached: names and strengths, as they are.
+    changes:  counts attachings and detachings, after which a captured graph has to be captured anew.
+    """
+
+    def __init__(self, denoiser: Denoiser, device: torch.device, dtype: torch.dtype) -> None:
+        self._device, self._dtype = device, dtype
+        # linear layers, also those whose weights were rounded
+        modules = denoiser.named_modules() if isinstance(denoiser, nn.Module) else ()
+        self._linears = {name: layer for name, layer in modules if hasattr(layer, "in_features")}
+        self._adapters: dict[str, Adapter] = {}
+        self._strengths: dict[str, Tensor] = {}
+        self.attached: dict[str, float] = {}
+        self.changes = 0
+
+    def read(self, name: str) -> dict[str, LowRank]:
+        """The LoRA called `name`, from its file. Takes its time, and may run aside. Raises BadWeights."""
+        layers = {name: (layer.in_features, layer.out_features) for name, layer in self._linears.items()}
+        return read_lora(lora_path(name), layers)
+
+    def set(self, wanted: Mapping[str, float], pairs: Mapping[str, dict[str, LowRank]]) -> None:
+        """Make the attached ones `wanted`; `pairs` has those that are new."""
+        for name in [name for name in self.attached if name not in wanted]:
+            self._detach(name)
+        for name, strength in wanted.items():
+            if name not in self.attached:
+                self._attach(name, pairs[name])
+            self._strengths[name].fill_(strength)
+            self.attached[name] = strength
+
+    def _attach(self, name: str, pairs: Mapping[str, LowRank]) -> None:
+        self._strengths[name] = torch.zeros((), device=self._device, dtype=self._dtype)
+        for layer, pair in pairs.items():
+            if layer not in self._adapters:
+                self._adapters[layer] = Adapter(self._linears[layer])
+            self._adapters[layer].attach(name, pair, self._strengths[name])
+        self.changes += 1
+
+    def _detach(self, name: str) -> None:
+        self._adapters = {layer: adapter for layer, adapter in self._adapters.items() if not adapter.detach(name)}
+        del self._strengths[name], self.attached[name]
+        self.changes += 1

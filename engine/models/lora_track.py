@@ -1,0 +1,54 @@
+"""Which LoRAs a stream wants: files are read aside while it plays on, and put on between two chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from engine.errors import EngineError
+from engine.loras import Loras
+from engine.models.lora import LoraRack
+from engine.models.lora_file import LowRank
+
+Pairs = dict[str, LowRank]
+Submit = Callable[[Callable[[], Pairs]], "Future[Pairs]"]
+
+
+class LoraTrack:
+    """One stream's wishes for the rack of its model."""
+
+    def __init__(self, rack: LoraRack, submit: Submit) -> None:
+        self._rack, self._submit = rack, submit
+        self._wanted: dict[str, float] = {}
+        self._files: dict[str, Future[Pairs]] = {}
+        self._problem = ""
+
+    def aim(self, loras: Loras) -> None:
+        """Want these, and no others, from now on."""
+        self._wanted = dict(loras)
+        self._files = {name: self._files.get(name) or self._read(name) for name in self._wanted}
+
+    def arrive(self, wait: bool) -> bool:
+        """Put on what has been read, with the strengths as they are wanted; whether that changed the model.
+
+        wait: for the files that are on their way. One that cannot be read is no longer wanted, and `take_problem` says
+        why.
+        """
+        here = {name: file for name, file in self._files.items() if wait or file.done()}
+        for name, file in here.items():
+            if (error := file.exception()) is not None:
+                self._problem = error.sentence if isinstance(error, EngineError) else f"LoRA {name}: {error}"
+                del self._wanted[name], self._files[name]
+        wanted = {name: strength for name, strength in self._wanted.items() if name in here}
+        if wanted == self._rack.attached:
+            return False
+        self._rack.set(wanted, {name: here[name].result() for name in wanted})
+        return True
+
+    def _read(self, name: str) -> Future[Pairs]:
+        return self._submit(lambda: self._rack.read(name))
+
+    def take_problem(self) -> str:
+        """One sentence on what failed since the last call, or nothing."""
+        problem, self._problem = self._problem, ""
+        return problem

@@ -1,0 +1,29 @@
+"""Where weight files lie on this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+PACKAGE = "package:"  # begins the location of what ships with latentcast
+MODELS = "LATENTCAST_MODELS"  # the environment variable that names another folder
+
+
+def models_folder() -> Path:
+    """Where downloaded weights live: LATENTCAST_MODELS, else the system's cache folder for this user."""
+    if chosen := os.environ.get(MODELS):
+        return Path(chosen)
+    home = Path.home()
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "latentcast"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", home)) / "latentcast"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "latentcast"
+
+
+def locate(location: str) -> Path:
+    """A preset's `weights` entry as a path: `package:` ships with latentcast, a relative path is a downloaded file."""
+    inside = location.removeprefix(PACKAGE)
+    return models_folder() / location if inside == location else ASSETS / inside

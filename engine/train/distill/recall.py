@@ -1,0 +1,87 @@
+"""The key/value cache as it is trained through: nothing written before is ever changed, so a gradient can look back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.preset import DitSpec, WindowSpec
+from engine.stream.kvcache import KVCache
+
+Page = tuple[Tensor, Tensor]  # one latent frame's keys and values in one layer, [n, N, D] each
+
+
+class Recall(KVCache):
+    """A `KVCache` that keeps a page for each slot and replaces pages instead of writing into them.
+
+    The window's decisions are the parent's and the numbers are the same; what is kept carries no gradient, so that a
+    chunk learns from what it made of its past, not from how the past was made. A page is shared by every call that
+    looked at it: T chunks cost T frames of memory, not T windows.
+    """
+
+    def __init__(self, window: WindowSpec, dit: DitSpec, tokens: int, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__(window, dit, tokens, device, dtype)
+        blank = torch.zeros(tokens, dit.heads, dit.dim // dit.heads, device=device, dtype=dtype)
+        self.pages: list[list[list[Page]]] = [[[(blank, blank)] * window.slots] for _ in range(dit.layers)]
+        self.keys, self.values = ([part[:, :0].clone() for part in store] for store in (self.keys, self.values))
+        self.dtype = dtype
+        self.calls = 0  # since the chunk began: passes over it
+
+    def begin(self, slots: list[list[int]], positions: list[list[int]], filled: list[int]) -> None:
+        super().begin(slots, positions, filled)
+        self.slots, self.calls = slots, 0
+
+    def rows(self, count: int) -> None:
+        have = len(self._positions)
+        super().rows(count)
+        self.pages = [[list(layer[min(row, have - 1)]) for row in range(count)] for layer in self.pages]
+
+    def keep(self, layer: int, keys: Tensor, values: Tensor) -> None:
+        """Remember this call's keys and values [rows, T, n, N, D] of one layer."""
+        for row, slots in enumerate(self.slots):
+            for frame, slot in enumerate(slots):
+                self.pages[layer][row][slot] = keys[row, frame].detach(), values[row, frame].detach()
+        if self._spec.refresh > -1:
+            means = [part.detach().mean(2).flatten(2) for part in (keys, values)]
+            self._means[layer] = self._means[layer].clone()
+            self._means[layer][self._rows, self._slots] = torch.stack(means, dim=2).to(self._means[layer].dtype)
+
+    def look(self) -> Look:
+        """The memory for one call of the denoiser."""
+        self.calls += 1
+        return Look(self, self._filled)
+
+    def extend(self, layer: int, key: Tensor, value: Tensor) -> Any:
+        raise TypeError("each call looks back through a Look of its own")
+
+
+class Look:
+    """One call's `Memory`: the past as it was when the call began, also when a block is computed again much later."""
+
+    def __init__(self, recall: Recall, filled: int) -> None:
+        self._recall, self._slots = recall, recall.slots
+        self._past = [[row[:filled] for row in layer] for layer in recall.pages]
+        self._kept: set[int] = set()
+        self.query_positions, self.key_positions, self.mask = recall.query_positions, recall.key_positions, recall.mask
+
+    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Memory`: this call's own part has a gradient, the past has none."""
+        frames = len(self._slots[0])
+        new = [part.view(len(part), frames, -1, *part.shape[2:]).to(self._recall.dtype) for part in (key, value)]
+        if layer not in self._kept:  # a block that is computed again must not write again
+            self._kept.add(layer)
+            self._recall.keep(layer, *new)
+        keys, values = (self._join(layer, kind, part) for kind, part in enumerate(new))
+        return keys, values
+
+    def _join(self, layer: int, kind: int, new: Tensor) -> Tensor:
+        """[rows, filled*n, N, D] of the keys (kind 0) or the values (1)."""
+        rows = []
+        for row, slots in enumerate(self._slots):
+            pages = [page[kind] for page in self._past[layer][row]]
+            for frame, slot in enumerate(slots):
+                pages[slot] = new[row, frame]
+            rows.append(torch.cat(pages))
+        return torch.stack(rows)

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The C side of a ring, for the tests: one command, then done. Exit code 1 and a sentence if something is wrong.
+//
+//   ring-peer read NAME COUNT           read COUNT pictures, whose bytes all equal their number; say which
+//   ring-peer write NAME W H COUNT      make a ring, write such pictures until stdin ends, at least COUNT
+//   ring-peer open NAME                 open it once
+//   ring-peer create NAME W H           make it, and remove it when stdin ends
+//   ring-peer osc PORT ADDRESS TYPE VALUE
+//   ring-peer slate                     the pixels, to stdout
+#define _GNU_SOURCE
+#include "osc.h"
+#include "ring.h"
+#include "slate.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static int fail(const char *why)
+{
+	printf("%s\n", why);
+	return 1;
+}
+
+static void nap(long microseconds)
+{
+	nanosleep(&(struct timespec){.tv_nsec = 1000 * microseconds}, NULL);
+}
+
+static bool stdin_ended(void)
+{
+	char byte;
+	struct pollfd input = {.fd = 0, .events = POLLIN};
+	return poll(&input, 1, 0) > 0 && read(0, &byte, 1) <= 0;
+}
+
+// Copy a picture row for row, as slowly as an upload may be; whether all bytes are the same.
+static bool is_even(const uint8_t *pixels, size_t size, uint8_t *copy)
+{
+	memcpy(copy, pixels, size);
+	for (size_t i = 1; i < size; i++)
+		if (copy[i] != copy[0])
+			return false;
+	return true;
+}
+
+static int read_some(const char *name, int count)
+{
+	char why[RING_REASON];
+	struct ring *ring = ring_open(name, why);
+	if (!ring)
+		return fail(why);
+	const size_t size = (size_t)ring->width * ring->height * 4;
+	uint8_t *copy = malloc(size);
+	int good = 0, overtaken = 0, torn = 0, wrong = 0;
+	struct ring_picture picture = {0};
+	for (int naps = 0; good < count && naps < 200000 && ring_is_open(ring);) {
+		if (!ring_newest(ring, &picture)) {
+			nap(50);
+			naps++;
+			continue;
+		}
+		const bool even = is_even(picture.pixels, size, copy);
+		if (!ring_was_whole(ring, &picture)) {
+			overtaken++;
+			continue;
+		}
+		good++;
+		torn += !even;
+		wrong += copy[0] != (uint8_t)picture.number || picture.index != picture.number;
+	}
+	printf("%ux%u good %d overtaken %d torn %d wrong %d last %llu kind %llu time %.6f\n", ring->width, ring->height,
+	       good, overtaken, torn, wrong, (unsigned long long)picture.number, (unsigned long long)picture.kind,
+	       picture.time);
+	free(copy);
+	ring_close(ring);
+	return good < count || torn || wrong;
+}
+
+static int write_some(const char *name, uint32_t width, uint32_t height, int count)
+{
+	char why[RING_REASON];
+	struct ring *ring = ring_create(name, width, height, why);
+	if (!ring)
+		return fail(why);
+	printf("ready\n");
+	fflush(stdout);
+	for (uint64_t number = 0; number < (uint64_t)count || !stdin_ended(); number++) {
+		memset(ring_begin(ring, 0.5 * (double)number, number), (int)(uint8_t)number, (size_t)width * height * 4);
+		ring_publish(ring);
+		if (number % 8 == 0)
+			nap(100);
+	}
+	ring_close(ring);
+	return 0;
+}
+
+static int hold(struct ring *ring, const char *why)
+{
+	if (!ring)
+		return fail(why);
+	printf("%ux%u\n", ring->width, ring->height);
+	fflush(stdout);
+	while (ring->ours && !stdin_ended())
+		nap(1000);
+	ring_close(ring);
+	return 0;
+}
+
+static int send_osc(int port, const char *address, const char *type, const char *text)
+{
+	struct osc_value value = {.type = OSC_NOTHING, .text = text, .number = atof(text)};
+	if (*type == 's')
+		value.type = OSC_TEXT;
+	if (*type == 'f')
+		value.type = OSC_NUMBER;
+	if (*type == 'i')
+		value.type = OSC_WHOLE;
+	if (*type == 'b')
+		value.type = OSC_SWITCH;
+	const bool sent = osc_start() && osc_send(port, address, value);
+	osc_stop();
+	return sent ? 0 : fail("not sent");
+}
+
+static int slate(void)
+{
+	uint8_t *pixels = malloc(SLATE_WIDTH * SLATE_HEIGHT * 4);
+	slate_paint(pixels);
+	const bool all = fwrite(pixels, 4, SLATE_WIDTH * SLATE_HEIGHT, stdout) == SLATE_WIDTH * SLATE_HEIGHT;
+	free(pixels);
+	return !all;
+}
+
+int main(int count, char **words)
+{
+	char why[RING_REASON] = "";
+	const char *verb = count > 1 ? words[1] : "";
+	if (strcmp(verb, "read") == 0 && count == 4)
+		return read_some(words[2], atoi(words[3]));
+	if (strcmp(verb, "write") == 0 && count == 6)
+		return write_some(words[2], (uint32_t)atoi(words[3]), (uint32_t)atoi(words[4]), atoi(words[5]));
+	if (strcmp(verb, "open") == 0 && count == 3)
+		return hold(ring_open(words[2], why), why);
+	if (strcmp(verb, "create") == 0 && count == 5)
+		return hold(ring_create(words[2], (uint32_t)atoi(words[3]), (uint32_t)atoi(words[4]), why), why);
+	if (strcmp(verb, "osc") == 0 && count == 6)
+		return send_osc(atoi(words[2]), words[3], words[4], words[5]);
+	if (strcmp(verb, "slate") == 0)
+		return slate();
+	return fail("see the head of ring_peer.c");
+}

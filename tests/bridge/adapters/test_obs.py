@@ -1,0 +1,198 @@
+"""The ways into and out of a stock OBS, with FFmpeg itself in its place. tests/obs does it with the real one."""
+
+import socket
+import time
+
+import av
+import numpy as np
+import pytest
+
+from bridge.adapters.base import AdapterUnavailable
+from bridge.adapters.nut import NutWriter
+from bridge.adapters.obs import ObsSink, ObsSource, to_bgra
+from bridge.adapters.testcard import draw_card
+from bridge.obs.wire import claimed_rate
+from engine.frame import Frame
+from tests.bridge.films import numbered
+from tests.bridge.running import free_port, until
+
+READ = {"fflags": "nobuffer"}
+
+
+def frame(index=0):
+    return Frame(numbered(index), time.monotonic(), index)
+
+
+@pytest.fixture
+def sink():
+    sink = ObsSink(str(free_port()))
+    yield sink
+    sink.close()
+
+
+@pytest.fixture
+def source():
+    source = ObsSource(str(free_port()))
+    yield source
+    source.close()
+
+
+def port(adapter):
+    return int(adapter.name.rpartition(" ")[2])
+
+
+def connect(adapter):
+    return socket.create_connection(("127.0.0.1", port(adapter)), timeout=10)
+
+
+def sending(sink, pixels):
+    """Send until whoever uses this has seen enough."""
+    while True:
+        sink.send(Frame(pixels, time.monotonic(), 0))
+        yield time.sleep(0.01)
+
+
+def first_picture(sink, pixels):
+    """What FFmpeg, as OBS has it, makes of the stream while pictures are sent."""
+    from threading import Thread
+
+    seen = []
+
+    def read():
+        with av.open(f"tcp://127.0.0.1:{port(sink)}", format="nut", options=READ) as stream:
+            video = stream.streams.video[0]
+            seen.append((next(stream.decode(video)).to_ndarray(format="bgra"), video.codec_context.pix_fmt))
+
+    reader = Thread(target=read)
+    reader.start()
+    for _ in sending(sink, pixels):
+        if not reader.is_alive():
+            break
+    reader.join()
+    return seen[0]
+
+
+@pytest.mark.parametrize("size", [(160, 96), (101, 67), (64, 3)])
+def test_ffmpeg_reads_what_we_send_bit_for_bit_at_any_size(sink, size):
+    card = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    sink.open(*size, fps=30)
+
+    picture, form = first_picture(sink, card)
+
+    assert form == "bgra"
+    assert np.array_equal(picture, to_bgra(card))
+    assert (picture[..., 3] == 255).all()
+
+
+def test_the_stream_claims_far_more_pictures_a_second_than_it_has():
+    assert claimed_rate(20) == 120
+    assert claimed_rate(60) >= 2 * 60
+
+
+def test_sending_never_waits_for_a_reader_that_has_stopped_reading(sink):
+    sink.open(640, 480, fps=30)
+    with connect(sink):
+        began = time.monotonic()
+        for index in range(60):  # 70 MiB, far more than the system keeps for anybody
+            sink.send(Frame(np.full((480, 640, 3), index, np.uint8), time.monotonic(), index))
+
+        assert time.monotonic() - began < 10
+        first_picture(sink, np.zeros((480, 640, 3), np.uint8))  # another one is served as ever
+
+
+def test_a_reader_that_comes_late_sees_the_last_picture_at_once(sink):
+    sink.open(160, 96, fps=30)
+    sink.send(frame(7))
+
+    with connect(sink) as there:
+        assert there.recv(4) == b"nut/"
+
+
+def test_readers_may_come_and_go(sink):
+    sink.open(160, 96, fps=30)
+    for _ in range(5):
+        connect(sink).close()
+        sink.send(frame(1))
+
+    first_picture(sink, numbered(3))
+
+
+def test_closing_does_not_wait_for_anybody(sink):
+    sink.open(640, 480, fps=30)
+    with connect(sink):
+        for index in range(8):
+            sink.send(Frame(np.full((480, 640, 3), index, np.uint8), time.monotonic(), index))
+        began = time.monotonic()
+        sink.close()
+
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("make", [ObsSink, ObsSource])
+def test_a_taken_port_is_one_sentence_with_a_next_step(make):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        adapter = make(str(other.getsockname()[1]))
+        with pytest.raises(AdapterUnavailable, match="cannot be opened") as error:
+            adapter.open(64, 48, 30)
+
+    assert "latentcast obs setup" in error.value.hint
+
+
+@pytest.mark.parametrize("where", ["x", "0", "70000", "-1"])
+def test_what_is_no_port_is_refused_at_once(where):
+    with pytest.raises(AdapterUnavailable, match="no TCP port"):
+        ObsSink(where)
+
+
+def test_what_comes_in_keeps_its_colours_and_takes_our_size(source):
+    source.open(160, 96)
+    card = draw_card(320, 192)
+    with connect(source) as there:
+        writer = NutWriter(there, 320, 192, fps=30)
+        writer.write(to_bgra(card))
+        writer.write(to_bgra(card))
+
+        got = until(lambda: source.read(0.1))
+
+    assert got.size == (160, 96)
+    assert np.allclose(got.pixels[10, 10], card[20, 20], atol=3)
+
+
+def test_the_one_who_connected_last_is_seen(source):
+    source.open(160, 96)
+    with connect(source) as first, connect(source) as second:
+        NutWriter(first, 160, 96, fps=30)
+        writer = NutWriter(second, 160, 96, fps=30)
+        for _ in range(3):
+            writer.write(to_bgra(np.full((96, 160, 3), 90, np.uint8)))
+        got = until(lambda: source.read(0.1))
+
+    assert np.allclose(got.pixels, 90, atol=2)
+
+
+def test_after_one_has_hung_up_another_is_let_in(source):
+    source.open(160, 96)
+    for grey in (50, 150):
+        with connect(source) as there:
+            writer = NutWriter(there, 160, 96, fps=30)
+            for _ in range(3):
+                writer.write(to_bgra(np.full((96, 160, 3), grey, np.uint8)))
+            until(lambda grey=grey: (got := source.read(0.1)) and np.allclose(got.pixels, grey, atol=2))
+
+
+def test_what_is_no_stream_of_pictures_is_said_with_a_next_step(source):
+    source.open(160, 96)
+    with connect(source) as there:
+        there.sendall(b"GET / HTTP/1.1\r\n\r\n" * 200)
+        there.shutdown(socket.SHUT_WR)
+
+        with pytest.raises(AdapterUnavailable, match="no stream of pictures") as error:
+            until(lambda: source.read(0.1))
+
+    assert "Custom Output" in error.value.hint
+
+
+def test_without_anybody_there_is_no_picture_and_no_error(source):
+    source.open(160, 96)
+
+    assert source.read(0.05) is None

@@ -1,0 +1,128 @@
+"""OBS's remote control where OBS is busy, hung, too old or not OBS. tests/obs has the real one."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+from bridge.obs import client as module
+from bridge.obs.client import ObsAway, ObsClient, ObsForeign, ObsRefused
+from bridge.obs.place import ObsPlace
+from tests.bridge.obs.speaker import Speaker
+from tests.bridge.running import free_port
+
+pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
+BUSY = {"result": False, "code": 207, "comment": "OBS is not ready to perform the request."}
+WELL = {"result": True, "code": 100}
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(module, "TIMEOUT", 1.0)
+
+
+def test_an_obs_that_is_not_ready_is_asked_again():
+    slow = Speaker(lambda request, number: BUSY if number <= 3 else WELL)
+    with slow as there, ObsClient(ObsPlace(port=there.port)) as client:
+        assert client.version == "29.0.2"
+
+    assert there.asked == ["GetVersion"] * 4
+
+
+def test_an_obs_that_never_gets_ready_is_given_up(monkeypatch):
+    monkeypatch.setattr(module, "READY_WITHIN", 0.5)
+    with Speaker(lambda request, number: BUSY) as there, pytest.raises(ObsRefused, match="not ready") as error:
+        ObsClient(ObsPlace(port=there.port))
+
+    assert error.value.code == 207
+
+
+def test_an_obs_that_hangs_is_given_up_and_the_next_question_is_answered_with_its_own_answer():
+    hung = Speaker(lambda request, number: None if number == 2 else WELL)
+    with hung as there, ObsClient(ObsPlace(port=there.port)) as client:
+        with pytest.raises(ObsAway, match="does not answer"):
+            client.ask("GetSceneList")
+
+        assert client.ask("GetVersion")["obsVersion"] == "29.0.2"
+
+
+def test_a_server_that_says_nothing_is_no_obs_of_today():
+    with Speaker(silent=True) as there, pytest.raises(ObsForeign, match="not OBS 28") as error:
+        ObsClient(ObsPlace(port=there.port))
+
+    assert "update OBS" in error.value.hint
+
+
+@pytest.mark.parametrize("greeting", ['{"update-type": "Hello"}', "not JSON", "[]", '{"op": 0}', "7"])
+def test_a_server_that_greets_otherwise_is_no_obs_of_today(greeting):
+    with Speaker(greeting=greeting) as there, pytest.raises(ObsForeign, match="not OBS 28"):
+        ObsClient(ObsPlace(port=there.port))
+
+
+def test_a_web_server_is_no_obs():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            guest, _ = listener.accept()
+            with guest:
+                guest.recv(4096)
+                guest.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(ObsForeign):
+            ObsClient(ObsPlace(port=listener.getsockname()[1]))
+        thread.join()
+
+
+def test_nobody_there_is_one_sentence_with_a_next_step():
+    with pytest.raises(ObsAway, match="does not answer") as error:
+        ObsClient(ObsPlace(port=free_port()))
+
+    assert "start OBS" in error.value.hint
+
+
+def test_an_obs_whose_server_is_off_is_told_where_to_switch_it_on():
+    with pytest.raises(ObsAway) as error:
+        ObsClient(ObsPlace(port=free_port(), enabled=False))
+
+    assert "start OBS" not in error.value.hint
+    assert "tick Enable WebSocket server" in error.value.hint
+
+
+def test_that_the_other_side_has_gone_is_told_once():
+    lost = []
+    there = Speaker()
+    with there:
+        client = ObsClient(ObsPlace(port=there.port), on_lost=lambda: lost.append(1))
+    deadline = time.monotonic() + 10
+    while not lost and time.monotonic() < deadline:
+        time.sleep(0.02)
+    client.close()
+    client.close()
+
+    assert lost == [1]
+
+
+def test_hanging_up_oneself_is_not_told():
+    lost = []
+    with Speaker() as there:
+        client = ObsClient(ObsPlace(port=there.port), on_lost=lambda: lost.append(1))
+        client.close()
+
+    assert not lost
+    with pytest.raises(ObsAway):
+        client.ask("GetVersion")
+
+
+def test_without_the_library_it_is_said_what_to_install(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "obswebsocket", None)
+    monkeypatch.delitem(sys.modules, "bridge.obs.library", raising=False)
+
+    with pytest.raises(Exception, match="needs obswebsocket") as error:
+        ObsClient(ObsPlace())
+
+    assert "latentcast[obs]" in error.value.hint

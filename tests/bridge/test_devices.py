@@ -1,0 +1,106 @@
+import json
+import sys
+
+import pytest
+
+from bridge import devices
+from bridge.adapters.base import SURVEYS, Device, survey
+from bridge.adapters.camera_names import CAPABILITY, Node, nodes
+from bridge.cli import main
+from bridge.ring import RingWriter
+from tests.bridge.adapters.doubles import spoutgl, syphon
+from tests.bridge.adapters.ndi_here import ndi_here
+from tests.bridge.adapters.others import another_program
+from tests.bridge.children import ring_name
+
+__all__ = ["ndi_here"]
+
+
+@pytest.mark.process
+def test_every_kind_is_listed_with_what_to_type_or_why_not(capsys):
+    with RingWriter.create(ring_name(), 160, 96) as ring:
+        assert main(["devices", "--json"]) == 0
+        found = {kind["name"]: kind for kind in json.loads(capsys.readouterr().out)}
+        main(["devices"])
+
+    assert list(found) == list(SURVEYS)
+    assert [f"ring:{ring.name}", "160x96"] in found["ring"]["devices"]
+    assert all(kind["fix"] for kind in found.values() if kind["problem"])
+    assert f"ring:{ring.name}" in capsys.readouterr().out
+
+
+def test_a_ring_left_behind_by_a_program_that_ended_is_listed_as_such():
+    with RingWriter.create(ring_name(), 160, 96) as ring:
+        ring._words[5] = 2**22 + 1  # a process id that no system gives
+        listed = survey("ring")
+        ring._words[5] = ring._owner
+
+    assert Device(f"ring:{ring.name}", "160x96, left behind by a program that ended") in listed
+
+
+@pytest.mark.parametrize(("kind", "double"), [("spout", spoutgl), ("syphon", syphon)])
+def test_senders_of_other_programs_are_listed_by_the_name_one_types(monkeypatch, kind, double):
+    double.install(monkeypatch)
+    with another_program(kind, name="Scene, 2") as program:
+        assert program.uri in [device.uri for device in survey(kind)]
+
+
+def test_a_spout_sender_that_crashed_is_listed_as_such_and_its_name_can_be_used_again(monkeypatch):
+    spoutgl.install(monkeypatch)
+    spoutgl.senders["old"] = None
+
+    assert survey("spout") == [Device("spout:old", "no longer answers")]
+
+
+def test_ndi_sources_are_listed_with_their_computers(ndi_here):
+    with another_program("ndi") as program:
+        listed = survey("ndi")
+
+    assert any(f"({program.name})" in device.uri for device in listed)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("import os; os.abort()", "ended with code"),
+        ("print('a library says hello')", "ended with code 0"),
+        ("import time; time.sleep(60)", "gave no answer"),
+    ],
+)
+def test_a_driver_that_crashes_or_hangs_takes_only_its_own_line_along(monkeypatch, code, problem):
+    monkeypatch.setattr(devices, "PATIENCE", 2.0)
+    monkeypatch.setattr(devices, "python", lambda *_: [sys.executable, "-c", code])
+
+    (kind,) = devices.look(["spout"])
+
+    assert problem in kind.problem
+    assert kind.fix
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Video4Linux")
+def test_cameras_are_asked_in_the_order_of_their_numbers_and_what_cannot_be_asked_says_why(tmp_path):
+    for name in ("video10", "video2", "video0-lens", "other"):
+        (tmp_path / name).touch()
+
+    assert [node.number for node in nodes(tmp_path)] == [2, 10]
+    assert all("cannot be asked" in node.problem for node in nodes(tmp_path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Video4Linux")
+def test_only_what_can_film_is_a_camera_and_only_a_loopback_a_virtual_one(monkeypatch, tmp_path):
+    found = [
+        Node(tmp_path / "video0", "uvcvideo", "Webcam", 0x1),
+        Node(tmp_path / "video1", "uvcvideo", "Webcam's metadata", 0x800000),
+        Node(tmp_path / "video9", "v4l2 loopback", "latentcast", 0x2),
+        Node(tmp_path / "video10", problem="cannot be asked: Permission denied"),
+    ]
+    monkeypatch.setattr("bridge.adapters.camera_names.nodes", lambda: found)
+
+    assert survey("camera") == [Device("camera:0", "Webcam"), Device("camera:10", "cannot be asked: Permission denied")]
+    pytest.importorskip("pyvirtualcam", reason="pip install 'latentcast[virtualcam]'")
+    assert survey("virtualcam") == [Device(f"virtualcam:{tmp_path / 'video9'}", "latentcast")]
+
+
+def test_the_answer_of_a_driver_has_the_size_the_kernel_says():
+    assert CAPABILITY.size == 104

@@ -1,0 +1,12 @@
+"""The real engine on a machine whose memory ends at $TIGHT_BYTES of tensors: counted as they come and go."""
+
+import os
+import sys
+
+from bridge.worker import main
+from engine.measure import Counting
+
+if __name__ == "__main__":
+    with Counting("cpu", int(os.environ["TIGHT_BYTES"])):
+        code = main()
+    sys.exit(code)

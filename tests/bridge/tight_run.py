@@ -1,0 +1,10 @@
+"""`latentcast`, with the engine of tight_engine.py: the real one, short of memory."""
+
+import sys
+from functools import partial
+
+from bridge import app, cli
+
+if __name__ == "__main__":
+    app.run = partial(app.run, engine="tests.bridge.tight_engine")
+    sys.exit(cli.main())

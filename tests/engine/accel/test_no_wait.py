@@ -1,0 +1,91 @@
+"""Nothing in a step waits for the device: no number is read back, no shape depends on a value."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from engine.models.causal_dit import CausalDiT
+from engine.models.wan_vae import WanVae
+from engine.preset import CodecSpec, DitSpec, ScheduleSpec, WindowSpec
+from engine.stream.batch import StreamBatch
+from engine.stream.kvcache import KVCache
+from engine.stream.pace import Plan
+from engine.stream.schedule import Schedule
+
+DIT = DitSpec("", channels=4, dim=24, ffn=32, heads=2, layers=2, text_dim=8, text_len=2)
+CODEC = CodecSpec("wan", "", channels=4, widths=(8, 8, 8, 8), blocks=1)
+WINDOW = WindowSpec(slots=4, sinks=2, sink_distance=6, refresh=0.5)
+WAITS = {
+    torch.ops.aten._local_scalar_dense.default,  # .item(), .tolist(), int(), a tensor's truth
+    torch.ops.aten.nonzero.default,
+    torch.ops.aten.masked_select.default,
+    torch.ops.aten._unique2.default,
+    torch.ops.aten.equal.default,
+}
+
+
+class Watch(TorchDispatchMode):
+    """Raises where an operation would make the host wait."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert func not in WAITS, f"{func} waits for the device"
+        assert not (func.namespace == "aten" and "index" in func.__name__ and _by_mask(args)), (
+            "an index by truth values"
+        )
+        return func(*args, **(kwargs or {}))
+
+
+def _by_mask(args):
+    indices = args[1] if len(args) > 1 and isinstance(args[1], (list, tuple)) else ()
+    return any(isinstance(index, torch.Tensor) and index.dtype == torch.bool for index in indices)
+
+
+def make(device):
+    torch.manual_seed(3)
+    model, codec = CausalDiT(DIT).to(device).eval(), WanVae(CODEC).to(device).eval()
+    cache = KVCache(WINDOW, DIT, 4, device, torch.float32)
+    batch = StreamBatch(model, Schedule(ScheduleSpec((700, 500)), device), WINDOW, cache)
+    return model, codec, batch
+
+
+@torch.inference_mode()
+def stream(device, watch):
+    """Chunks through codec and stream batch until the window rolls, the last ones under `watch`."""
+    model, codec, batch = make(device)
+    context, states = model.context(torch.ones(1, 2, 8, device=device)), [None, None]
+    for number in range(8):
+        frames = torch.rand(4 if number else 5, 3, 32, 32).to(device, non_blocking=True)
+        noise = torch.randn(2, 4, 4, 4).to(device, non_blocking=True)
+        with watch() if number > 5 else torch.no_grad():
+            latents, states[0] = codec.encode(frames, states[0])
+            done = batch.step(
+                latents, number, [700, 500], Plan(2, 1), context, lambda like, _, noise=noise: noise[: len(like)]
+            )
+            if done:
+                _, states[1] = codec.decode(done[0].latent, states[1])
+    return done
+
+
+def test_a_step_reads_no_number_back():
+    assert stream(torch.device("cpu"), Watch)
+
+
+def test_the_watch_sees_what_it_looks_for():
+    x = torch.ones(3)
+
+    for wait in (lambda: x[0].item(), lambda: x.nonzero(), lambda: x[x > 0], lambda: bool(x.sum() > 1)):
+        with pytest.raises(AssertionError), Watch():
+            wait()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_torch_itself_sees_no_wait():
+    class Strict:
+        def __enter__(self):
+            torch.cuda.set_sync_debug_mode("error")
+
+        def __exit__(self, *_):
+            torch.cuda.set_sync_debug_mode("default")
+
+    assert stream(torch.device("cuda"), Strict)

@@ -1,0 +1,194 @@
+"""What a preset takes, counted without taking it, equals what a real one takes; and what is given up in which order."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from engine import measure as measuring
+from engine.errors import BadWeights
+from engine.measure import Counting, free_bytes, is_out_of_memory, measure, size_of
+from engine.memory import Frugal, Need, TooLarge, check_room, gib
+from engine.models.build import build_text
+from engine.params import Params
+from engine.preset import load_preset
+from tests.engine.small import PRESET, film, play, small_models, small_session
+
+FLOAT = torch.float32
+
+
+def test_weights_window_prompt_and_codec_take_what_the_count_says():
+    session, need = small_session(params={"steps": 2, "rows": 2}), measure(PRESET, FLOAT, rows=2)
+    play(session, film(20))
+    models, cache = session._models, session._batch._cache
+    state = {part.untyped_storage()._cdata: part.untyped_storage() for part in session._encoding + session._decoding}
+
+    assert need.denoiser == size_of(models.denoiser.state_dict().values())
+    assert need.codec == size_of(models.codec.state_dict().values())
+    assert need.text == size_of(models.text.state_dict().values())
+    assert need.window == size_of([*cache.keys, *cache.values, *cache._means])
+    assert need.prompt == size_of(part for pair in session._context for part in pair)
+    assert need.stream == sum(store.nbytes() for store in state.values())
+
+
+def test_the_work_of_a_chunk_is_what_a_real_one_takes():
+    """Counted on tensors that are really there, a pass takes what it takes on tensors that are not."""
+    models, real = small_models(), {}
+    for device in ("meta", "cpu"):
+        models.denoiser.to(device) if device == "cpu" else None
+        cache = measuring.KVCache(PRESET.window, PRESET.dit, 8, torch.device(device), FLOAT)
+        cache.rows(2)
+        cache.begin([[5]] * 2, [[5]] * 2, [6] * 2)
+        denoiser = models.denoiser if device == "cpu" else measuring.make_denoiser(PRESET.dit)
+        context = denoiser.context(torch.zeros(1, 4, 16, device=device))
+        x = torch.zeros(2, 1, 8, 4, 8, device=device)
+        t = torch.zeros(2, 1, device=device, dtype=torch.int64)
+        with torch.no_grad(), Counting(device) as count, measuring.ThinAttention():
+            denoiser(x, t, cache, context)
+        real[device] = count.most
+
+    assert real["meta"] == real["cpu"] > 0
+
+
+@pytest.mark.parametrize("name, parameters", [("wan-1.3b", 1_418_996_800), ("wan-14b", 14_288_491_584)])
+def test_full_size_is_counted_without_a_byte(name, parameters):
+    pytest.importorskip("transformers")
+    preset = load_preset(name)
+
+    one, two = (measure(preset, torch.bfloat16, rows) for rows in (1, 2))
+
+    assert one.denoiser == 2 * parameters
+    assert one.codec == 2 * 126_892_531
+    assert one.text == 0, "it stays with the processor"
+    assert measure(replace(preset, text=replace(preset.text, place="device")), torch.bfloat16).text == 2 * 5_680_910_336
+    keys = 2 * preset.dit.layers * 6 * 1560 * preset.dit.dim * 2  # keys and values, slots, tokens, width, bytes
+    assert keys <= one.window < 1.01 * keys
+    assert two.window == 2 * one.window
+    assert 0 < one.work <= two.work
+
+
+def test_what_is_too_large_is_refused_before_anything_is_loaded(monkeypatch):
+    monkeypatch.setattr(measuring, "free_bytes", lambda _device: 2**20)
+    large = PRESET.resized(1024, 1024)
+
+    with pytest.raises(TooLarge) as error:
+        measuring.preflight(large, torch.device("cpu"), FLOAT)
+
+    assert "1024x1024 takes" in str(error.value) and "1.0 MiB are free" in str(error.value)
+
+
+def test_what_fits_is_named():
+    need = Need(9, 0, 0, 0, 0, 0, 5)
+    others = {"small": Need(3, 0, 0, 0, 0, 0, 3), "middle": Need(5, 0, 0, 0, 0, 0, 9)}
+
+    with pytest.raises(TooLarge) as error:
+        check_room(PRESET, need, 8, "cuda:0", others)
+
+    assert "--preset small" in error.value.hint and "middle" not in error.value.hint
+    check_room(PRESET, need, 9, "cuda:0", others)
+    check_room(PRESET, need, None, "cuda:0", others)
+
+
+def test_size_goes_before_the_codec_and_the_codec_before_steps():
+    preset = replace(PRESET, width=832, height=480)
+    small, params = replace(preset.codec, kind="taehv"), Params(steps=3)
+    way, said = Frugal(preset), []
+    while step := way.step_down(params, small):
+        way, done = step
+        said.append(done)
+
+    assert said == [
+        "chunks are denoised one at a time",
+        "pictures are made at 624x352",
+        "pictures are made at 464x256",
+        "pictures are made at 336x192",
+        "pictures are made at 240x144",
+        "the small codec taehv is used",
+        "one step is made",
+    ]
+    assert way.hold(Params(steps=4, rows=2)) == Params(steps=1, rows=1)
+    assert Frugal(preset).hold(params) == params
+
+
+@pytest.mark.parametrize(
+    "error, is_it",
+    [
+        (torch.OutOfMemoryError("x"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), True),
+        (MemoryError(), True),
+        (RuntimeError("shape mismatch"), False),
+    ],
+)
+def test_a_lack_of_memory_is_known_by_every_name(error, is_it):
+    assert is_out_of_memory(error) is is_it
+
+
+def test_what_is_free_is_known_here():
+    assert 2**20 < free_bytes(torch.device("cpu")) < 2**46
+    assert gib(3 * 2**30) == "3.0 GiB"
+
+
+def text_encoder(place, folder):
+    return build_text(replace(PRESET.text, weights=str(folder / "text.safetensors"), place=place), *CPU)
+
+
+CPU = (torch.device("cpu"), FLOAT)
+
+
+@pytest.fixture
+def saved_text(tmp_path):
+    from safetensors.torch import save_file
+
+    save_file(small_models().text.state_dict(), tmp_path / "text.safetensors")
+    return tmp_path
+
+
+@pytest.mark.parametrize("place", ["device", "cpu", "drop"])
+def test_wherever_the_text_encoder_lives_it_says_the_same(place, saved_text):
+    wanted = small_models().text.encode(["neon city"])
+
+    assert torch.equal(text_encoder(place, saved_text).encode(["neon city"]), wanted)
+
+
+def test_dropped_it_is_loaded_anew_for_each_prompt_and_gone_after(saved_text):
+    encoder = text_encoder("drop", saved_text)
+    encoder.encode(["neon"])
+    assert encoder._encoder is None
+    (saved_text / "text.safetensors").unlink()
+
+    with pytest.raises(BadWeights, match="missing"):
+        encoder.encode(["ink"])
+
+
+@pytest.mark.parametrize("place", ["device", "cpu", "drop"])
+def test_a_missing_text_encoder_is_noticed_at_the_start(place, tmp_path):
+    with pytest.raises(BadWeights, match="missing"):
+        text_encoder(place, tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from Linux's /proc")
+def test_mapped_weights_take_no_memory_of_their_own(tmp_path):
+    from safetensors.torch import save_file
+
+    spec = replace(PRESET.text, dim=1024, ffn=4096, layers=4, place="cpu", weights=str(tmp_path / "text.safetensors"))
+    with torch.no_grad():
+        wide = measuring.make_text(spec).to_empty(device="cpu")
+        for value in wide.parameters():
+            value.fill_(0.01)
+    save_file(wide.state_dict(), spec.weights)
+    size = size_of(wide.state_dict().values())
+    del wide
+    before = own_memory()
+
+    encoder = build_text(spec, *CPU)
+    encoder.encode(["neon"])
+
+    assert size > 150e6
+    assert own_memory() - before < size / 4
+
+
+def own_memory():
+    with open("/proc/self/status") as status:
+        return int(next(line for line in status if line.startswith("RssAnon")).split()[1]) * 1024

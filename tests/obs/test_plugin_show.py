@@ -1,0 +1,192 @@
+"""A whole show: a film in OBS, the filter on it, `latentcast run` with its own model; and OBS after rough handling.
+
+LATENTCAST_OBS_SECONDS says how long the rough handling lasts; 90 is what a release gets.
+"""
+
+import os
+import random
+import signal
+import time
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from bridge.adapters.testcard import TestCard, read_number
+from tests.bridge.films import make_film
+from tests.bridge.running import Running
+from tests.obs.lab import SCENE, Refused, until
+from tests.obs.plugin import FILTER, Writer, add_filter, add_source, card, own
+
+SIZE = (640, 360)
+ROUGH = float(os.environ.get("LATENTCAST_OBS_SECONDS", "20"))
+
+
+def card_frames(count):
+    drawn = TestCard("")
+    drawn.open(*SIZE)
+    return [drawn._draw(index) for index in range(count)]
+
+
+@pytest.fixture(scope="module")
+def cards():
+    return card_frames(60)
+
+
+@pytest.fixture(scope="module")
+def film(cards, tmp_path_factory):
+    path = tmp_path_factory.mktemp("film") / "card.mp4"
+    return make_film(path, count=len(cards), rate=Fraction(20), size=SIZE, pictures=cards)
+
+
+def shows(obs, look, source, within=60.0):
+    """Wait until `look` is true of a screenshot; a film has no size before its first picture."""
+
+    def seen():
+        try:
+            return look(obs.screenshot(source))
+        except Refused:
+            return False
+
+    until(seen, within, f"OBS never showed it\n{obs.log[-2000:]}")
+
+
+def is_dry(cards):
+    """Whether a picture is a frame of the film, sharp, and as it is."""
+
+    def look(seen):
+        wanted = cards[min(read_number(seen[..., :3]), len(cards) - 1)]
+        return seen.shape[:2] == wanted.shape[:2] and np.abs(seen[..., :3].astype(int) - wanted).mean() < 6
+
+    return look
+
+
+def is_blueprint(seen):
+    red, green, blue = seen[..., :3].reshape(-1, 3).mean(0)
+    return blue > red + 40 and blue > green + 20
+
+
+def colour(seen, left, top):
+    """The mean colour of a corner, a tenth of the picture wide."""
+    height, width = seen.shape[:2]
+    rows = slice(height // 20, height // 8) if top else slice(height * 4 // 5, height * 7 // 8)
+    columns = slice(width // 20, width // 8) if left else slice(width * 7 // 8, width * 19 // 20)
+    return seen[rows, columns, :3].reshape(-1, 3).mean(0)
+
+
+def is_upright_in_right_colours(seen):
+    red, green = colour(seen, True, True), colour(seen, False, True)
+    blue, white = colour(seen, True, False), colour(seen, False, False)
+    return (
+        red[0] > red[1:].max() + 60
+        and green[1] > max(green[0], green[2]) + 60
+        and blue[2] > blue[:2].max() + 60
+        and white.min() > 150
+    )
+
+
+def test_a_film_in_obs_gets_the_effect_loses_it_with_the_engine_and_has_it_again_after_a_restart(
+    make_obs, library, film, cards
+):
+    obs = make_obs(size=SIZE)
+    obs.install_plugin(library)
+    obs.start()
+    run = Running("--prompt", "natural", "--steps", "1", source=f"obs-filter:{own('show')}", program="bridge.cli")
+    try:
+        add_source(obs, "film", "ffmpeg_source", local_file=str(film), looping=True, restart_on_activate=False)
+        dry = is_dry(cards)
+        shows(obs, dry, "film")
+        add_filter(obs, "film", ring=own("show"), answer=run.out, port=run.osc)
+
+        run.state("streaming", within=90)
+        shows(obs, lambda seen: is_upright_in_right_colours(seen) and not dry(seen), SCENE)
+
+        settings = {"prompt": "blueprint", "fade": 0.0}
+        obs.call("SetSourceFilterSettings", sourceName="film", filterName="effect", filterSettings=settings)
+        shows(obs, is_blueprint, SCENE)
+
+        engine = next(child for child in run.children() if "bridge.worker" in " ".join(child.cmdline()))
+        engine.send_signal(signal.SIGSTOP)  # hung, so that it is away for longer than a kill
+        shows(obs, dry, "film", within=30)
+        engine.send_signal(signal.SIGKILL)
+        shows(obs, is_blueprint, SCENE, within=90)
+
+        obs.restart()
+        shows(obs, is_blueprint, SCENE)
+
+        run.end()
+        shows(obs, dry, "film", within=30)
+        obs.stop()
+    finally:
+        run.close()
+
+
+class Rough:
+    """Somebody who adds, removes, resizes, hides and renames without a pause."""
+
+    def __init__(self, obs, seed):
+        self.obs, self.random, self.names, self.made = obs, random.Random(seed), [], 0
+        obs.call("CreateScene", sceneName="Other")
+
+    def add(self):
+        self.made += 1
+        name = f"thing {self.made}"
+        kind = self.random.choice(["color_source_v3", "latentcast_source"])
+        add_source(self.obs, name, kind, ring=own("rough"), width=self.random.randint(1, 900), height=77)
+        self.names.append(name)
+        for number in range(self.random.randint(0, 2)):
+            add_filter(self.obs, name, f"effect {number}", answer=own("rough"))
+
+    def remove(self):
+        if len(self.names) > 3:
+            self.obs.call("RemoveInput", inputName=self.names.pop(0))
+
+    def resize(self):
+        size = {"width": self.random.randint(1, 1300), "height": self.random.randint(1, 800)}
+        self.obs.call("SetInputSettings", inputName=self.random.choice(self.names), inputSettings=size)
+
+    def refilter(self):
+        name = self.random.choice(self.names)
+        for entry in self.obs.call("GetSourceFilterList", sourceName=name)["filters"]:
+            self.obs.call("RemoveSourceFilter", sourceName=name, filterName=entry["filterName"])
+        add_filter(self.obs, name, ring=own(f"r{self.made}"), answer=own("rough"), mix=self.random.random())
+
+    def switch(self):
+        self.obs.call("SetCurrentProgramScene", sceneName=self.random.choice([SCENE, "Other"]))
+
+    def filter_the_scene(self):
+        filters = self.obs.call("GetSourceFilterList", sourceName=SCENE)["filters"]
+        if filters:
+            self.obs.call("RemoveSourceFilter", sourceName=SCENE, filterName="whole")
+        else:
+            self.obs.call("CreateSourceFilter", sourceName=SCENE, filterName="whole", filterKind=FILTER)
+
+    def look(self):
+        self.obs.screenshot(self.random.choice([SCENE, *self.names]))
+
+    def go_on(self, seconds):
+        deeds = [self.add, self.remove, self.resize, self.refilter, self.switch, self.filter_the_scene, self.look]
+        deadline = time.monotonic() + seconds
+        self.add()
+        while time.monotonic() < deadline:
+            self.random.choice(deeds)()
+            time.sleep(0.05)
+
+
+def test_obs_neither_crashes_nor_hangs_while_sources_and_filters_come_go_and_change(make_obs, library):
+    obs = make_obs(fps=60)
+    obs.install_plugin(library)
+    obs.start()
+    person = Rough(obs, seed=os.getpid())
+    began = time.monotonic()
+    while (left := ROUGH - (time.monotonic() - began)) > 0:  # with rings of ever other sizes
+        width, height = person.random.randint(1, 700), person.random.randint(1, 400)
+        with Writer(own("rough"), card(width + 1, height + 1)):
+            person.go_on(min(left, 2.5))
+
+    assert obs.alive
+    drawn = obs.call("GetStats")["renderTotalFrames"]
+    until(lambda: obs.call("GetStats")["renderTotalFrames"] > drawn + 10, what="OBS draws no more")
+    assert obs.screenshot(person.names[-1]).size
+    assert person.made > ROUGH / 5
+    obs.stop()

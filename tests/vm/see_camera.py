@@ -1,0 +1,138 @@
+"""What runs inside the machine: our adapters at a real v4l2loopback. Prints what was seen as one line of JSON."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import numpy as np
+
+from bridge.adapters.base import load_sink, load_source, survey
+from bridge.adapters.testcard import CORNERS, TestCard, read_number
+from bridge.one_child import OneChild
+from bridge.ring import RingWriter
+from bridge.slate import slate
+from engine.errors import EngineError
+
+SIZE, CAMERA = (320, 192), "320x240@15"  # small: there is no hurry in here
+PATIENCE = 300.0  # seconds for a process to start; every instruction is emulated
+seen = {}
+
+
+def failure(work):
+    try:
+        work()
+    except EngineError as error:
+        return [str(error), error.hint]
+    return ["", ""]
+
+
+class Player(threading.Thread):
+    """A run's ring, in which the test card plays while `on`."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.ring, self.on = RingWriter.create("lc-vm", *SIZE), True
+        self.start()
+
+    def run(self):
+        card = TestCard()
+        card.open(*SIZE, 15)
+        while True:
+            frame = card.read(0)
+            time.sleep(max(0.0, frame.time - time.monotonic()))
+            if self.on:
+                self.ring.write(frame)
+
+
+def watch(source, seconds, least=12):
+    """What a call sees in so many seconds, or longer until it has seen some: pictures, whole, as they come."""
+    pictures, until = [], time.monotonic() + seconds
+    while time.monotonic() < until or len(pictures) < least:
+        if (frame := source.read(0.5)) is not None:
+            pictures.append((time.monotonic(), frame.pixels))
+    return pictures
+
+
+def corners(picture):
+    """How far each corner of the card, between the bars of the letterbox, is from its colour."""
+    card = picture[24:216]
+    places = {"red": card[10, 10], "green": card[10, -10], "blue": card[150, 10], "white": card[150, -10]}
+    return {name: int(np.abs(places[name].astype(int) - CORNERS[name]).max()) for name in CORNERS}
+
+
+def look():
+    seen["virtual"] = [device.uri for device in survey("virtualcam")]
+    seen["cameras before"] = [device.uri for device in survey("camera")]
+    player = Player()
+    arguments = ("--ring", "lc-vm", "--", f"virtualcam:{CAMERA},/dev/video9,slate=2")
+    with OneChild("bridge.sink", *arguments) as ours:
+        seen["name"] = ours.opened(PATIENCE)
+        seen["cameras"] = [device.uri for device in survey("camera")]
+        source = load_source("camera:9")
+        source.open(320, 240, 15)
+        pictures = watch(source, 6)[5:]
+        seen["rate"] = (len(pictures) - 1) / (pictures[-1][0] - pictures[0][0])
+        seen["numbers"] = [read_number(picture[24:216]) for _, picture in pictures]
+        seen["corners"] = corners(pictures[-1][1])
+        seen["bars"] = int(max(pictures[-1][1][:20].max(), pictures[-1][1][-20:].max()))
+
+        player.on = False
+        pictures = watch(source, 6)
+        seen["rate without news"] = (len(pictures) - 1) / (pictures[-1][0] - pictures[0][0])
+        seen["slate"] = float(np.abs(pictures[-1][1].astype(int) - slate(320, 240)).mean())
+        player.on = True
+        pictures = watch(source, 3)
+        seen["back"] = corners(pictures[-1][1])
+
+        seen["second owner"] = failure(lambda: second("virtualcam:/dev/video9"))
+        source.close()
+    with OneChild("bridge.sink", *arguments) as again:
+        seen["again"] = again.opened(PATIENCE)
+        again.kill()
+    with OneChild("bridge.sink", *arguments) as again:
+        seen["after a kill"] = again.opened(PATIENCE)
+
+
+def second(uri):
+    with OneChild("bridge.sink", "--ring", "lc-vm", "--", uri) as child:
+        child.opened(PATIENCE)
+
+
+def refuse():
+    seen["not there"] = failure(lambda: load_sink("virtualcam:/dev/video33").open(64, 48, 30))
+    null = os.path.join(tempfile.mkdtemp(), "video0")
+    os.mknod(null, 0o020600, os.makedev(1, 3))
+    seen["no camera"] = failure(lambda: load_sink(f"virtualcam:{null}").open(64, 48, 30))
+    code = "import os; os.setuid(65534); from bridge.adapters.base import *\n"
+    code += "try: load_sink('virtualcam:/dev/video10').open(64, 48, 30)\n"
+    code += "except AdapterUnavailable as error: print(error, '|', error.hint)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    seen["no permission"] = done.stdout.strip().split(" | ") if done.stdout else done.stderr[-500:]
+
+
+def test_itself():
+    """With more patience than people have, since everything is slow in here."""
+    code = f"from bridge import cli, selftest; selftest.OPENS_WITHIN = selftest.APPEARS_WITHIN = {PATIENCE}\n"
+    code += "cli.main(['selftest', 'virtualcam:320x240@15', '--size', '320x240', '--fps', '5', '--json'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout, done.stderr
+    seen["selftest"] = {check["name"]: check["level"] for check in json.loads(done.stdout)["checks"]}
+
+
+def without():
+    subprocess.run(["/sbin/rmmod", "v4l2loopback"], check=True)
+    seen["no module"] = failure(lambda: load_sink("virtualcam").open(64, 48, 30))
+    seen["no module listed"] = failure(lambda: survey("virtualcam"))
+
+
+if __name__ == "__main__":
+    try:
+        for step in (look, refuse, test_itself, without):
+            step()
+    finally:
+        sys.stdout.write("\nSEEN " + json.dumps(seen) + "\n")
+    sys.stdout.write("RESULT " + json.dumps(seen) + "\n")
