@@ -99,6 +99,7 @@ class Run:
             options.scenes,
             options.obs_text,
             self.line.say,
+            options.feeds_obs,
         )
         self.playout: Playout | None = None
         self._streamed = False  # pictures were seen since an engine was last asked for

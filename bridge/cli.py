@@ -101,8 +101,10 @@ def _command(commands: Any, name: str, function: Any, help: str) -> Parser:
 
 def _add_run_options(parser: Parser) -> None:
     add = parser.add_argument
-    add("--in", dest="input", metavar="URI", help="camera:N, FILE, testcard, clip, ring:NAME, obs or obs-filter")
-    add("--out", dest="outputs", metavar="URI", action="append", help="recorder:FILE, obs, ring:NAME; may be repeated")
+    inputs = "camera:N, FILE, testcard, clip, or ring, spout, syphon, ndi :NAME, obs or obs-filter; see `devices`"
+    add("--in", dest="input", metavar="URI", help=inputs)
+    outputs = "recorder:FILE, virtualcam, obs, or ring, spout, syphon, ndi :NAME; may be repeated"
+    add("--out", dest="outputs", metavar="URI", action="append", help=outputs)
     add("--fps", metavar="F", help="pictures per second to take from the input")
     add("--duration", metavar="SECONDS", help="end by itself after this long")
     add("--no-browser", dest="browser", action="store_const", const=False, help="do not open the web page")

@@ -56,7 +56,12 @@ class RunOptions:
     @property
     def follows_obs(self) -> bool:
         """Whether anything was asked for that needs OBS's remote control."""
-        return bool(self.obs or self.scenes or self.obs_text)
+        return bool(self.obs or self.scenes or self.obs_text or self.feeds_obs)
+
+    @property
+    def feeds_obs(self) -> bool:
+        """Whether pictures go to a stock OBS."""
+        return any(uri.partition(":")[0] == "obs" for uri in self.outputs)
 
     def changed(self, values: Mapping[str, Any]) -> RunOptions:
         """A copy with some options set, from text or from TOML. Controls add to those already there.

@@ -28,6 +28,22 @@ RINGS = 3  # that a run makes
 CODECS = {"libx264": "recording", "aac": "sound of a rendered file", "mjpeg": "the web page"}
 TORCH = "import json, torch; c = torch.cuda.is_available(); m = torch.backends.mps.is_available();\
  print(json.dumps([torch.__version__, torch.cuda.get_device_name(0) if c else 'mps' if m else 'cpu']))"
+ROOM = """
+import sys
+from engine.device import pick_device, pick_dtype
+from engine.errors import EngineError
+from engine.measure import free_bytes, gib, measure, preflight
+from engine.preset import load_preset
+preset, device = load_preset(sys.argv[1]), pick_device()
+if len(sys.argv) > 2:
+    preset = preset.resized(int(sys.argv[2]), int(sys.argv[3]))
+try:
+    preflight(preset, device, pick_dtype(device))
+except EngineError as error:
+    sys.exit(error.sentence)
+free, need = free_bytes(device), measure(preset, pick_dtype(device)).total
+print(f"takes {gib(need)} of {device}, {gib(free) if free else 'nobody knows how much is'} free")
+"""
 ENGINE = """
 import sys
 from engine.errors import EngineError
@@ -58,6 +74,7 @@ def examine(options: RunOptions) -> Iterator[Check]:
     """Every check, in the order in which a run needs what it looks at. Takes seconds: an engine is loaded."""
     yield _python()
     yield _torch()
+    yield _room(options)
     yield _model(options.preset)
     yield _cameras()
     yield _codecs()
@@ -80,6 +97,19 @@ def _torch() -> Check:
         fix = "the embedded model runs on it; for larger ones install a torch built for your GPU"
         return Check("torch", "note", f"{version}, no GPU in use", fix)
     return Check("torch", "ok", f"{version} on {device}")
+
+
+def _room(options: RunOptions) -> Check:
+    """Whether the model fits, before anything of it is loaded."""
+    try:
+        load_preset(options.preset)
+        size = [str(side) for side in options.size or ()]
+        return Check("model memory", "ok", f"{options.preset} {_run(ROOM, options.preset, *size).strip()}")
+    except EngineError as error:
+        return Check("model memory", "fail", str(error), error.hint)
+    except subprocess.SubprocessError as error:
+        said, _, hint = _last_line(error).partition("; ")
+        return Check("model memory", "fail", said, hint or REINSTALL)
 
 
 def _model(name: str) -> Check:

@@ -155,7 +155,7 @@ class RingReader(Ring):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, ring_format.find(name))
-        self._next = max(0, self._words[COUNT] - 1)
+        self._next = self._first = max(0, self._words[COUNT] - 1)
         self.missed = 0  # pictures overwritten before `next` came to them
 
     def next(self, timeout: float = 0.0) -> Frame | None:
@@ -195,7 +195,7 @@ class RingReader(Ring):
 
     def alpha(self) -> tuple[int, int] | None:
         """The lowest and the highest alpha of the picture read last; None before the first."""
-        if not self._next:
+        if self._next == self._first:
             return None
         plane = self._pictures[(self._next - 1) % self.slots][..., 3]
         return int(plane.min()), int(plane.max())

@@ -25,7 +25,7 @@ def run(sink: FrameSink, ring: RingReader, stopping: Callable[[], bool]) -> None
 def main(arguments: list[str] | None = None) -> int:
     """Be the sink's process; the exit code is GAVE_UP for what would only fail in the same way again."""
     parser = argparse.ArgumentParser("bridge.sink", description=__doc__)
-    parser.add_argument("uri", help="recorder:FILE, ring:NAME")
+    parser.add_argument("uri", help="as in `latentcast run --out URI`")
     parser.add_argument("--ring", required=True, help="name of the ring to read")
     parser.add_argument("--fps", type=float, default=30.0, help="pictures a second to expect")
     options = parser.parse_args(arguments)

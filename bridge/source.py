@@ -50,7 +50,7 @@ def pump(source: FrameSource, fps: float, stopping: Callable[[], bool], write: C
 def main(arguments: list[str] | None = None) -> int:
     """Be the source's process; the exit code is GAVE_UP for what would only fail in the same way again."""
     parser = argparse.ArgumentParser("bridge.source", description=__doc__)
-    parser.add_argument("uri", help="camera:N, FILE, testcard, clip, ring:NAME, obs-filter[:NAME]")
+    parser.add_argument("uri", help="as in `latentcast run --in URI`")
     parser.add_argument("--ring", required=True, help="name of the ring to fill, which also says the size")
     parser.add_argument("--fps", type=float, default=0.0, help="frames a second, at most; the source's own if left out")
     options = parser.parse_args(arguments)

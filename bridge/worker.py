@@ -21,6 +21,7 @@ from bridge.ticks import Ticks
 from bridge.way import Fitted, Way
 from engine.errors import EngineError
 from engine.frame import Frame
+from engine.memory import TooLarge
 from engine.params import Params
 from engine.preset import Preset, load_preset
 from engine.threads import give_way, wait_politely
@@ -195,10 +196,16 @@ class RealEngine:
     def __call__(self, preset: Preset, aside: Executor) -> Session:
         give_way()
         wait_politely()
+        from engine.measure import is_out_of_memory
         from engine.models.build import with_codec
         from engine.session import Session, load_models
 
-        self._models = with_codec(self._models, preset.codec) if self._models else load_models(preset)
+        try:
+            self._models = with_codec(self._models, preset.codec) if self._models else load_models(preset)
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):  # smaller pictures would not make the weights smaller
+                raise TooLarge(f"the weights of {preset.name} do not fit", "use a smaller --preset") from error
+            raise
         session: Any = Session(self._models, preset, submit=aside.submit)
         return session  # type: ignore[no-any-return]
 

@@ -31,7 +31,7 @@ def load_weights(module: nn.Module, location: str) -> None:
 def _where_from(location: str) -> str:
     if location.startswith(PACKAGE):
         return "reinstall latentcast, or choose another --preset"
-    return "fetch them with `latentcast download`, or make the file with `python -m engine.convert`"
+    return "fetch them with `latentcast download`, make the file with `python -m engine.convert`, or use --preset tiny"
 
 
 def _misfit(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> str:

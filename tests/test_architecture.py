@@ -77,6 +77,15 @@ MAY_IMPORT = {
     "bridge.way": {"bridge", "engine"},
     "bridge.offline": {"bridge", "engine"},
 }
+LIGHT = (
+    "engine.frame",
+    "engine.params",
+    "engine.preset",
+    "engine.threads",
+    "bridge.cli",
+    "bridge.app",
+    "bridge.selftest",
+)
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 60
 
@@ -122,10 +131,7 @@ def test_rooms_stay_small(path):
             assert node.end_lineno - node.lineno < MAX_FUNCTION_LINES, f"{node.name} does too much"
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["engine.frame", "engine.params", "engine.preset", "engine.threads", "bridge.cli", "bridge.app", "bridge.selftest"],
-)
+@pytest.mark.parametrize("module", LIGHT)
 def test_loads_without_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -144,11 +144,12 @@ class _Door:
         except OSError as error:
             hint = f"end the other program that has it, or choose another port, with {other}"
             raise AdapterUnavailable(f"TCP port {port} cannot be opened: {error.strerror}", hint) from error
-        self._welcome = welcome
+        self._welcome, self._closing = welcome, False
         self._thread = Thread(target=self._wait, name=f"door {port}", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
+        self._closing = True
         # a listener that is only closed goes on waiting on Linux; one that is shut down is left alone elsewhere
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -156,11 +157,13 @@ class _Door:
         self._thread.join()
 
     def _wait(self) -> None:
-        with suppress(OSError):  # which is how closing ends it
-            while True:
+        while not self._closing:
+            try:
                 guest, _ = self._listener.accept()
                 guest.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._welcome(guest)
+            except OSError:  # it is over, or a guest has gone while he was let in
+                time.sleep(0.0 if self._closing else 0.1)
 
 
 class _Reader:

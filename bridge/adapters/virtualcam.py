@@ -25,7 +25,7 @@ from engine.frame import Frame
 
 WIDTH, HEIGHT, FPS = 1280, 720, 30.0  # what every program takes
 LARGEST = 3840  # pixels to a side
-OPENS_WITHIN = 8.0  # seconds
+OPENS_WITHIN = 30.0  # seconds; a driver may be slow, and whoever waits for us has a patience of his own
 PATIENCE = 3.0  # seconds without a new picture after which the slate is shown
 _FORM = re.compile(r"(?:(\d+)x(\d+))?(?:@(\d+(?:\.\d+)?))?")
 

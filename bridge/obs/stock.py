@@ -9,8 +9,10 @@ collection it is about.
 from __future__ import annotations
 
 import json
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,7 @@ OURS = "latentcast"  # key of our memory in the settings of PICTURE
 MEDIA = "ffmpeg_source"
 TEXTS = ("text_gdiplus_v3", "text_gdiplus_v2", "text_ft2_source_v2")  # kinds of text, by preference
 GONE_WITHIN = 5.0  # seconds
+FIRST_TRY = 3.0  # seconds within which a new Media source has tried to connect
 MISSING = 600  # what OBS answers about something that does not exist
 
 
@@ -54,12 +57,19 @@ def set_up(obs: ObsClient, wanted: Wanted) -> list[str]:
     Raises NotOurs, ObsRefused or ObsAway.
     """
     memory = _memory(obs)
-    said = [_scene(obs, wanted.scene, memory), _picture(obs, wanted, memory)]
+    noted = dict(memory)
+    said = [_scene(obs, wanted.scene, memory)]
+    if wanted.program:
+        _note_program(obs, wanted.program_port, memory)
+    said.append(_picture(obs, wanted, memory))
+    if noted and memory != noted:
+        _remember(
+            obs, memory
+        )  # not for a source that was just made: OBS 29 may lose a Media source set anew while it opens
     if wanted.state:
         said.append(_state(obs, wanted.scene))
     if wanted.program:
-        said.append(_program(obs, wanted.program_port, memory))
-    _remember(obs, memory)
+        said.append(_program(obs, wanted.program_port))
     return said
 
 
@@ -91,13 +101,9 @@ def _scene(obs: ObsClient, name: str, memory: dict[str, Any]) -> str:
 def _picture(obs: ObsClient, wanted: Wanted, memory: dict[str, Any]) -> str:
     settings = media_settings(wanted.port)
     if PICTURE not in _inputs(obs):
-        item = obs.ask(
-            "CreateInput",
-            sceneName=wanted.scene,
-            inputName=PICTURE,
-            inputKind=MEDIA,
-            inputSettings={**settings, OURS: json.dumps(memory)},
-        )["sceneItemId"]
+        made = {"sceneName": wanted.scene, "inputName": PICTURE, "inputKind": MEDIA}
+        with _answered(wanted.port):
+            item = obs.ask("CreateInput", **made, inputSettings={**settings, OURS: json.dumps(memory)})["sceneItemId"]
         _fit(obs, wanted.scene, item)
         return f"Made the Media source {PICTURE!r} in it, which plays what `--out obs` sends to port {wanted.port}."
     now = obs.ask("GetInputSettings", inputName=PICTURE)["inputSettings"]
@@ -108,6 +114,36 @@ def _picture(obs: ObsClient, wanted: Wanted, memory: dict[str, Any]) -> str:
         _fit(obs, wanted.scene, _add(obs, wanted.scene, PICTURE))
         return f"Put the Media source {PICTURE!r} into {wanted.scene!r}."
     return f"The Media source {PICTURE!r} is there and plays port {wanted.port}."
+
+
+@contextmanager
+def _answered(port: int) -> Iterator[None]:
+    """Let a Media source that is made meanwhile find somebody at `port`, who then hangs up.
+
+    One whose very first attempt is refused at once may never try again (OBS 29); after this, it always does.
+    """
+    try:
+        listener = socket.create_server((HOST, port))
+    except OSError:  # a run has the port already, and answers
+        yield
+        return
+    with listener:
+        listener.settimeout(FIRST_TRY)
+        yield
+        with suppress(OSError):
+            listener.accept()[0].close()
+
+
+def hangs(obs: ObsClient) -> bool:
+    """Whether our Media source claims to play and does not: it waits for nobody, and tries no more."""
+    found = _ask_if_there(obs, "GetMediaInputStatus", inputName=PICTURE)
+    return bool(found) and found["mediaState"] == "OBS_MEDIA_STATE_PLAYING" and not found["mediaCursor"]
+
+
+def wake(obs: ObsClient) -> None:
+    """Have our Media source connect anew."""
+    action = "OBS_WEBSOCKET_MEDIA_INPUT_ACTION_RESTART"
+    _ask_if_there(obs, "TriggerMediaInputAction", inputName=PICTURE, mediaAction=action)
 
 
 def media_settings(port: int) -> dict[str, Any]:
@@ -138,15 +174,25 @@ def _state(obs: ObsClient, scene: str) -> str:
     return f"Made the text {STATE!r}, which says how the run stands: start it with `--obs-text {STATE!r}`."
 
 
-def _program(obs: ObsClient, port: int, memory: dict[str, Any]) -> str:
-    profile = obs.ask("GetProfileList")["currentProfileName"]
-    was = {f"{profile}/{key}": _get(obs, key) for key in program_settings(port)}
-    if all(was[f"{profile}/{key}"] == value for key, value in program_settings(port).items()):
-        return f"Start Recording sends OBS's program to `--in obs` on port {port}."
+def _note_program(obs: ObsClient, port: int, memory: dict[str, Any]) -> None:
+    """Note down what the record settings are, before anything is changed. Raises BridgeError while they are in use."""
+    if _sends_program(obs, port):
+        return
     if obs.ask("GetRecordStatus")["outputActive"] or obs.ask("GetStreamStatus")["outputActive"]:
         raise BridgeError("OBS is recording or streaming", "stop that first: the record settings are about to change")
+    profile = obs.ask("GetProfileList")["currentProfileName"]
+    was = {f"{profile}/{key}": _get(obs, key) for key in program_settings(port)}
     memory["was"] = {**was, **memory.get("was", {})}
-    _remember(obs, memory)  # before anything is changed
+
+
+def _sends_program(obs: ObsClient, port: int) -> bool:
+    return all(_get(obs, key) == value for key, value in program_settings(port).items())
+
+
+def _program(obs: ObsClient, port: int) -> str:
+    if _sends_program(obs, port):
+        return f"Start Recording sends OBS's program to `--in obs` on port {port}."
+    profile = obs.ask("GetProfileList")["currentProfileName"]
     for key, value in program_settings(port).items():
         _set(obs, f"{profile}/{key}", value)
     return (

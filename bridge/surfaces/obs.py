@@ -19,10 +19,11 @@ from bridge.control import ControlState
 from bridge.errors import BridgeError
 from bridge.obs.client import ObsAway, ObsClient, ObsLocked, ObsRefused
 from bridge.obs.place import ObsPlace
+from bridge.obs.stock import hangs, wake
 from engine.errors import EngineError
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0  # seconds between two attempts, doubling
-LOOK = 0.5  # seconds between two looks at whether the text is still true
+LOOK = 1.0  # seconds between two looks at whether the text is still true, and the picture still moves
 SETTLE = 0.5  # seconds a scene has to stay before its preset is run: another model takes seconds to load
 SCENE_EVENTS = (  # after which another scene may be on; OBS is asked which, so that what is done last is true
     "SceneTransitionStarted",
@@ -42,6 +43,7 @@ class ObsSurface:
 
     scenes: {scene: {control or "preset": value}}.   text: name of a text source to keep up to date; none if empty.
     say: told in a sentence when OBS is found and when it has gone; called on the event loop.
+    picture: a run sends its pictures to OBS; wake the Media source that `latentcast obs setup` made, if it hangs.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class ObsSurface:
         scenes: Mapping[str, Changes],
         text: str = "",
         say: Callable[[str], None] = lambda sentence: None,
+        picture: bool = False,
     ) -> None:
         self._control, self._find, self._scenes, self._text, self._say = control, find, scenes, text, say
+        self._picture = picture
         self._news: SimpleQueue[News] = SimpleQueue()
         self._stopping = Event()
         self._thread = Thread(target=self._keep, name="obs", daemon=True)
@@ -103,19 +107,29 @@ class ObsSurface:
         with ObsClient(place, self._heard, lambda: self._news.put("lost")) as obs:
             self._do(self._say, f"obs: following OBS {obs.version} at {place.host}:{place.port}")
             self._news.put("scene")
-            shown, wrong = "", False
+            shown, wrong, hung = "", False, False
             while (news := self._next()) != "lost":
                 if news == "scene":
                     self._do(self._enter, self._scene(obs))
+                if news == "quiet" and self._picture:
+                    hung = self._look_after(obs, hung)
                 if self._text and not wrong and (line := self._line()) != shown:
                     wrong, shown = not self._write(obs, line), line
         if not self._stopping.is_set():
             self._do(self._say, "obs: OBS has gone; it is waited for")
 
+    def _look_after(self, obs: ObsClient, hung: bool) -> bool:
+        """Wake OBS's Media source if it hung at the last look, and does so still; whether it did at this one."""
+        if not hangs(obs):
+            return False
+        if hung:
+            wake(obs)
+        return not hung
+
     def _next(self) -> News:
         """The next news, if need be that there was none for a while."""
         try:
-            return self._news.get(timeout=LOOK) if self._text else self._news.get()
+            return self._news.get(timeout=LOOK) if self._text or self._picture else self._news.get()
         except Empty:
             return "quiet"
 

@@ -51,8 +51,9 @@ class LoraRack:
 
     def __init__(self, denoiser: Denoiser, device: torch.device, dtype: torch.dtype) -> None:
         self._device, self._dtype = device, dtype
+        # linear layers, also those whose weights were rounded
         modules = denoiser.named_modules() if isinstance(denoiser, nn.Module) else ()
-        self._linears = {name: layer for name, layer in modules if isinstance(layer, nn.Linear)}
+        self._linears = {name: layer for name, layer in modules if hasattr(layer, "in_features")}
         self._adapters: dict[str, Adapter] = {}
         self._strengths: dict[str, Tensor] = {}
         self.attached: dict[str, float] = {}

@@ -11,6 +11,7 @@ local bit = require("bit")
 local CONTROLS = {
   { name = "prompt", kind = "str", default = "watercolor", unit = "", help = "What the picture should become; blend with \"watercolor:0.7 | neon:0.3\"." },
   { name = "fade", kind = "float", default = 0.5, low = 0, high = 30, unit = "s", help = "How long a prompt takes to arrive." },
+  { name = "lora", kind = "str", default = "", unit = "", help = "LoRA files to add, and how strongly: \"ghibli:0.8 | grain:0.3\"." },
   { name = "steps", kind = "int", default = 2, low = 1, high = 4, unit = "", help = "Denoising steps per chunk; fewer is faster." },
   { name = "rows", kind = "int", default = 0, low = 0, high = 4, unit = "", help = "Chunks denoised together: 1 waits least, 0 takes one row a step." },
   { name = "noise", kind = "float", default = 0.8, low = 0, high = 1, unit = "", help = "How far the model may depart from the camera." },
@@ -20,6 +21,7 @@ local CONTROLS = {
   { name = "mix", kind = "float", default = 1, low = 0, high = 1, unit = "", help = "From the camera (0) to the effect (1)." },
   { name = "bypass", kind = "bool", default = false, unit = "", help = "Show the camera." },
   { name = "freeze", kind = "bool", default = false, unit = "", help = "Hold the picture that is on." },
+  { name = "privacy", kind = "bool", default = false, unit = "", help = "While the engine is away, show the slate, never the camera." },
   { name = "panic", kind = "bool", default = false, unit = "", help = "Show the slate, now." },
 }
 local LOOKS = { "natural", "watercolor", "oil painting", "pencil sketch", "ink", "comic", "neon", "night", "thermal", "blueprint", "pixel art", "mosaic", "gold" }
@@ -139,7 +141,7 @@ local READ = {
 local function send_changes(settings, kinds)
   for _, row in ipairs(CONTROLS) do
     local value = READ[row.kind](settings, row.name)
-    if kinds[row.kind] and value ~= sent[row.name] and value ~= "" then
+    if kinds[row.kind] and value ~= sent[row.name] and (value ~= "" or row.name ~= "prompt") then
       sent[row.name] = value
       say("/" .. row.name, row.kind, value)
     end

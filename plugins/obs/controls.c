@@ -256,7 +256,7 @@ void controls_properties(obs_properties_t *properties)
 		obs_property_set_long_description(property, row->help);
 		if (row->type == OSC_NUMBER && *row->unit)
 			obs_property_float_set_suffix(property, row->unit);
-		if (row->type == OSC_TEXT)
+		if (strcmp(row->name, "prompt") == 0)
 			add_looks(group);
 	}
 	obs_properties_add_int(group, "port", "OSC port of latentcast", 1, 65535, 1);

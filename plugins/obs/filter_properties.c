@@ -20,6 +20,12 @@ void filter_command(const struct filter_wishes *wishes, int port, char *text, si
 			 wishes->ring, wishes->answer, port, port + 1, port + 2);
 }
 
+static bool on_program(const struct filter *filter)
+{
+	const obs_source_t *parent = obs_filter_get_parent(filter->self);
+	return parent && obs_source_active(parent);
+}
+
 static void tell_sending(const struct filter *filter, const struct filter_news *news, char *text, size_t size)
 {
 	char trouble[RING_REASON];
@@ -33,7 +39,8 @@ static void tell_sending(const struct filter *filter, const struct filter_news *
 		snprintf(text, size,
 			 "Sends nothing: its source is off program, and OBS renders no filter that nobody sees.");
 	else if (news->sending)
-		snprintf(text, size, "Sends %ux%u into ring %s.", news->width, news->height, filter->wishes.ring);
+		snprintf(text, size, "Sends %ux%u into ring %s%s.", news->width, news->height, filter->wishes.ring,
+			 on_program(filter) ? "" : ", but only while it is seen here: its source is off program");
 	else
 		snprintf(text, size, "Begins to send.");
 }

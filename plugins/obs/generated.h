@@ -11,10 +11,11 @@ struct control_row {
 	const char *start_text;
 };
 
-#define CONTROL_COUNT 12
+#define CONTROL_COUNT 14
 static const struct control_row CONTROLS[CONTROL_COUNT] = {
 	{"prompt", "Prompt", "What the picture should become; blend with \"watercolor:0.7 | neon:0.3\".", "", OSC_TEXT, 0, 0, 0, "watercolor"},
 	{"fade", "Fade", "How long a prompt takes to arrive.", "s", OSC_NUMBER, 0, 30, 0.5, ""},
+	{"lora", "Lora", "LoRA files to add, and how strongly: \"ghibli:0.8 | grain:0.3\".", "", OSC_TEXT, 0, 0, 0, ""},
 	{"steps", "Steps", "Denoising steps per chunk; fewer is faster.", "", OSC_WHOLE, 1, 4, 2, ""},
 	{"rows", "Rows", "Chunks denoised together: 1 waits least, 0 takes one row a step.", "", OSC_WHOLE, 0, 4, 1, ""},
 	{"noise", "Noise", "How far the model may depart from the camera.", "", OSC_NUMBER, 0, 1, 0.75, ""},
@@ -24,6 +25,7 @@ static const struct control_row CONTROLS[CONTROL_COUNT] = {
 	{"mix", "Mix", "From the camera (0) to the effect (1).", "", OSC_NUMBER, 0, 1, 1, ""},
 	{"bypass", "Bypass", "Show the camera.", "", OSC_SWITCH, 0, 0, 0, ""},
 	{"freeze", "Freeze", "Hold the picture that is on.", "", OSC_SWITCH, 0, 0, 0, ""},
+	{"privacy", "Privacy", "While the engine is away, show the slate, never the camera.", "", OSC_SWITCH, 0, 0, 0, ""},
 	{"panic", "Panic", "Show the slate, now.", "", OSC_SWITCH, 0, 0, 0, ""},
 };
 

@@ -50,14 +50,12 @@ static void close_all(struct ring *list)
 	}
 }
 
-// Say a new sentence once, in OBS's log.
-static void report(struct keeper *keeper, const char *trouble)
+// Remember a sentence; whether it is a new one.
+static bool note(struct keeper *keeper, const char *trouble)
 {
-	if (strcmp(keeper->trouble, trouble) == 0)
-		return;
+	const bool new = strcmp(keeper->trouble, trouble) != 0;
 	snprintf(keeper->trouble, sizeof(keeper->trouble), "%s", trouble);
-	if (*trouble)
-		say(LOG_INFO, "%s", trouble);
+	return new && *trouble;
 }
 
 static struct ring *attempt(const struct wish *wish, char why[RING_REASON])
@@ -79,16 +77,19 @@ static void look_for_ring(struct keeper *keeper)
 	if (!missing)
 		return;
 	char why[RING_REASON] = "";
+	bool new = false;
 	struct ring *found = attempt(&wish, why);
 
 	pthread_mutex_lock(&keeper->mutex);
 	if (memcmp(&wish, &keeper->wish, sizeof(wish)) == 0) {
 		keeper->offered = found;
-		report(keeper, why);
+		new = note(keeper, why);
 		found = NULL;
 	}
 	pthread_mutex_unlock(&keeper->mutex);
 	ring_close(found);
+	if (new)
+		say(LOG_INFO, "%s", why); // once, and outside the mutex: a log is a file
 }
 
 static void look_for_owner(struct keeper *keeper)

@@ -99,7 +99,7 @@ def profiled(log: str) -> dict[str, dict[str, float]]:
     """What OBS's own profiler says at its end of each of SCOPES that ran: median and 99th percentile, ms."""
     found = {}
     for scope in SCOPES:
-        if lines := re.findall(rf"{scope}: [^\n]*median=([\d.]+) ms[^\n]*99th percentile=([\d.]+) ms", log):
+        if lines := re.findall(rf"{scope}: [^\n]*median=([\d.]+)\sms[^\n]*99th percentile=([\d.]+)\sms", log):
             found[scope] = {"median": float(lines[-1][0]), "p99": float(lines[-1][1])}
     return found
 

@@ -61,6 +61,7 @@ def main():
         small = {"boundsType": "OBS_BOUNDS_SCALE_INNER", "boundsWidth": 300, "boundsHeight": 24, "positionX": 12}
         place = {**small, "positionY": 352}
         obs.call("SetSceneItemTransform", sceneName=SCENE, sceneItemId=item, sceneItemTransform=place)
+        obs.call("SetSceneItemLocked", sceneName=SCENE, sceneItemId=item, sceneItemLocked=True)
         run = Beside(obs, "--out", "obs", "--obs-text", STATE, "--prompt", "comic", source="clip")
         until(lambda: streams(run), target.wait, "the engine did not start")
         time.sleep(12)

@@ -40,7 +40,10 @@ def test_it_looks_at_everything_a_run_needs_and_says_what_to_do(options):
 
     names = [check.name for check in checks]
     outputs = [kind for kind in EXTRAS if devices.here(kind)]
-    before, after = ["python", "torch", "model", "cameras", "codecs"], ["osc port", "web port", "shared memory"]
+    before, after = (
+        ["python", "torch", "model memory", "model", "cameras", "codecs"],
+        ["osc port", "web port", "shared memory"],
+    )
     assert names == [*before, *outputs, *after]
     assert all(check.fix for check in checks if check.level != "ok")
     assert all("\n" not in check.fix for check in checks)
@@ -75,7 +78,7 @@ def test_weights_that_were_never_fetched_come_with_their_own_advice(monkeypatch,
 
     assert check.level == "fail"
     assert str(tmp_path / "wan" / "vae.safetensors") in check.found
-    assert "engine.convert" in check.fix
+    assert "latentcast download" in check.fix
 
 
 def test_a_model_that_does_not_load_is_said_in_one_line(monkeypatch):
@@ -86,6 +89,19 @@ def test_a_model_that_does_not_load_is_said_in_one_line(monkeypatch):
     assert check.level == "fail"
     assert "weights are damaged" in check.found
     assert doctor._model("nope").found == "there is no preset 'nope'"
+
+
+@pytest.mark.process
+def test_a_model_too_large_for_this_machine_is_said_before_it_is_loaded(monkeypatch):
+    full = "import engine.measure\nengine.measure.free_bytes = lambda _device: 2**20\n"
+    monkeypatch.setattr(doctor, "ROOM", full + doctor.ROOM)
+
+    check = doctor._room(RunOptions(preset="tiny"))
+
+    assert check.level == "fail"
+    assert "tiny at 320x192 takes" in check.found and "1.0 MiB are free" in check.found
+    assert "--size" in check.fix
+    assert "tiny at 64x32" in doctor._room(RunOptions(preset="tiny", size=(64, 32))).found
 
 
 def test_a_broken_torch_is_a_failure_and_not_a_crash(monkeypatch):

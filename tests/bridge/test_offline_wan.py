@@ -77,5 +77,5 @@ def test_without_the_weights_a_render_ends_with_one_sentence(preset, tmp_path, c
     assert main(["render", str(film), str(tmp_path / "out.mp4"), "--preset", "wan-1.3b"]) != 0
 
     said = " ".join(capsys.readouterr().err.split())
-    assert "weights are missing" in said and "engine.convert" in said
+    assert "weights are missing" in said and "latentcast download" in said
     assert not (tmp_path / "out.mp4").exists()

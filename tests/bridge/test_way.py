@@ -1,10 +1,13 @@
 """Memory that runs out: the engine process steps down and plays on, through the real worker and supervisor."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
 from bridge.way import Fitted, Way
+from bridge.worker import RealEngine
 from engine.frame import Frame
 from engine.measure import Counting
 from engine.memory import TooLarge
@@ -50,16 +53,9 @@ def test_on_out_of_memory_smaller_pictures_are_made_and_the_same_process_plays_o
     assert "pictures are made at 240x144 from now on" in said
 
 
-@pytest.mark.process
-def test_where_even_the_least_is_too_much_it_says_so_and_is_not_tried_again(monkeypatch):
-    monkeypatch.setenv("TIGHT_BYTES", str(2**20))
-    run = Running(program="tests.bridge.tight_run")
-    try:
-        assert run.state("error", within=90)["engine"]["restarts"] == 0
-    finally:
-        run.close()
-
-    assert "nothing is left to give up" in " ".join("".join(run.said).split())
+def test_weights_that_do_not_fit_are_not_made_to_fit_by_smaller_pictures():
+    with ThreadPoolExecutor(1) as aside, Counting("cpu", 2**20), pytest.raises(TooLarge, match="the weights of tiny"):
+        RealEngine()(TINY, aside)
 
 
 def test_a_way_steps_down_and_holds_the_controls_it_is_given():

@@ -34,7 +34,7 @@ class Script:
         self.frames, self.changes, self.chunk, self.log = list(frames), dict(changes), chunk, []
         self.said, self.beats, self.held, self.report, self.missed = [], 0, [], None, 0
         self.newest_time = 0.0
-        self.applied = 0
+        self.applied, self.problem = 0, ""
 
     @property
     def stopping(self):
@@ -73,13 +73,14 @@ class Script:
         if len(self.held) < self.chunk:
             return []
         pictures, self.held = self.held, []
+        problem, self.problem = self.problem, ""
         self.report = SimpleNamespace(
             revision=self.applied,
             frame=pictures[0].index,
             stages_ms={"model": 1.23456},
             backlog=0,
             dropped=0,
-            problem="",
+            problem=problem,
         )
         return pictures
 
@@ -109,6 +110,16 @@ def test_each_chunk_is_reported_once_with_the_revision_it_saw():
     script = play(Script([frame(i) for i in range(8)], changes, chunk=4))
 
     assert script.said == [Report(0, 0, {"model": 1.235}, 0, 0), Report(1, 4, {"model": 1.235}, 0, 0)]
+
+
+def test_what_could_not_be_obeyed_is_told_and_the_stream_goes_on():
+    script = Script([frame(i) for i in range(3)], changes={})
+    script.problem = "the prompt 'ghost' cannot be used"
+
+    play(script)
+
+    assert [str(said) for said in script.said if isinstance(said, Failure)] == ["the prompt 'ghost' cannot be used"]
+    assert script.log == [0, 1, 2]
 
 
 def test_frames_missed_on_the_way_count_as_dropped():
@@ -274,7 +285,7 @@ def test_what_the_camera_saw_while_the_engine_loaded_is_neither_shown_nor_counte
     time.sleep(0.2)
     engine.feed(range(14, 18))
 
-    assert engine.hear(Report) == Report(0, 14, {"invert": 0.1}, backlog=0, dropped=0, problem="")
+    assert engine.hear(Report) == Report(0, 14, {"invert": 0.1}, backlog=0, dropped=0)
 
 
 @pytest.mark.process

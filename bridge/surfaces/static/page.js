@@ -61,7 +61,7 @@ async function build() {
   for (const id of ["#words", "#performance", "#knobs", "#actions"]) find(id).replaceChildren();
   widgets.clear();
   for (const row of table.controls) {
-    const widget = buildWidget(row, (value) => put(row.name, value), table.looks);
+    const widget = buildWidget(row, (value) => put(row.name, value), row.name === "prompt" ? table.looks : []);
     widgets.set(row.name, widget);
     if (row.home === "bridge") instant.add(row.name);
     const key = Object.keys(KEYS).find((key) => KEYS[key] === row.name);

@@ -13,11 +13,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from engine.places import locate
 from engine.preset import Preset
 from engine.train.distill.ema import local
 from engine.train.distill.parallel import World
 from engine.train.distill.settings import BadSettings
-from engine.weights import locate
 
 STATE = "state-"
 

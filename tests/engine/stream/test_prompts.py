@@ -3,8 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Timer
 
+import pytest
 import torch
 
+from engine.errors import BadWeights
 from engine.stream.prompts import PromptBook, PromptTrack, run_now
 
 
@@ -52,3 +54,56 @@ def test_a_blend_of_more_prompts_than_the_book_has_pages_is_encoded_once_and_arr
     assert len(asked) == 4
     book.look_up((("e", 1.0),), wait=True)
     assert len(book._book) == 2, "the newest are kept"
+
+
+class Fussy:
+    """Cannot bear a certain word."""
+
+    def encode(self, texts):
+        if "ghost" in texts[0]:
+            raise ValueError("no such token")
+        return torch.full((1, 1, 1), float(len(texts[0])))
+
+
+def test_a_prompt_that_cannot_be_encoded_is_said_once_and_the_old_one_stays():
+    with ThreadPoolExecutor(1) as aside:
+        track = PromptTrack(PromptBook(Fussy(), aside.submit), (("spare", 1.0),))
+        track.aim((("ab", 1.0),), 0.0)
+        assert track.at(0.0).item() == 2.0
+
+        track.aim((("ghost", 0.5), ("abcd", 0.5)), 0.0)
+        assert track.at(1.0) is None
+        aside.submit(int).result()  # what was submitted before has been done
+        track.at(1.1)
+
+        assert not track.waiting
+        assert track.now.item() == 2.0
+        problem = track.take_problem()
+        assert "ghost" in problem and "no such token" in problem
+        assert track.take_problem() == ""
+
+        track.aim((("abcd", 1.0),), 0.0)
+        assert track.at(2.0).item() == 4.0
+
+
+def test_a_stream_that_begins_with_such_a_prompt_begins_with_the_presets_own():
+    with ThreadPoolExecutor(1) as aside:
+        track = PromptTrack(PromptBook(Fussy(), aside.submit), (("spare", 1.0),))
+        track.aim((("ghost", 1.0),), 0.0)
+
+        assert track.at(0.0).item() == 5.0
+        assert "ghost" in track.take_problem()
+
+
+class Broken:
+    def encode(self, texts):
+        raise BadWeights("the tokenizer is missing", "put it there")
+
+
+def test_an_encoder_that_can_do_nothing_ends_the_stream_with_its_own_words():
+    with ThreadPoolExecutor(1) as aside:
+        track = PromptTrack(PromptBook(Broken(), aside.submit), (("spare", 1.0),))
+        track.aim((("ab", 1.0),), 0.0)
+
+        with pytest.raises(BadWeights, match="the tokenizer is missing"):
+            track.at(0.0)
