@@ -28,7 +28,7 @@ def accelerate(models: Models, preset: Preset) -> Models:
     if isinstance(denoiser := models.denoiser, CausalDiT):
         if spec.fp8:
             fp8.apply(denoiser)
-            models = replace(models)  # LoRAs are attached to the layers that are there now
+            models = replace(models, loras=LoraRack(denoiser, models.device, models.dtype))  # of the new layers
         attention.apply(denoiser, spec.attention, call_shape(preset))
         if spec.compiler != "none":
             compile.apply(denoiser, spec.compiler)
@@ -38,11 +38,9 @@ def accelerate(models: Models, preset: Preset) -> Models:
 
 
 def graphed(models: Models, capture: Capture = capture) -> Models:
-    """The same models, replayed; what is attached to the denoiser later is recorded anew."""
-    denoiser = GraphedDenoiser(models.denoiser, capture)
-    made = replace(models, codec=GraphedCodec(models.codec, capture), denoiser=denoiser)
-    denoiser.changes = lambda: made.loras.changes
-    return made
+    """The same models, replayed."""
+    denoiser = GraphedDenoiser(models.denoiser, models.loras, capture)
+    return replace(models, codec=GraphedCodec(models.codec, capture), denoiser=denoiser)
 
 
 def call_shape(preset: Preset) -> tuple[int, int, int]:

@@ -63,22 +63,27 @@ class GraphedDenoiser:
     The graph writes to the memory's own tensors, so it is recorded anew when they move: other rows, a new stream.
     """
 
-    def __init__(self, plain: Denoiser, capture: Capture = capture) -> None:
-        self.plain, self._capture = plain, capture
-        self.changes: Callable[[], int] = lambda: 0  # counts what was attached to the model since
+    def __init__(self, plain: Denoiser, loras: LoraRack, capture: Capture = capture) -> None:
+        self._plain, self._loras, self._capture = plain, loras, capture
         self._key: Hashable = None
         self._replayed: Replayed | None = None
         self._context: Context = ()
         self._places: Context = ()
 
     def context(self, embedding: Tensor) -> Context:
-        return self.plain.context(embedding)
+        return self._plain.context(embedding)
 
     def __call__(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
         layout = memory.layout if isinstance(memory, Steady) else None
         if layout is None:
-            return self.plain(latents, timesteps, memory, context)
-        key = layout, self.changes(), latents.shape, timesteps.shape, [part.shape for part in flat(context)]
+            return self._plain(latents, timesteps, memory, context)
+        key = (
+            layout,
+            self._loras.changes,
+            latents.shape,
+            timesteps.shape,
+            [part.shape for pair in context for part in pair],
+        )
         if self._replayed is None or key != self._key:
             self._record(key, latents, timesteps, memory, context)
         if context is not self._context:
@@ -92,7 +97,7 @@ class GraphedDenoiser:
         self._replayed = None  # its memory goes before the next one's comes
         self._context, self._places = context, [(key.clone(), value.clone()) for key, value in context]
         places = self._places
-        work = lambda x, t: (self.plain(x, t, memory, places),)  # noqa: E731
+        work = lambda x, t: (self._plain(x, t, memory, places),)  # noqa: E731
         self._replayed, self._key = Replayed(work, (latents, timesteps), self._capture), key
 
 

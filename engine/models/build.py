@@ -39,9 +39,8 @@ class Models:
     loras: LoraRack = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "loras", LoraRack(getattr(self.denoiser, "plain", self.denoiser), self.device, self.dtype)
-        )
+        if self.loras is None:
+            object.__setattr__(self, "loras", LoraRack(self.denoiser, self.device, self.dtype))
 
 
 def build(preset: Preset, device: torch.device, dtype: torch.dtype) -> Models:
