@@ -12,6 +12,7 @@ from engine.accel.cudagraph import Capture, GraphedCodec, GraphedDenoiser, captu
 from engine.accel.precision import HalfCodec, half_is_faster
 from engine.models.build import Models
 from engine.models.causal_dit import CausalDiT
+from engine.models.lora import LoraRack
 from engine.preset import Preset
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.models.interfaces import CodecState, Context, Denoiser, Memory, VideoCodec
+from engine.models.lora import LoraRack
 
 Work = Callable[[], tuple[Tensor, ...]]
 Capture = Callable[[Work], Callable[[], tuple[Tensor, ...]]]
@@ -60,7 +61,8 @@ class Replayed:
 class GraphedDenoiser:
     """A `Denoiser` that replays its step once the window is full. It serves one session at a time.
 
-    The graph writes to the memory's own tensors, so it is recorded anew when they move: other rows, a new stream.
+    The graph writes to the memory's own tensors, so it is recorded anew when they move: other rows, a new stream. So it
+    is when a LoRA is put on or taken off; a strength that moves is read at every replay.
     """
 
     def __init__(self, plain: Denoiser, loras: LoraRack, capture: Capture = capture) -> None:
