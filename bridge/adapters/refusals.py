@@ -46,6 +46,7 @@ REFUSALS = (
         "that virtual camera is not there",
         "`latentcast devices` lists those that are; sudo modprobe v4l2loopback exclusive_caps=1 makes one",
     ),
+    Refusal("could not be queried", "that device is no virtual camera", "`latentcast devices` lists those that are"),
     Refusal("is not a V", "that device is no virtual camera", "`latentcast devices` lists those that are"),
     Refusal("not a video output device", "that is a real camera", "`latentcast devices` lists the virtual ones"),
     # Windows and macOS, OBS

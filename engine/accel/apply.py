@@ -12,6 +12,7 @@ from engine.accel.cudagraph import Capture, GraphedCodec, GraphedDenoiser, captu
 from engine.accel.precision import HalfCodec, half_is_faster
 from engine.models.build import Models
 from engine.models.causal_dit import CausalDiT
+from engine.models.lora import LoraRack
 from engine.preset import Preset
 
 
@@ -28,7 +29,7 @@ def accelerate(models: Models, preset: Preset) -> Models:
     if isinstance(denoiser := models.denoiser, CausalDiT):
         if spec.fp8:
             fp8.apply(denoiser)
-            models = replace(models)  # LoRAs are attached to the layers that are there now
+            models = replace(models, loras=LoraRack(denoiser, models.device, models.dtype))  # of the new layers
         attention.apply(denoiser, spec.attention, call_shape(preset))
         if spec.compiler != "none":
             compile.apply(denoiser, spec.compiler)
@@ -38,11 +39,9 @@ def accelerate(models: Models, preset: Preset) -> Models:
 
 
 def graphed(models: Models, capture: Capture = capture) -> Models:
-    """The same models, replayed; what is attached to the denoiser later is recorded anew."""
-    denoiser = GraphedDenoiser(models.denoiser, capture)
-    made = replace(models, codec=GraphedCodec(models.codec, capture), denoiser=denoiser)
-    denoiser.changes = lambda: made.loras.changes
-    return made
+    """The same models, replayed."""
+    denoiser = GraphedDenoiser(models.denoiser, models.loras, capture)
+    return replace(models, codec=GraphedCodec(models.codec, capture), denoiser=denoiser)
 
 
 def call_shape(preset: Preset) -> tuple[int, int, int]:

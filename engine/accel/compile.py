@@ -30,7 +30,7 @@ def apply(model: CausalDiT, compiler: str) -> int:
         raise BadPreset(f"there is no compiler {compiler!r} here", f"known: {', '.join(here)}")
     if compiler == "tensorrt":
         __import__(NEEDS[compiler])  # it registers itself
-    torch._dynamo.config.skip_nnmodule_hook_guards = False  # a LoRA that is attached later is compiled in then
+    torch._dynamo.config.skip_nnmodule_hook_guards = False  # a LoRA is a hook that comes and goes
     blocks = [block for block in model.blocks if isinstance(block, Block)]
     for block in blocks:
         for name in ("project", "finish"):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.models.interfaces import CodecState, Context, Denoiser, Memory, VideoCodec
+from engine.models.lora import LoraRack
 
 Work = Callable[[], tuple[Tensor, ...]]
 Capture = Callable[[Work], Callable[[], tuple[Tensor, ...]]]
@@ -60,25 +61,31 @@ class Replayed:
 class GraphedDenoiser:
     """A `Denoiser` that replays its step once the window is full. It serves one session at a time.
 
-    The graph writes to the memory's own tensors, so it is recorded anew when they move: other rows, a new stream.
+    The graph writes to the memory's own tensors, so it is recorded anew when they move: other rows, a new stream. So it
+    is when a LoRA is put on or taken off; a strength that moves is read at every replay.
     """
 
-    def __init__(self, plain: Denoiser, capture: Capture = capture) -> None:
-        self.plain, self._capture = plain, capture
-        self.changes: Callable[[], int] = lambda: 0  # counts what was attached to the model since
+    def __init__(self, plain: Denoiser, loras: LoraRack, capture: Capture = capture) -> None:
+        self._plain, self._loras, self._capture = plain, loras, capture
         self._key: Hashable = None
         self._replayed: Replayed | None = None
         self._context: Context = ()
         self._places: Context = ()
 
     def context(self, embedding: Tensor) -> Context:
-        return self.plain.context(embedding)
+        return self._plain.context(embedding)
 
     def __call__(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
         layout = memory.layout if isinstance(memory, Steady) else None
         if layout is None:
-            return self.plain(latents, timesteps, memory, context)
-        key = layout, self.changes(), latents.shape, timesteps.shape, [part.shape for part in flat(context)]
+            return self._plain(latents, timesteps, memory, context)
+        key = (
+            layout,
+            self._loras.changes,
+            latents.shape,
+            timesteps.shape,
+            [part.shape for pair in context for part in pair],
+        )
         if self._replayed is None or key != self._key:
             self._record(key, latents, timesteps, memory, context)
         if context is not self._context:
@@ -92,7 +99,7 @@ class GraphedDenoiser:
         self._replayed = None  # its memory goes before the next one's comes
         self._context, self._places = context, [(key.clone(), value.clone()) for key, value in context]
         places = self._places
-        work = lambda x, t: (self.plain(x, t, memory, places),)  # noqa: E731
+        work = lambda x, t: (self._plain(x, t, memory, places),)  # noqa: E731
         self._replayed, self._key = Replayed(work, (latents, timesteps), self._capture), key
 
 

@@ -28,7 +28,7 @@ TEXT_ENCODERS = {"bytes": "engine.models.byte_text:ByteText", "umt5": "engine.mo
 class Models:
     """The three models of a preset. They hold weights and nothing else: any number of sessions may share them.
 
-    loras: what is attached to the denoiser's weights.
+    loras: what is attached to the denoiser's weights; made for it unless given.
     """
 
     codec: VideoCodec
@@ -36,12 +36,11 @@ class Models:
     text: TextEncoder
     device: torch.device
     dtype: torch.dtype
-    loras: LoraRack = field(init=False)
+    loras: LoraRack = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "loras", LoraRack(getattr(self.denoiser, "plain", self.denoiser), self.device, self.dtype)
-        )
+        if self.loras is None:
+            object.__setattr__(self, "loras", LoraRack(self.denoiser, self.device, self.dtype))
 
 
 def build(preset: Preset, device: torch.device, dtype: torch.dtype) -> Models:

@@ -107,7 +107,7 @@ def refuse():
     null = os.path.join(tempfile.mkdtemp(), "video0")
     os.mknod(null, 0o020600, os.makedev(1, 3))
     seen["no camera"] = failure(lambda: load_sink(f"virtualcam:{null}").open(64, 48, 30))
-    code = "import os; os.setuid(65534); from bridge.adapters.base import *\n"
+    code = "import os, bridge.adapters.virtualcam; from bridge.adapters.base import *; os.setuid(65534)\n"
     code += "try: load_sink('virtualcam:/dev/video10').open(64, 48, 30)\n"
     code += "except AdapterUnavailable as error: print(error, '|', error.hint)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
