@@ -79,7 +79,10 @@ def export(folder: Path, world: World, weights: dict[str, Tensor], preset: Prese
 
 
 def _toml(preset: Preset, weights: Path, steps: int) -> str:
-    """A preset in full, but for its weights and where `steps` starts. JSON's numbers and lists are TOML."""
+    """A preset in full, but for its weights and where `steps` starts. JSON's numbers and lists are TOML.
+
+    Where the models could be downloaded is left out: the student is here and nowhere else.
+    """
     table = {**asdict(replace(preset, controls={})), "controls": {**preset.controls, "steps": steps}}
     table["dit"]["weights"] = weights.as_posix()
     table["title"] = f"{preset.title} (distilled to {steps} {'step' if steps == 1 else 'steps'})"
@@ -87,7 +90,8 @@ def _toml(preset: Preset, weights: Path, steps: int) -> str:
     plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
     lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
     for name in table.keys() - plain.keys():
-        lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table[name].items())]
+        values = {key: value for key, value in table[name].items() if not isinstance(value, dict)}
+        lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
     return "\n".join(lines) + "\n"
 
 
