@@ -85,10 +85,10 @@ def test_a_first_chunk_of_two_latents_rolls_out_as_it_streams(steps, rows):
 
 
 def pixels(frames):
-    chunker = Chunker(replace(PRESET.chunk, first=len(frames)), torch.device("cpu"), F32)
+    chunker = Chunker(replace(PRESET.chunk, first=len(frames)))
     for frame in frames:
         chunker.push(frame)
-    return chunker.take().pixels
+    return chunker.take().pixels(torch.device("cpu"), F32)
 
 
 @pytest.mark.parametrize(("steps", "rows"), [(1, 1), (3, 1), (2, 2)])
