@@ -183,7 +183,7 @@ def test_a_download_that_was_ended_goes_on_where_it_stopped(taehv, hub, place):
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=180)
     (part,) = place.models.rglob("*.part")
     assert part.stat().st_size == BLOCK
     hub.stalls.clear()

@@ -278,7 +278,7 @@ def flood(name, seconds):
 @pytest.mark.parametrize("slots", [3, 16])
 def test_no_reader_ever_sees_a_torn_picture(name, slots):
     with RingWriter.create(name, 160, 120, slots), RingReader(name) as newest, RingReader(name) as ordered:
-        writer = multiprocessing.get_context("spawn").Process(target=flood, args=(name, 1.5))
+        writer = multiprocessing.get_context("spawn").Process(target=flood, args=(name, 3.0))
         writer.start()
         pixels, seen = np.empty((120, 160, 4), np.uint8), 0
         while writer.is_alive():

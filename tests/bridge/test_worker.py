@@ -259,14 +259,16 @@ def engine():
 @pytest.mark.process
 def test_the_process_loads_warms_streams_and_ends_with_its_stdin(engine):
     engine = engine()
-    stages = [engine.hear(Stage) for _ in range(3)]
+    stages = [engine.hear(Stage)]
+    while stages[-1].stage != "streaming":
+        stages.append(engine.hear(Stage))
     engine.tell(params={"prompt": "negative", "revision": 5})
     engine.feed(range(4))
     report = engine.hear(Report)
     frames = [engine.pictures.next(1.0) for _ in range(4)]
     engine.process.stdin.close()
 
-    assert [stage.stage for stage in stages] == ["loading", "warming", "streaming"]
+    assert list(dict.fromkeys(stage.stage for stage in stages)) == ["loading", "warming", "streaming"]
     assert stages[-1] == Stage("streaming", "paper", "tiny")
     assert (report.revision, report.frame) == (5, 0)
     assert [(f.index, f.pixels[0, 0, 0]) for f in frames] == [(i, 255 - 10 * i) for i in range(4)]
