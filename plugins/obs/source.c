@@ -87,7 +87,7 @@ static void source_tick(void *data, float seconds)
 {
 	struct source *source = data;
 	controls_tick(&source->controls, seconds);
-	source->ring = keeper_ring(source->keeper);
+	keeper_follow(source->keeper, &source->ring);
 	if (source->ring) {
 		source->width = source->ring->width;
 		source->height = source->ring->height;
