@@ -163,7 +163,8 @@ class _Door:
             self._listener = socket.create_server((HOST, port))
         except OSError as error:
             hint = f"end the other program that has it, or choose another port, with {other}"
-            raise AdapterUnavailable(f"TCP port {port} cannot be opened: {error.strerror}", hint) from error
+            said = (error.strerror or str(error)).partition(" (while")[0]  # the address is in the sentence already
+            raise AdapterUnavailable(f"TCP port {port} cannot be opened: {said}", hint) from error
         self._welcome, self._closing = welcome, False
         self._thread = Thread(target=self._wait, name=f"door {port}", daemon=True)
         self._thread.start()

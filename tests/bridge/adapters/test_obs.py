@@ -135,6 +135,7 @@ def test_a_taken_port_is_one_sentence_with_a_next_step(make):
         with pytest.raises(AdapterUnavailable, match="cannot be opened") as error:
             adapter.open(64, 48, 30)
 
+    assert "(" not in error.value.sentence
     assert "latentcast obs setup" in error.value.hint
 
 
