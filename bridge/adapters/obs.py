@@ -64,9 +64,13 @@ class ObsSink:
 
     def _welcome(self, guest: socket.socket) -> None:
         with self._lock:
-            if sum(reader.alive for reader in self._readers) >= READERS:
-                guest.close()
-                return
+            alive = [reader for reader in self._readers if reader.alive]
+            if len(alive) >= READERS:
+                stuck = next((reader for reader in alive if reader.behind), None)
+                if stuck is None:
+                    guest.close()
+                    return
+                stuck.close()  # who connects and never reads shall not keep OBS out
             reader = _Reader(guest, NutWriter(guest, *self._size, self._fps))
             self._readers.append(reader)
             if self._last is not None:
@@ -202,6 +206,11 @@ class _Reader:
         with self._news:
             self._next = picture
             self._news.notify()
+
+    @property
+    def behind(self) -> bool:
+        """Whether a picture waits because the one before is not read yet."""
+        return self._next is not None
 
     def close(self) -> None:
         with self._news:

@@ -20,7 +20,7 @@ struct source {
 	pthread_mutex_t mutex; // guards these, for moments
 	double hold;           // seconds the last picture stays when no new one comes
 
-	// of the graphics thread alone
+	// of whoever is in the graphics context: a screenshot is rendered on a thread of its own
 	struct ring *ring;
 	struct picture picture;
 	gs_texture_t *slate;

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.nut import NutWriter
-from bridge.adapters.obs import CALLERS, ObsSink, ObsSource, to_bgra
+from bridge.adapters.obs import CALLERS, READERS, ObsSink, ObsSource, to_bgra
 from bridge.adapters.testcard import draw_card
 from bridge.obs.wire import claimed_rate
 from engine.frame import Frame
@@ -98,6 +98,17 @@ def test_sending_never_waits_for_a_reader_that_has_stopped_reading(sink):
 
         assert time.monotonic() - began < 10
         first_picture(sink, np.zeros((480, 640, 3), np.uint8))  # another one is served as ever
+
+
+def test_readers_who_never_read_do_not_keep_another_out(sink):
+    sink.open(640, 480, fps=30)
+    silent = [connect(sink) for _ in range(READERS)]
+    for index in range(60):  # more than the system keeps for all of them
+        sink.send(Frame(np.full((480, 640, 3), index, np.uint8), time.monotonic(), index))
+
+    first_picture(sink, np.zeros((480, 640, 3), np.uint8))
+    for guest in silent:
+        guest.close()
 
 
 def test_a_reader_that_comes_late_sees_the_last_picture_at_once(sink):
