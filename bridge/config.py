@@ -101,7 +101,7 @@ def read_config(path: Path | None = None) -> RunOptions:
         return RunOptions()
     path = path or config_path()
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadOption(f"{path} cannot be read: {error}", "compare it with configs/bridge.toml") from error
     return RunOptions().changed(table)

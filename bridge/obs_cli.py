@@ -59,7 +59,8 @@ def _setup(given: argparse.Namespace) -> int:
     with connect(given) as obs:
         _say(set_up(obs, wanted))
     where = "" if wanted.port == PICTURE_PORT else f":{wanted.port}"
-    _say([f"Now: latentcast run --out obs{where}"])
+    back = "" if wanted.program_port == PROGRAM_PORT else f":{wanted.program_port}"
+    _say([f"Now: latentcast run {f'--in obs{back} ' if wanted.program else ''}--out obs{where}"])
     if not wanted.program:
         _say(["To send OBS's picture to latentcast: press Start Virtual Camera in OBS, and run with --in camera:N;"])
         _say(["or have the record button do it, with `latentcast obs setup --program`."])

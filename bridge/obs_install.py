@@ -16,7 +16,7 @@ _HERE = Path(__file__).resolve().parent
 SOURCES = (_HERE / "plugin_obs", _HERE.parent / "plugins" / "obs")  # in a wheel; in a checkout
 APT = "sudo apt install build-essential cmake libobs-dev libsimde-dev"
 OTHERS = "Fedora: obs-studio-devel, Arch: obs-studio, each with cmake and gcc"
-LOG = "latentcast-obs-build.log"
+LOG = "latentcast-obs-build-"
 PATIENCE = 300.0  # seconds for a build, which takes five
 
 
@@ -83,12 +83,17 @@ def _check_tools() -> None:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except subprocess.TimeoutExpired as error:
+        hint = "end what else keeps this machine busy, and try again"
+        raise CannotInstall(f"{command[0]} did not finish within {PATIENCE:.0f} s", hint) from error
     if done.returncode == 0:
         return
     said = done.stdout + done.stderr
-    log = Path(tempfile.gettempdir()) / LOG
-    log.write_text(said, encoding="utf-8")
+    handle, log = tempfile.mkstemp(prefix=LOG, suffix=".log", text=True)  # a name of its own: /tmp is everybody's
+    with open(handle, "w", encoding="utf-8") as file:
+        file.write(said)
     if "libobs" in said and command[1] == "-S":
         raise CannotInstall("no libobs to build the plugin against", f"{APT} ({OTHERS})")
     raise CannotInstall("the plugin cannot be built on this machine", f"{log} has what the compiler said")

@@ -15,6 +15,7 @@ from bridge.errors import BridgeError
 from bridge.obs.wire import CONTAINER, claimed_rate
 from bridge.picture import Picture
 
+SIDE_MAX = 16384  # pixels; more is nobody's program
 CHUNK = 2**20  # bytes read at a time
 READ_OPTIONS = {"fflags": "nobuffer", "probesize": "32", "analyzeduration": "0"}  # nothing has to be guessed
 
@@ -54,6 +55,9 @@ def read_nut(guest: socket.socket) -> Iterator[av.VideoFrame]:
     with file:
         if not file.streams.video:
             raise NotNut("has no picture in it")
+        video = file.streams.video[0]
+        if not (0 < video.width <= SIDE_MAX and 0 < video.height <= SIDE_MAX):
+            raise NotNut(f"says that its pictures are {video.width}x{video.height}")
         for picture in file.decode(video=0):
             picture.colorspace = Colorspace.ITU709  # OBS's own; NUT does not say
             yield picture

@@ -23,6 +23,7 @@ from bridge.picture import Picture, cover
 from engine.frame import Frame
 
 READERS = 8  # at most; one OBS is one reader, however many scenes show it
+CALLERS = 8  # at most who have connected and shown nothing yet: anything on this machine may knock
 NOT_OURS = "in OBS's Settings, Output, Recording, choose Custom Output (FFmpeg) and the container nut"
 
 
@@ -63,9 +64,13 @@ class ObsSink:
 
     def _welcome(self, guest: socket.socket) -> None:
         with self._lock:
-            if sum(reader.alive for reader in self._readers) >= READERS:
-                guest.close()
-                return
+            alive = [reader for reader in self._readers if reader.alive]
+            if len(alive) >= READERS:
+                stuck = next((reader for reader in alive if reader.behind), None)
+                if stuck is None:
+                    guest.close()
+                    return
+                stuck.close()  # who connects and never reads shall not keep OBS out
             reader = _Reader(guest, NutWriter(guest, *self._size, self._fps))
             self._readers.append(reader)
             if self._last is not None:
@@ -73,14 +78,15 @@ class ObsSink:
 
 
 class ObsSource:
-    """obs, or obs:PORT: the pictures of whoever connected last; none while nobody does."""
+    """obs, or obs:PORT: the pictures of whoever came last with one; none while nobody does."""
 
     def __init__(self, where: str = "") -> None:
         self._port = _port(where, PROGRAM_PORT)
         self.name = f"obs, port {self._port}"
         self.fps = 30.0
         self._door: _Door | None = None
-        self._guest: socket.socket | None = None
+        self._guest: socket.socket | None = None  # whose pictures are seen
+        self._callers: list[socket.socket] = []  # who have connected and sent no picture yet
         self._news = Condition()
         self._newest: tuple[av.VideoFrame, float] | None = None
         self._failure = ""
@@ -107,30 +113,48 @@ class ObsSource:
             return
         self._door.close()
         self._door = None
-        if self._guest is not None:
-            _hang_up(self._guest)
+        with self._news:
+            guests = [*self._callers, *filter(None, [self._guest])]
+        for guest in guests:
+            _hang_up(guest)
 
     def _welcome(self, guest: socket.socket) -> None:
-        if self._guest is not None:
-            _hang_up(self._guest)
-        self._guest = guest
+        with self._news:
+            if len(self._callers) >= CALLERS:
+                _hang_up(self._callers.pop(0))
+            self._callers.append(guest)
         Thread(target=self._take, args=(guest,), name=self.name, daemon=True).start()
 
     def _take(self, guest: socket.socket) -> None:
         failure = ""
         try:
             for picture in read_nut(guest):
-                with self._news:
-                    self._newest = picture, time.monotonic()
-                    self._news.notify()
+                self._show(guest, picture)
         except BridgeError as error:
             failure = f"what came to port {self._port} {error}"
         except (FFmpegError, OSError):
             pass  # it hung up in the middle of a picture, as a killed OBS does
         _hang_up(guest)
-        if failure and guest is self._guest:
-            with self._news:
+        with self._news:
+            known = guest is self._guest or guest in self._callers  # else we hung up ourselves
+            if guest is self._guest:
+                self._guest = None
+            if guest in self._callers:
+                self._callers.remove(guest)
+            if failure and known and self._guest is None:  # somebody else's nonsense is nothing to one who is seen
                 self._failure = failure
+                self._news.notify()
+
+    def _show(self, guest: socket.socket, picture: av.VideoFrame) -> None:
+        """A picture has come; with the first one, a guest takes the place of whoever was seen before."""
+        with self._news:
+            if guest in self._callers:
+                self._callers.remove(guest)
+                if self._guest is not None:
+                    _hang_up(self._guest)
+                self._guest = guest
+            if guest is self._guest:
+                self._newest = picture, time.monotonic()
                 self._news.notify()
 
 
@@ -143,7 +167,8 @@ class _Door:
             self._listener = socket.create_server((HOST, port))
         except OSError as error:
             hint = f"end the other program that has it, or choose another port, with {other}"
-            raise AdapterUnavailable(f"TCP port {port} cannot be opened: {error.strerror}", hint) from error
+            said = (error.strerror or str(error)).partition(" (while")[0]  # the address is in the sentence already
+            raise AdapterUnavailable(f"TCP port {port} cannot be opened: {said}", hint) from error
         self._welcome, self._closing = welcome, False
         self._thread = Thread(target=self._wait, name=f"door {port}", daemon=True)
         self._thread.start()
@@ -181,6 +206,11 @@ class _Reader:
         with self._news:
             self._next = picture
             self._news.notify()
+
+    @property
+    def behind(self) -> bool:
+        """Whether a picture waits because the one before is not read yet."""
+        return self._next is not None
 
     def close(self) -> None:
         with self._news:

@@ -58,12 +58,14 @@ def _read(folder: Path) -> Iterator[ObsPlace]:
             text = (folder / name).read_text("utf-8-sig")
             yield _place(read(text))
             return
-        except (OSError, ValueError, KeyError, configparser.Error):
+        except (OSError, ValueError, KeyError, TypeError, configparser.Error):
             continue  # not there, or half written: people are then asked, or the next file is
 
 
 def _read_json(text: str) -> Mapping[str, Any]:
-    table: Mapping[str, Any] = json.loads(text)
+    table = json.loads(text)
+    if not isinstance(table, dict):
+        raise TypeError("no table")
     return table
 
 
@@ -81,4 +83,7 @@ def _read_ini(text: str) -> Mapping[str, Any]:
 
 def _place(table: Mapping[str, Any]) -> ObsPlace:
     password = str(table.get("server_password", "")) if table.get("auth_required", True) else ""
-    return ObsPlace("", int(table.get("server_port", PORT)), password, bool(table["server_enabled"]))
+    port = int(table.get("server_port", PORT))
+    if not 0 < port < 65536:
+        raise ValueError("no port")
+    return ObsPlace("", port, password, bool(table["server_enabled"]))

@@ -11,6 +11,7 @@ from typing import Any
 
 from bridge.config import BadOption, read_config, scene_changes
 from bridge.errors import BridgeError
+from engine.errors import EngineError
 
 TABLE = "scenes"
 
@@ -21,10 +22,13 @@ def map_scene(path: Path, scene: str, changes: Mapping[str, Any]) -> Mapping[str
     Returns the changes as the file has them now. Raises BadOption or BadParam, and the file is as before then.
     """
     checked = scene_changes({scene: dict(changes)})[scene]
-    document = _read(path)
+    document, known = _read(path), read_config(path).scenes if path.exists() else {}
     tables = document.setdefault(TABLE, _tomlkit().table(is_super_table=True))
-    tables[scene] = _tomlkit().item(dict(checked))
-    _write(path, document)
+    try:
+        tables[scene] = _tomlkit().item(dict(checked))
+        _write(path, document, {**known, scene: checked})
+    except ValueError as error:  # `scenes = {...}` takes no tables
+        raise _set_in_its_ways(path) from error
     return checked
 
 
@@ -36,7 +40,7 @@ def forget_scene(path: Path, scene: str) -> None:
     del document[TABLE][scene]
     if not document[TABLE]:
         del document[TABLE]
-    _write(path, document)
+    _write(path, document, {name: rest for name, rest in read_config(path).scenes.items() if name != scene})
 
 
 def _read(path: Path) -> Any:
@@ -44,11 +48,11 @@ def _read(path: Path) -> Any:
     if not path.exists():
         return _tomlkit().document()
     read_config(path)  # which says in a sentence what is wrong, before anything is added to it
-    return _tomlkit().parse(path.read_bytes().decode("utf-8"))
+    return _tomlkit().parse(path.read_bytes().decode("utf-8-sig"))
 
 
-def _write(path: Path, document: Any) -> None:
-    """All of it or nothing: a new file takes the old one's place once it is whole."""
+def _write(path: Path, document: Any, scenes: Mapping[str, Any]) -> None:
+    """All of it or nothing: a new file takes the old one's place once it is whole, and says just these scenes."""
     target = path.resolve()  # what a link leads to, not the link
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +62,7 @@ def _write(path: Path, document: Any) -> None:
                 file.write(_tomlkit().dumps(document).encode("utf-8"))
                 file.flush()
                 os.fsync(file.fileno())
-            read_config(Path(name))
+            _check(Path(name), path, scenes)
             with suppress(OSError):
                 os.chmod(name, target.stat().st_mode if target.exists() else 0o644)
             os.replace(name, target)
@@ -67,6 +71,21 @@ def _write(path: Path, document: Any) -> None:
             raise
     except OSError as error:
         raise BridgeError(f"{path} cannot be written: {error.strerror}", "name another file with --config") from error
+
+
+def _check(written: Path, path: Path, scenes: Mapping[str, Any]) -> None:
+    """Raises BadOption if what was written reads otherwise than meant."""
+    try:
+        right = read_config(written).scenes == scenes
+    except EngineError as error:
+        raise _set_in_its_ways(path) from error
+    if not right:
+        raise _set_in_its_ways(path)
+
+
+def _set_in_its_ways(path: Path) -> BadOption:
+    sentence = f"{path} writes its scenes in a form that this command cannot change"
+    return BadOption(sentence, 'give each scene a table of its own there, such as [scenes."Break"], and try again')
 
 
 def _tomlkit() -> Any:

@@ -52,6 +52,12 @@ static void change_ring(struct filter *filter, const char *ring)
 	filter->claimed = names_claim(filter->wishes.ring);
 }
 
+// Sliders keep to their ends; what sets a filter by OBS's remote control need not.
+static double clamped(double value, double low, double high)
+{
+	return value > low ? (value < high ? value : high) : low;
+}
+
 static void filter_update(void *data, obs_data_t *settings)
 {
 	struct filter *filter = data;
@@ -60,9 +66,9 @@ static void filter_update(void *data, obs_data_t *settings)
 	struct filter_wishes *wishes = &filter->wishes;
 	change_ring(filter, obs_data_get_string(settings, "ring"));
 	snprintf(wishes->answer, sizeof(wishes->answer), "%s", obs_data_get_string(settings, "answer"));
-	wishes->share = (float)obs_data_get_double(settings, "mix");
+	wishes->share = (float)clamped(obs_data_get_double(settings, "mix"), 0, 1);
 	wishes->cut = obs_data_get_bool(settings, "cut");
-	wishes->rate = (double)obs_data_get_int(settings, "rate");
+	wishes->rate = clamped((double)obs_data_get_int(settings, "rate"), 1, 60);
 	filter_command(wishes, (int)obs_data_get_int(settings, "port"), command, sizeof(command));
 	pthread_mutex_unlock(&filter->mutex);
 	obs_data_set_string(settings, "command", command);
@@ -129,8 +135,8 @@ static void filter_tick(void *data, float seconds)
 	if (filter->width && filter->height)
 		keeper_write(filter->out, claimed ? filter->now.ring : "", filter->width, filter->height);
 	keeper_read(filter->in, filter->now.answer);
-	filter->ring = keeper_ring(filter->out);
-	filter->answer_ring = keeper_ring(filter->in);
+	keeper_follow(filter->out, &filter->ring);
+	keeper_follow(filter->in, &filter->answer_ring);
 	filter->captured = false;
 }
 

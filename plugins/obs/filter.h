@@ -35,7 +35,7 @@ struct filter {
 	struct filter_news news;
 	bool claimed; // no other filter writes wishes.ring
 
-	// of the graphics thread alone
+	// of whoever is in the graphics context: a screenshot is rendered on a thread of its own
 	struct ring *ring, *answer_ring;
 	struct filter_wishes now;
 	struct mixer mixer;

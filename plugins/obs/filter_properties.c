@@ -30,7 +30,9 @@ static void tell_sending(const struct filter *filter, const struct filter_news *
 {
 	char trouble[RING_REASON];
 	keeper_trouble(filter->out, trouble);
-	if (!filter->claimed)
+	if (!*filter->wishes.ring)
+		snprintf(text, size, "Sends nothing: no ring is named below.");
+	else if (!filter->claimed)
 		snprintf(text, size, "Sends nothing: another filter of this OBS writes into ring %s. Name another one.",
 			 filter->wishes.ring);
 	else if (*trouble)

@@ -181,19 +181,35 @@ static bool serves(const struct ring *ring, const struct wish *wish)
 	return sized && strcmp(ring->name, wish->name) == 0 && ring->ours == (wish->width > 0) && ring_is_open(ring);
 }
 
-struct ring *keeper_ring(struct keeper *keeper)
+static bool is_spent(const struct keeper *keeper)
+{
+	return keeper->used && (keeper->orphaned || !serves(keeper->used, &keeper->wish));
+}
+
+static bool needs_change(struct keeper *keeper)
 {
 	pthread_mutex_lock(&keeper->mutex);
-	if (keeper->used && (keeper->orphaned || !serves(keeper->used, &keeper->wish)))
+	const bool needed = is_spent(keeper) || (!keeper->used && keeper->offered);
+	pthread_mutex_unlock(&keeper->mutex);
+	return needed;
+}
+
+void keeper_follow(struct keeper *keeper, struct ring **ring)
+{
+	if (!needs_change(keeper))
+		return;
+	obs_enter_graphics();
+	pthread_mutex_lock(&keeper->mutex);
+	if (is_spent(keeper))
 		retire(keeper, &keeper->used);
 	keeper->orphaned = false;
 	if (!keeper->used && keeper->offered) {
 		keeper->used = keeper->offered;
 		keeper->offered = NULL;
 	}
-	struct ring *ring = keeper->used;
+	*ring = keeper->used;
 	pthread_mutex_unlock(&keeper->mutex);
-	return ring;
+	obs_leave_graphics();
 }
 
 void keeper_trouble(struct keeper *keeper, char why[RING_REASON])

@@ -14,8 +14,9 @@ void keeper_destroy(struct keeper *keeper);
 void keeper_read(struct keeper *keeper, const char *name);
 void keeper_write(struct keeper *keeper, const char *name, uint32_t width, uint32_t height);
 
-// The ring, or NULL while there is none. Valid until the next call. Only ever called by the graphics thread.
-struct ring *keeper_ring(struct keeper *keeper);
+// Put the ring, or NULL while there is none, into `ring`. Once a frame, by the graphics thread. Other threads render too,
+// a screenshot's for one; so `ring` changes only in the graphics context, and who is in it may use what it found.
+void keeper_follow(struct keeper *keeper, struct ring **ring);
 
 // Why there is none, in one sentence; empty if there is one.
 void keeper_trouble(struct keeper *keeper, char why[RING_REASON]);

@@ -47,8 +47,9 @@ static bool makes_sense(const struct ring *ring)
 	const uint64_t pixels = (uint64_t)ring->width * ring->height * 4;
 	return ring->width && ring->height && ring->width <= SIDE_MAX && ring->height <= SIDE_MAX &&
 	       ring->slots >= 3 && ring->slots <= SLOTS_MAX && ring->stride >= PIXELS + pixels &&
-	       ring->stride <= ring->memory.size && ring->stride % ALIGN == 0 && ring->first % ALIGN == 0 &&
-	       ring->first + ring->slots * ring->stride <= ring->memory.size;
+	       ring->stride % ALIGN == 0 && ring->first % ALIGN == 0 &&
+	       ring->first <= ring->memory.size &&
+	       ring->stride <= (ring->memory.size - ring->first) / ring->slots; // a product might overflow
 }
 
 static void read_header(struct ring *ring)
@@ -78,11 +79,15 @@ static bool understand(struct ring *ring, char why[RING_REASON])
 		return false;
 	}
 	read_header(ring);
-	if (makes_sense(ring))
+	if (!makes_sense(ring)) {
+		snprintf(why, RING_REASON, "ring %s says that it is %ux%u with %u pictures, which cannot be", ring->name,
+			 ring->width, ring->height, ring->slots);
+		return false;
+	}
+	if (ring_is_open(ring) && process_runs(ring->owner))
 		return true;
-	snprintf(why, RING_REASON, "ring %s says that it is %ux%u with %u pictures, which cannot be", ring->name,
-		 ring->width, ring->height, ring->slots);
-	return false;
+	snprintf(why, RING_REASON, "nothing comes from ring %s: the program that made it has ended", ring->name);
+	return false; // its last picture is as old as nobody knows
 }
 
 static struct ring *named(const char *name, char why[RING_REASON])
@@ -109,8 +114,10 @@ struct ring *ring_open(const char *name, char why[RING_REASON])
 			 result == SEGMENT_ABSENT ? "there is no ring named %s yet"
 						  : "ring %s cannot be opened: it may be another user's",
 			 name);
-	else if (understand(ring, why))
+	else if (understand(ring, why)) {
+		segment_touch(&ring->memory);
 		return ring;
+	}
 	ring_close(ring);
 	return NULL;
 }

@@ -32,7 +32,7 @@ struct ring_picture {
 	const uint8_t *pixels;
 };
 
-// Open a ring to read it. NULL, and a sentence in `why`, if that cannot be.
+// Open a ring to read it. NULL, and a sentence in `why`, if that cannot be, as when the program that made it has ended.
 struct ring *ring_open(const char *name, char why[RING_REASON]);
 
 // Make a ring to write to, and own it. Takes over a name whose owner is dead. NULL and a sentence if that cannot be.

@@ -26,6 +26,10 @@ enum segment_result segment_open(struct segment *segment, const char *name);
 // that exists is mapped all the same, because a name lives on there while anybody has it open.
 enum segment_result segment_create(struct segment *segment, const char *name, size_t size);
 
+// Bring what is mapped into this process now, so that reading it later waits for nothing. Only for what was found to be
+// ours to read: in another program's memory it would fill holes.
+void segment_touch(const struct segment *segment);
+
 void segment_close(struct segment *segment);
 
 // Take the name away; who has the memory mapped keeps it mapped. Windows does so by itself.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Linux and macOS.
-#define _GNU_SOURCE // MAP_POPULATE
+#define _GNU_SOURCE // MAP_POPULATE, MADV_POPULATE_READ
 #include "segment.h"
 
 #include <dirent.h>
@@ -33,9 +33,9 @@ static enum segment_result refusal(void)
 	return errno == ENOSPC || errno == ENOMEM ? SEGMENT_FULL : SEGMENT_REFUSED;
 }
 
-static enum segment_result map(struct segment *segment, int file, size_t size, int protection)
+static enum segment_result map(struct segment *segment, int file, size_t size, int protection, int flags)
 {
-	void *bytes = mmap(NULL, size, protection, MAP_SHARED | MAP_POPULATE, file, 0);
+	void *bytes = mmap(NULL, size, protection, MAP_SHARED | flags, file, 0);
 	if (bytes == MAP_FAILED)
 		return refusal();
 	*segment = (struct segment){.bytes = bytes, .size = size};
@@ -52,7 +52,7 @@ enum segment_result segment_open(struct segment *segment, const char *name)
 	struct stat about;
 	enum segment_result result = SEGMENT_REFUSED;
 	if (fstat(file, &about) == 0 && about.st_size > 0)
-		result = map(segment, file, (size_t)about.st_size, PROT_READ);
+		result = map(segment, file, (size_t)about.st_size, PROT_READ, 0);
 	close(file);
 	return result;
 }
@@ -77,11 +77,20 @@ enum segment_result segment_create(struct segment *segment, const char *name, si
 	if (file < 0)
 		return refusal();
 	const enum segment_result result =
-		reserve(file, size) ? map(segment, file, size, PROT_READ | PROT_WRITE) : refusal();
+		reserve(file, size) ? map(segment, file, size, PROT_READ | PROT_WRITE, MAP_POPULATE) : refusal();
 	close(file);
 	if (result != SEGMENT_OK)
 		shm_unlink(path);
 	return result;
+}
+
+void segment_touch(const struct segment *segment)
+{
+#ifdef MADV_POPULATE_READ // Linux 5.14
+	madvise(segment->bytes, segment->size, MADV_POPULATE_READ);
+#else
+	(void)segment;
+#endif
 }
 
 void segment_close(struct segment *segment)

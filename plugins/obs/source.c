@@ -20,7 +20,7 @@ struct source {
 	pthread_mutex_t mutex; // guards these, for moments
 	double hold;           // seconds the last picture stays when no new one comes
 
-	// of the graphics thread alone
+	// of whoever is in the graphics context: a screenshot is rendered on a thread of its own
 	struct ring *ring;
 	struct picture picture;
 	gs_texture_t *slate;
@@ -87,7 +87,7 @@ static void source_tick(void *data, float seconds)
 {
 	struct source *source = data;
 	controls_tick(&source->controls, seconds);
-	source->ring = keeper_ring(source->keeper);
+	keeper_follow(source->keeper, &source->ring);
 	if (source->ring) {
 		source->width = source->ring->width;
 		source->height = source->ring->height;

@@ -81,6 +81,13 @@ def test_a_system_on_which_it_is_not_built_says_where_to_read_on(tmp_path, monke
     assert "README" in error.value.hint
 
 
+def test_a_build_that_does_not_end_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(obs_install, "PATIENCE", 0.1)
+
+    with pytest.raises(CannotInstall, match="did not finish"):
+        obs_install._run([sys.executable, "-c", "import time; time.sleep(60)"])
+
+
 @pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cmake"), reason="needs cmake")
 def test_a_machine_without_libobs_says_what_to_install(tmp_path, monkeypatch):
     fake = tmp_path / "sources"

@@ -44,8 +44,8 @@ function script_load(settings)
     end
   end)
   press("test.names", function()
-    for _, name in ipairs({ "prompt", "fade", "steps", "rows", "noise", "motion", "carry", "seed", "mix", "bypass",
-      "freeze", "panic", "look", "port", "send" }) do
+    for _, name in ipairs({ "prompt", "fade", "lora", "steps", "rows", "noise", "motion", "carry", "seed", "mix", "bypass",
+      "freeze", "privacy", "panic", "look", "port", "send" }) do
       local found = obs.obs_properties_get(shown, name)
       if found ~= nil then
         obs.script_log(obs.LOG_INFO, "has " .. name .. " " .. tostring(obs.obs_property_description(found)))

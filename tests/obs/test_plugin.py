@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bridge.ring import ring_names
-from bridge.ring_format import KINDS
+from bridge.ring_format import KINDS, OWNER
 from tests.obs.lab import SCENE, Lab, until
 from tests.obs.plugin import Ear, Follower, Writer, add_filter, add_source, card, filter_settings, near, own
 
@@ -151,6 +151,30 @@ def test_the_source_itself_is_shown_when_the_answer_ends_stalls_or_is_only_the_i
         answer.kind = KINDS["slate"]
         shows(obs, WET)
     shows(obs, DRY)
+
+
+def test_the_last_picture_of_a_run_that_was_killed_is_not_shown_as_if_it_were_new(obs, filtered):
+    with Writer(own("wet"), WET, KINDS["effect"]) as answer:
+        shows(obs, WET)
+        answer.running.clear()
+        answer.ring._words[OWNER] = 2**22 - 3  # a process that no Linux numbers so
+        shows(obs, DRY)
+        deadline = time.monotonic() + 2.5
+        while time.monotonic() < deadline:
+            assert near(obs.screenshot("camera")[..., :3], DRY[..., :3], 0)
+
+        assert "the program that made it has ended" in obs.log
+
+
+def test_what_sets_a_filter_by_remote_control_may_be_wrong(obs, filtered):
+    absurd = {"rate": 0, "mix": 7.0, "ring": "x" * 300, "answer": "%s%n", "port": -1}
+    obs.call("SetSourceFilterSettings", sourceName="camera", filterName="effect", filterSettings=absurd)
+    shows(obs, DRY)
+    good = {"rate": 30, "mix": 1.0, "ring": own("out"), "answer": own("wet")}
+    obs.call("SetSourceFilterSettings", sourceName="camera", filterName="effect", filterSettings=good)
+
+    with Writer(own("wet"), WET):
+        shows(obs, WET)
 
 
 def test_the_mix_is_of_light(obs, filtered):

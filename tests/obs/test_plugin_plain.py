@@ -5,6 +5,7 @@ fails.
 """
 
 import importlib.util
+import os
 import subprocess
 import threading
 import time
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 from pythonosc.osc_message_builder import OscMessageBuilder
 
+from bridge import segment
 from bridge.errors import RingError
 from bridge.ring import RingReader, RingWriter
+from bridge.ring_format import HEADER
 from bridge.slate import slate
 from engine.frame import Frame
 from tests.obs.lab import until
@@ -126,6 +129,46 @@ def test_c_refuses_what_is_no_ring_of_its_version_in_one_sentence(ask):
             ring._memory.buf[at : at + 2] = before
             assert (sentence in said, said.count("\n"), code) == (True, 0, 1), said
         assert ask("open", ring.name) == ("16x8", 0)
+
+
+def test_c_refuses_a_header_whose_numbers_overflow(ask):
+    path = segment.FOLDER / own("huge")
+    try:
+        with open(path, "wb") as file:  # sparse: 2^44 bytes that nobody has; 2^20 slots of 2^44 bytes are 0 in 64 bits
+            file.write(HEADER.pack(b"LCASTRNG", 1, 64, 16, 8, 1, 2**20, 2**44, os.getpid(), 1, 1))
+            file.truncate(2**44)
+        said, code = ask("open", own("huge"))
+    finally:
+        path.unlink()
+
+    assert ("which cannot be" in said, code) == (True, 1), said
+
+
+def test_c_does_not_open_the_ring_of_a_program_that_was_killed(ask, peer):
+    started = Started(peer, "create", own("late"), 32, 8)
+    assert ask("open", own("late")) == ("32x8", 0)
+    started.process.kill()
+    started.process.communicate()
+    try:
+        said, code = ask("open", own("late"))
+    finally:
+        segment.remove(own("late"))
+
+    assert ("the program that made it has ended" in said, code) == (True, 1), said
+
+
+def test_looking_at_the_memory_of_another_program_does_not_fill_it(ask):
+    path = segment.FOLDER / own("holes")
+    try:
+        with open(path, "wb") as file:
+            file.truncate(2**24)
+        said, code = ask("open", own("holes"))
+        filled = path.stat().st_blocks * 512
+    finally:
+        path.unlink()
+
+    assert ("not a ring" in said, code) == (True, 1), said
+    assert filled < 2**20
 
 
 def test_a_ring_of_a_living_program_is_left_alone_and_that_of_a_dead_one_taken_over(ask, peer):

@@ -9,7 +9,7 @@ import pytest
 
 from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.nut import NutWriter
-from bridge.adapters.obs import ObsSink, ObsSource, to_bgra
+from bridge.adapters.obs import CALLERS, READERS, ObsSink, ObsSource, to_bgra
 from bridge.adapters.testcard import draw_card
 from bridge.obs.wire import claimed_rate
 from engine.frame import Frame
@@ -100,6 +100,17 @@ def test_sending_never_waits_for_a_reader_that_has_stopped_reading(sink):
         first_picture(sink, np.zeros((480, 640, 3), np.uint8))  # another one is served as ever
 
 
+def test_readers_who_never_read_do_not_keep_another_out(sink):
+    sink.open(640, 480, fps=30)
+    silent = [connect(sink) for _ in range(READERS)]
+    for index in range(60):  # more than the system keeps for all of them
+        sink.send(Frame(np.full((480, 640, 3), index, np.uint8), time.monotonic(), index))
+
+    first_picture(sink, np.zeros((480, 640, 3), np.uint8))
+    for guest in silent:
+        guest.close()
+
+
 def test_a_reader_that_comes_late_sees_the_last_picture_at_once(sink):
     sink.open(160, 96, fps=30)
     sink.send(frame(7))
@@ -135,6 +146,7 @@ def test_a_taken_port_is_one_sentence_with_a_next_step(make):
         with pytest.raises(AdapterUnavailable, match="cannot be opened") as error:
             adapter.open(64, 48, 30)
 
+    assert "(" not in error.value.sentence
     assert "latentcast obs setup" in error.value.hint
 
 
@@ -168,6 +180,47 @@ def test_the_one_who_connected_last_is_seen(source):
         got = until(lambda: source.read(0.1))
 
     assert np.allclose(got.pixels, 90, atol=2)
+
+
+def test_whoever_else_knocks_does_not_disturb_the_one_who_is_seen(source):
+    source.open(160, 96)
+    with connect(source) as there:
+        writer = NutWriter(there, 160, 96, fps=30)
+
+        def seen(grey):
+            writer.write(to_bgra(np.full((96, 160, 3), grey, np.uint8)))
+            return (got := source.read(0.1)) and np.allclose(got.pixels, grey, atol=2)
+
+        until(lambda: seen(60))
+        with connect(source) as stray:  # a web page that tries ports
+            stray.sendall(b"GET / HTTP/1.1\r\n\r\n" * 200)
+            stray.shutdown(socket.SHUT_WR)
+            while stray.recv(64):
+                pass
+        until(lambda: seen(120))
+
+
+def test_guests_who_say_nothing_are_few_and_keep_nobody_out(source):
+    source.open(160, 96)
+    silent = [connect(source) for _ in range(3 * CALLERS)]
+    with connect(source) as there:
+        writer = NutWriter(there, 160, 96, fps=30)
+        for _ in range(3):
+            writer.write(to_bgra(np.full((96, 160, 3), 90, np.uint8)))
+        until(lambda: source.read(0.1))
+    gone = until(lambda: (n := sum(hung_up(guest) for guest in silent)) >= 2 * CALLERS and n)
+    for guest in silent:
+        guest.close()
+
+    assert gone < 3 * CALLERS, "those who are few enough may take their time"
+
+
+def hung_up(guest):
+    guest.settimeout(0.01)
+    try:
+        return not guest.recv(1)
+    except TimeoutError:
+        return False
 
 
 def test_after_one_has_hung_up_another_is_let_in(source):

@@ -52,6 +52,18 @@ def test_obs_29_has_it_in_its_ini(home):
     assert find_place() == ObsPlace(port=4461, password="from-ini%1")
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "null", '{"server_enabled": true, "server_port": null}', '{"server_enabled": true, "server_port": 99999}'],
+)
+def test_a_file_that_makes_no_sense_is_passed_over(home, text):
+    write_ini(home / ".config" / "obs-studio")
+    write_json(home / ".config" / "obs-studio")
+    (home / ".config" / "obs-studio" / "plugin_config" / "obs-websocket" / "config.json").write_text(text, "utf-8")
+
+    assert find_place() == ObsPlace(port=4461, password="from-ini%1")
+
+
 def test_the_file_of_obs_30_is_newer_than_the_ini_it_has_left_behind(home):
     write_ini(home / ".config" / "obs-studio")
     write_json(home / ".config" / "obs-studio")

@@ -108,6 +108,29 @@ def test_a_file_with_a_mistake_in_it_is_not_touched(file, capsys):
     assert file.read_text("utf-8") == "input = ["
 
 
+@pytest.mark.parametrize(
+    "text", ['# c\nscenes = { Break = { prompt = "ink" } }\n', 'scenes.Break.prompt = "ink" # c\nobs = true\n']
+)
+def test_scenes_in_a_form_that_cannot_be_added_to_are_left_as_they_are(file, capsys, text):
+    file.parent.mkdir()
+    file.write_text(text, "utf-8")
+
+    assert run("Game", "--prompt", "neon", "--config", str(file)) == 2
+
+    assert "a table of its own" in capsys.readouterr().err
+    assert [path.name for path in file.parent.iterdir()] == ["bridge.toml"]
+    assert file.read_text("utf-8") == text
+
+
+def test_a_file_from_an_editor_that_marks_its_beginning_is_read_and_written(file):
+    file.parent.mkdir()
+    file.write_text(MINE, "utf-8-sig")
+
+    assert run("Game", "--prompt", "gold", "--config", str(file)) == 0
+
+    assert read_config(file).scenes["Game"] == {"prompt": "gold"}
+
+
 def test_a_full_disk_leaves_the_old_file(file, monkeypatch, capsys):
     file.parent.mkdir()
     file.write_text(MINE, "utf-8")
