@@ -297,7 +297,7 @@ def test_a_damaged_file_is_refused(damage, models, tmp_path):
     if damage == "half":
         tensors.pop(f"diffusion_model.{layer}.lora_B.weight")
     if damage == "numbers":
-        tensors = dict.fromkeys(tensors, torch.tensor(1.0))
+        tensors = {key: torch.tensor(1.0) for key in tensors}
     if damage == "alphas":
         tensors[f"diffusion_model.{layer}.alpha"] = torch.ones(RANK)
     if damage == "rankless":
