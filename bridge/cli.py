@@ -174,6 +174,8 @@ def _run(given: argparse.Namespace) -> int:
 
 def _render(given: argparse.Namespace) -> int:
     source, target = given.source, given.target or given.out
+    if given.target and given.out:
+        raise BridgeError(f"both {given.target} and {given.out} are to be the film", "name one of them")
     if target is None:
         raise BridgeError("it is not said where the film should go", "latentcast render IN OUT, or --out FILE")
     options = _options(given)

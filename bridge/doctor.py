@@ -205,5 +205,7 @@ def _run(code: str, *arguments: str) -> str:
 
 def _last_line(error: Any) -> str:
     """The end of a traceback is the sentence in it."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"not within {error.timeout:.0f} s; wait, and try again when less is going on"
     lines = str(getattr(error, "stderr", "") or error).strip().splitlines()
     return lines[-1][:300] if lines else "it ended without a word"

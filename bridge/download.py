@@ -167,6 +167,8 @@ def _place(source: Path, target: Path) -> None:
         shutil.copyfile(source, part)
         os.replace(part, target)
     except OSError as error:
+        if part.is_file():
+            part.unlink()
         raise HubError(f"{target} cannot be written: {error.strerror}", "choose another folder with --to") from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from engine.preset import HubFile, HubSource
 
 AGAIN = "run the same command again: it goes on where it stopped"
 BLOCK = 2**20  # bytes
+_DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 OnBytes = Callable[[int], None]  # how much of a file is here
 
 
@@ -57,9 +59,14 @@ def look_up(source: HubSource, file: HubFile) -> Offer:
 
 
 def cached(source: HubSource, file: HubFile) -> Path | None:
-    """The file where other programs have already put it, the hub library's own cache."""
+    """The file where other programs have already put it, the hub library's own cache, if its digest is known.
+
+    Where there are no links, as on many a Windows, what lies there does not say its digest.
+    """
     path = _library().try_to_load_from_cache(source.repo, file.path, revision=source.revision or None)
-    return Path(path) if isinstance(path, str) else None
+    if not isinstance(path, str):
+        return None
+    return Path(path) if file.sha256 or _DIGEST.fullmatch(Path(path).resolve().name) else None
 
 
 def fetch(offer: Offer, target: Path, on_bytes: OnBytes) -> None:

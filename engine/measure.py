@@ -28,6 +28,7 @@ from engine.stream.kvcache import KVCache
 from engine.stream.pace import plan_steps
 
 META = torch.device("meta")
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")  # the last is how cuBLAS and cuDNN say it
 CGROUP = Path("/sys/fs/cgroup")  # where Linux says what a container may have
 
 
@@ -186,7 +187,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether that is what an error means, on whatever device."""
     said = str(error).lower()  # MPS and the CPU have no class of their own for it
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or "out of memory" in said or "can't allocate memory" in said
+    return known or any(words in said for words in OUT_OF_MEMORY)
 
 
 def release() -> None:

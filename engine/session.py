@@ -34,7 +34,8 @@ from engine.stream.schedule import Schedule
 class Report:
     """What one chunk did.
 
-    revision:  of the controls it was made with; a prompt counts once it is encoded and has begun to fade in.
+    revision:  of the controls it was made with; a prompt counts once it is encoded and has begun to fade in,
+               LoRAs once their files are read.
     frame:     index of the first picture that came out of the same call, None if none did.
     stages_ms: milliseconds by stage.   backlog, dropped: frames that wait, and that were dropped so far.
     problem:   one sentence on a control that could not be obeyed and left things as they were, or nothing.
@@ -105,7 +106,7 @@ class Session:
         """Use `params` from the next chunk on; a chunk already begun is not touched."""
         if params.prompt != self._params.prompt:
             self._track.aim(parse_blend(params.prompt), params.fade)
-        if params.lora != self._params.lora:
+        if params.lora != self._params.lora or self._loras.mended:
             self._loras.aim(parse_loras(params.lora))
         if params.seed != self._params.seed:
             self._noise_source = NoiseSource(params.seed, self._models.device)
@@ -204,7 +205,7 @@ class Session:
         if self._track.at(time) is not None or another:
             self._context = self._models.denoiser.context(self._track.now)
             self._batch.renew_sinks()
-        if not self._track.waiting:
+        if not (self._track.waiting or self._loras.waiting):
             self._applied = self._params.revision
 
     def _renoise(self, like: Tensor, step: int) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib.util import find_spec
 from shutil import which
 
@@ -16,7 +18,16 @@ NEEDS = {"inductor": "torch", "tensorrt": "torch_tensorrt"}
 
 def can_compile() -> bool:
     """Whether torch's own compiler finds what it needs: on a CPU a C++ compiler, on CUDA Triton."""
-    return find_spec("triton") is not None if torch.cuda.is_available() else which("c++") is not None
+    return not _lacking(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _lacking(device: torch.device) -> str:
+    """What torch's own compiler calls on `device` and is not there, or nothing."""
+    if device.type == "cuda":
+        return "" if find_spec("triton") else "triton"
+    usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    cpp = os.environ.get("CXX") or usual  # as torch._inductor.config chooses
+    return "" if device.type != "cpu" or which(cpp) else cpp
 
 
 def apply(model: CausalDiT, compiler: str) -> int:
@@ -30,6 +41,8 @@ def apply(model: CausalDiT, compiler: str) -> int:
         raise BadPreset(f"there is no compiler {compiler!r} here", f"known: {', '.join(here)}")
     if compiler == "tensorrt":
         __import__(NEEDS[compiler])  # it registers itself
+    if compiler == "inductor" and (lacking := _lacking(model.head.head.weight.device)):
+        raise BadPreset(f"the compiler needs {lacking}", 'install it, or set compiler = "none" in the preset')
     torch._dynamo.config.skip_nnmodule_hook_guards = False  # a LoRA is a hook that comes and goes
     blocks = [block for block in model.blocks if isinstance(block, Block)]
     for block in blocks:

@@ -19,6 +19,8 @@ def apply(model: nn.Module) -> int:
     Raises DeviceUnavailable on a GPU without 8-bit units.
     """
     weight = next(model.parameters())
+    if weight.device.type not in ("cuda", "cpu"):
+        raise DeviceUnavailable(f"{weight.device.type} has no 8-bit floats", "set fp8 = false in the preset")
     if weight.device.type == "cuda" and torch.cuda.get_device_capability(weight.device) < ABILITY:
         raise DeviceUnavailable("this GPU has no 8-bit floats", "set fp8 = false, or use an Ada or Hopper card")
     count = 0

@@ -6,6 +6,7 @@ The file is compared with the model key by key, every key is reported, and nothi
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -26,6 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("stopped; nothing was written\n")
+        return 2
+    except BrokenPipeError:  # `... | head`: who reads the report has had enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write("the report could not be shown to its end; nothing was written\n")
         return 2
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,10 @@ from engine.errors import BadWeights
 WRAPPINGS = ("generator", "generator_ema", "state_dict")  # what training scripts put the model under, in this order
 SHARDING = "_fsdp_wrapped_module."  # left in names, anywhere, by a model that was trained on many GPUs
 PREFIX = "model."
+DAMAGE = (  # all that the readers of these formats were seen to raise over damaged bytes
+    *(SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, OSError, RuntimeError),
+    *(ValueError, LookupError, AttributeError, TypeError, AssertionError),
+)
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -29,7 +34,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise BadWeights(f"there is no file {path}", "give the path of the downloaded checkpoint")
     try:
         loaded = load_file(path) if path.suffix == ".safetensors" else _unpickle(path)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+    except DAMAGE as error:
         raise BadWeights(
             f"{path} is damaged, or holds something other than tensors",
             "fetch it again and compare its checksum; code inside a checkpoint is never run",

@@ -78,6 +78,8 @@ def read_lora(path: Path, layers: Mapping[str, tuple[int, int]]) -> dict[str, Lo
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise BadWeights(f"{path.name} cannot be read: {error}", "the file is damaged; fetch it again") from error
+    if not tensors:
+        raise BadWeights(f"{path.name} is empty", "fetch it again")
     found = _sort(tensors, {name.replace(".", "_"): name for name in layers}, path)
     return {name: _low_rank(path, name, parts, layers[name]) for name, parts in found.items()}
 
@@ -117,11 +119,13 @@ def _low_rank(path: Path, name: str, parts: Mapping[str, Tensor], layer: tuple[i
     wide, out = layer
     if down is None or up is None:
         raise BadWeights(f"{path.name} is not whole: {name} has only {', '.join(parts)}", "fetch it again")
-    rank = down.shape[0]
-    fits = tuple(down.shape) == (rank, wide) and tuple(up.shape) == (out, rank)
+    rank = down.shape[0] if down.dim() == 2 else 0
+    fits = rank > 0 and tuple(down.shape) == (rank, wide) and tuple(up.shape) == (out, rank)
     if not fits or (bias is not None and tuple(bias.shape) != (out,)):
         what = f"{name} is {list(up.shape)} x {list(down.shape)}, not [{out}, r] x [r, {wide}]"
         raise BadWeights(f"{path.name} is for another model: {what}", _OTHER)
+    if ALPHA in parts and parts[ALPHA].numel() != 1:
+        raise BadWeights(f"{path.name} is damaged: the alpha of {name} is no single number", "fetch it again")
     if not all(part.isfinite().all() for part in parts.values()):
         raise BadWeights(f"{path.name} holds values that are not numbers in {name}", "fetch it again")
     scale = float(parts[ALPHA]) / rank if ALPHA in parts else 1.0

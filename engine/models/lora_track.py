@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from engine.errors import EngineError
 from engine.loras import Loras
 from engine.models.lora import LoraRack
-from engine.models.lora_file import LowRank
+from engine.models.lora_file import LowRank, lora_path
 
 Pairs = dict[str, LowRank]
 Submit = Callable[[Callable[[], Pairs]], "Future[Pairs]"]
@@ -21,11 +21,22 @@ class LoraTrack:
         self._rack, self._submit = rack, submit
         self._wanted: dict[str, float] = {}
         self._files: dict[str, Future[Pairs]] = {}
+        self._refused: dict[str, int] = {}  # names, and when their files were last written
         self._problem = ""
+
+    @property
+    def waiting(self) -> bool:
+        """True while a file is still being read."""
+        return not all(file.done() for file in self._files.values())
+
+    @property
+    def mended(self) -> bool:
+        """Whether a file that could not be used is another one by now: then it is worth to `aim` again."""
+        return any(_written(name) != when for name, when in self._refused.items())
 
     def aim(self, loras: Loras) -> None:
         """Want these, and no others, from now on."""
-        self._wanted = dict(loras)
+        self._wanted, self._refused = dict(loras), {}
         self._files = {name: self._files.get(name) or self._read(name) for name in self._wanted}
 
     def arrive(self, wait: bool) -> bool:
@@ -38,6 +49,7 @@ class LoraTrack:
         for name, file in here.items():
             if (error := file.exception()) is not None:
                 self._problem = error.sentence if isinstance(error, EngineError) else f"LoRA {name}: {error}"
+                self._refused[name] = _written(name)
                 del self._wanted[name], self._files[name]
         wanted = {name: strength for name, strength in self._wanted.items() if name in here}
         if wanted == self._rack.attached:
@@ -52,3 +64,11 @@ class LoraTrack:
         """One sentence on what failed since the last call, or nothing."""
         problem, self._problem = self._problem, ""
         return problem
+
+
+def _written(name: str) -> int:
+    """When the LoRA's file was last written, in nanoseconds; 0 if there is none."""
+    try:
+        return lora_path(name).stat().st_mtime_ns
+    except OSError:
+        return 0

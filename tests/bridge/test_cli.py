@@ -141,6 +141,7 @@ def test_every_live_control_is_an_option_of_run(capsys):
         ("run --duration -1", ["duration", "above 0"]),
         ("run --config nowhere.toml", ["nowhere.toml", "configs/bridge.toml"]),
         ("render nowhere.mp4 out.mp4", ["nowhere.mp4"]),
+        ("render in.mp4 a.mp4 --out b.mp4", ["a.mp4", "b.mp4", "one of them"]),
         ("render pyproject.toml ./pyproject.toml", ["overwrite"]),
         ("preset nope", ["nope", "known: tiny"]),
         ("status --web-port 1", ["not running", "latentcast run"]),

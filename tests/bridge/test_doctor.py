@@ -92,6 +92,14 @@ def test_a_model_that_does_not_load_is_said_in_one_line(monkeypatch):
 
 
 @pytest.mark.process
+def test_a_model_that_takes_too_long_is_no_riddle(monkeypatch):
+    monkeypatch.setattr(doctor, "PATIENCE", 0.5)
+    monkeypatch.setattr(doctor, "ENGINE", "import time\ntime.sleep(60)\n")
+
+    assert doctor._model("tiny").found.startswith("tiny does not load: not within")
+
+
+@pytest.mark.process
 def test_a_model_too_large_for_this_machine_is_said_before_it_is_loaded(monkeypatch):
     full = "import engine.measure\nengine.measure.free_bytes = lambda _device: 2**20\n"
     monkeypatch.setattr(doctor, "ROOM", full + doctor.ROOM)

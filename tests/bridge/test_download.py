@@ -279,6 +279,18 @@ def test_what_another_program_has_fetched_is_used(taehv, hub, place, tmp_path):
     assert (tmp_path / "elsewhere" / "wan" / "taehv.safetensors").is_file()
 
 
+def test_a_cache_without_links_does_not_pass_a_files_name_off_as_its_digest(taehv, hub, place, tmp_path):
+    code = "from huggingface_hub import hf_hub_download as get; print(get('some/small', 'taew2_1.pth'))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=place.environment, check=True, capture_output=True, text=True)
+    link = Path(done.stdout.strip().splitlines()[-1])
+    link.resolve().replace(link)  # as the hub's library leaves it on a Windows that has no links
+
+    assert place.run("download", taehv[1], "--to", tmp_path / "elsewhere")[0] == 0
+
+    assert (tmp_path / "elsewhere" / "wan" / "taehv.safetensors").is_file()
+
+
 def test_a_full_disk_is_noticed_before(taehv, hub, place, monkeypatch, tmp_path):
     from bridge import download
     from bridge.hub import HubError, Offer

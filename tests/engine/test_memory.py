@@ -117,6 +117,7 @@ def test_size_goes_before_the_codec_and_the_codec_before_steps():
         (torch.OutOfMemoryError("x"), True),
         (RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
         (MemoryError(), True),
         (RuntimeError("shape mismatch"), False),
     ],

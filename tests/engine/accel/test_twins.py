@@ -10,8 +10,8 @@ import torch
 from engine.accel import attention, compile, fp8
 from engine.accel.apply import accelerate, call_shape, graphed
 from engine.accel.precision import HalfCodec
-from engine.errors import BadPreset
-from engine.models.build import Models, build
+from engine.errors import BadPreset, DeviceUnavailable
+from engine.models.build import Models, build, make_denoiser
 from engine.models.causal_dit import Attention, CausalDiT
 from engine.models.wan_vae import WanVae
 from engine.preset import AccelSpec, load_preset
@@ -269,6 +269,21 @@ def test_8_bit_layers_replace_those_inside_the_blocks_alone_and_the_film_stays()
 
 
 # ---- on the device itself
+
+
+def test_a_compiler_that_lacks_its_own_compiler_is_refused_before_the_stream(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    models = small_models()
+
+    with pytest.raises(BadPreset, match="needs no-such-compiler"):
+        compile.apply(models.denoiser, "inductor")
+
+    assert same(play(Session(models, PRESET), film(8)), play(Session(small_models(), PRESET), film(8)))
+
+
+def test_8_bit_floats_are_refused_where_no_device_has_them():
+    with pytest.raises(DeviceUnavailable, match="meta has no 8-bit floats"):
+        fp8.apply(make_denoiser(PRESET.dit))  # on the meta device, which stands in for MPS
 
 
 @gpu

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -198,7 +199,7 @@ class Trap:
         return os.mkdir, (self.folder,)
 
 
-@pytest.mark.parametrize("content", ["code", "cut", "text", "empty", "numbers", "absent"])
+@pytest.mark.parametrize("content", ["code", "cut", "text", "empty", "numbers", "absent", "zip", "split", "popped"])
 def test_a_file_that_is_no_checkpoint_is_one_sentence_and_never_run(content, convert, tmp_path, capsys):
     path = tmp_path / "in.pt"
     write_bad(content, path, tmp_path)
@@ -218,6 +219,14 @@ def write_bad(content, path, folder):
         path.write_bytes(path.read_bytes()[:2000])
     elif content == "numbers":
         torch.save({"generator": {"step": 3}}, path)
+    elif content in ("zip", "split"):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x/data.pkl", b"junk")
+            archive.writestr("x/version", "3")
+        if content == "split":  # a zip file that says it goes on elsewhere
+            path.write_bytes(path.read_bytes()[:-18] + b"\1\0" + path.read_bytes()[-16:])
+    elif content == "popped":  # a pickle that takes more from its stack than there is
+        path.write_bytes(b"\x80\x02" + b"0000000.")
     elif content in ("text", "empty"):
         path.write_text("<html>not found</html>" if content == "text" else "")
 
@@ -330,3 +339,18 @@ def test_it_runs_as_a_module(small, weights, tmp_path):
 
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "new" / "dit.safetensors").is_file()
+
+
+@pytest.mark.process
+def test_a_report_that_nobody_reads_on_is_no_traceback(tmp_path):
+    tiny = ROOT / "engine" / "assets" / "tiny" / "dit.safetensors"
+    command = [sys.executable, "-m", "engine.convert", str(tiny), "out.safetensors", "--kind", "dit"]  # of 702 keys
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, **pipes) as running:
+        running.stdout.close()
+        said = running.stderr.read()
+
+    assert running.returncode == 2
+    assert said.count("\n") == 1 and "nothing was written" in said
+    assert list(tmp_path.iterdir()) == []

@@ -252,14 +252,57 @@ def test_one_for_another_model_is_one_sentence_and_the_picture_plays_on(models, 
     assert all("\n" not in problem for problem in problems)
 
 
-@pytest.mark.parametrize("damage", ["cut", "half", "nan", "code"])
+def test_one_put_there_after_it_was_missed_is_read_when_it_is_named_again(models, folder):
+    problems = []
+    with ThreadPoolExecutor(1) as aside:
+        session = Session(models, PRESET, submit=aside.submit)
+        for frame in film(40):
+            if frame.index in (8, 16, 24):
+                session.update(lora("late:0.5"))
+            if frame.index == 20:
+                write_lora(folder / "late.safetensors", models.denoiser)
+            session.push(frame)
+            if session.step() and session.report.problem:
+                problems.append(session.report.problem)
+            aside.submit(int).result()
+
+    assert models.loras.attached == {"late": 0.5}
+    assert len(problems) == 1  # it is not asked for at every control that moves
+
+
+def test_a_lora_counts_as_applied_once_its_file_is_read(models, folder, monkeypatch):
+    write_lora(folder / "a.safetensors", models.denoiser)
+    go, read = Event(), models.loras.read
+    monkeypatch.setattr(LoraRack, "read", lambda rack, name: go.wait(10) and read(name))
+    with ThreadPoolExecutor(1) as aside:
+        session, applied = Session(models, PRESET, submit=aside.submit), {}
+        for frame in film(40):
+            if frame.index == 12:
+                session.update(lora("a:1"))
+            if frame.index == 24:
+                go.set()
+                aside.submit(int).result()
+            session.push(frame)
+            session.step()
+            applied[frame.index] = session.report.revision if session.report else 0
+
+    assert (applied[23], applied[39]) == (0, 1)
+
+
+@pytest.mark.parametrize("damage", ["cut", "half", "nan", "code", "numbers", "alphas", "rankless", "empty"])
 def test_a_damaged_file_is_refused(damage, models, tmp_path):
     path = tmp_path / "a.safetensors"
     layer, down, up = next(pairs(models.denoiser))
     tensors = STYLES["comfy"](layer, down * (torch.nan if damage == "nan" else 1), up)
     if damage == "half":
         tensors.pop(f"diffusion_model.{layer}.lora_B.weight")
-    save_file(tensors, path)
+    if damage == "numbers":
+        tensors = {key: torch.tensor(1.0) for key in tensors}
+    if damage == "alphas":
+        tensors[f"diffusion_model.{layer}.alpha"] = torch.ones(RANK)
+    if damage == "rankless":
+        tensors = STYLES["comfy"](layer, down[:0], up[:, :0].contiguous())
+    save_file({} if damage == "empty" else tensors, path)
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-5])
     if damage == "code":
