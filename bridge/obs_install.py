@@ -91,11 +91,11 @@ def _run(command: list[str]) -> None:
     if done.returncode == 0:
         return
     said = done.stdout + done.stderr
+    if "libobs" in said and command[1] == "-S":
+        raise CannotInstall("no libobs to build the plugin against", f"{APT} ({OTHERS})")
     handle, log = tempfile.mkstemp(prefix=LOG, suffix=".log", text=True)  # a name of its own: /tmp is everybody's
     with open(handle, "w", encoding="utf-8") as file:
         file.write(said)
-    if "libobs" in said and command[1] == "-S":
-        raise CannotInstall("no libobs to build the plugin against", f"{APT} ({OTHERS})")
     raise CannotInstall("the plugin cannot be built on this machine", f"{log} has what the compiler said")
 
 
