@@ -157,7 +157,7 @@ def _convert(source: Path, part: Part, preset: str) -> None:
     done = subprocess.run([*command, *dtype], capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-        raise HubError(f"{source.name} cannot be converted: {said}", "")
+        raise HubError(f"{part.target.name} cannot be made: {said}", "")
 
 
 def _place(source: Path, target: Path) -> None:

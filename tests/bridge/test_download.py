@@ -304,6 +304,15 @@ def test_a_full_disk_is_noticed_before(taehv, hub, place, monkeypatch, tmp_path)
         download._check_room([errand], tmp_path / "not" / "there" / "yet")
 
 
+def test_what_is_no_model_is_said_with_the_name_of_what_was_wanted(taehv, hub, place):
+    hub.files["some/small/taew2_1.pth"] = b"x" * 5000
+
+    code, said = place.run("download", taehv[1])
+
+    assert code == 2
+    assert "taehv.safetensors cannot be made" in said and "Traceback" not in said
+
+
 def test_the_embedded_model_needs_no_download(hub, place):
     code, said = place.run("download", "tiny")
 
