@@ -42,7 +42,7 @@ try:
 except EngineError as error:
     sys.exit(error.sentence)
 free, need = free_bytes(device), measure(preset, pick_dtype(device)).total
-print(f"takes {gib(need)} of {device}, {gib(free) if free else 'nobody knows how much is'} free")
+print(f"takes {gib(need)} of memory on {device}, {gib(free) if free else 'nobody knows how much is'} free")
 """
 ENGINE = """
 import sys

@@ -55,7 +55,7 @@ def check_room(preset: Preset, need: Need, free: int | None, device: str, others
     if free is None or need.fixed <= free:
         return
     size = f"{preset.width}x{preset.height}"
-    what = f"{preset.name} at {size} takes {gib(need.fixed)} of {device}, and {gib(free)} are free"
+    what = f"{preset.name} at {size} takes {gib(need.fixed)} of memory on {device}, and {gib(free)} are free"
     fitting = [f"--preset {name} ({gib(other.total)})" for name, other in others.items() if other.total <= free]
     raise TooLarge(what, f"use {' or '.join(fitting)}" if fitting else "close other programs, or use a smaller --size")
 
