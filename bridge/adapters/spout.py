@@ -1,7 +1,7 @@
 """Spout: pictures from and to other programs on Windows, through the graphics card's memory (SpoutGL).
 
 One thread serves one sender or receiver from `open` to `close`; each of ours has a process to itself. Pictures lie in
-them with the top row first. See https://pypi.org/project/SpoutGL and Spout's own SpoutGL/Spout.cpp.
+them with the top row first. Source: the bindings of SpoutGL 0.1.1, and Spout's own SpoutGL/Spout.cpp.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """
 OBS's remote control, obs-websocket 5: questions with typed errors, events, and deadlines. obs-websocket-py carries the
-messages and is imported nowhere but in bridge/obs/library.py.
+messages and is imported nowhere but in bridge/obs/connection.py.
 
 Source: the protocol's own page, docs/generated/protocol.md of the obs-websocket repository.
 """
@@ -15,7 +15,7 @@ from bridge.errors import BridgeError
 from bridge.obs.place import PASSWORD, ObsPlace
 
 if TYPE_CHECKING:
-    from bridge.obs.library import Connection
+    from bridge.obs.connection import Connection
 
 TIMEOUT = 5.0  # seconds for an answer, and for a connection
 READY_WITHIN = 15.0  # seconds OBS may be busy with starting, or with changing its scene collection
@@ -105,7 +105,7 @@ def foreign(place: ObsPlace) -> ObsForeign:
 
 def _open(place: ObsPlace, on_event: OnEvent, on_lost: Callable[[], None]) -> Connection:
     try:
-        from bridge.obs.library import Connection
+        from bridge.obs.connection import Connection
     except ImportError as error:
         raise BridgeError(f"remote control of OBS needs {error.name}", "pip install 'latentcast[obs]'") from error
     return Connection(place, on_event, on_lost, TIMEOUT)

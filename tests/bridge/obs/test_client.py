@@ -120,7 +120,7 @@ def test_without_the_library_it_is_said_what_to_install(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "obswebsocket", None)
-    monkeypatch.delitem(sys.modules, "bridge.obs.library", raising=False)
+    monkeypatch.delitem(sys.modules, "bridge.obs.connection", raising=False)
 
     with pytest.raises(Exception, match="needs obswebsocket") as error:
         ObsClient(ObsPlace())
