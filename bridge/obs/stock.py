@@ -202,15 +202,20 @@ def _program(obs: ObsClient, port: int) -> str:
 
 
 def program_settings(port: int) -> dict[str, str]:
-    """What makes OBS's record button a Custom Output (FFmpeg) to us: {section/name of the profile: value}."""
+    """What makes OBS's record button a Custom Output (FFmpeg) to us: {section/name of the profile: value}.
+
+    yuv4 is OBS's own 4:2:0 in another order, no compression. FFmpeg's rawvideo will not do: OBS gives its encoders a
+    thread for each processor, and that one then keeps as many pictures back (obs-ffmpeg-output.c; an option to say
+    otherwise is dropped there for an encoder that has none of its own).
+    """
     return {
         "Output/Mode": "Advanced",
         "AdvOut/RecType": "FFmpeg",
         "AdvOut/FFOutputToFile": "false",
         "AdvOut/FFURL": f"tcp://{HOST}:{port}",
         "AdvOut/FFFormat": CONTAINER,
-        "AdvOut/FFVEncoderId": "13",  # FFmpeg's number of rawvideo
-        "AdvOut/FFVEncoder": "rawvideo",
+        "AdvOut/FFVEncoderId": "205",  # FFmpeg's number of yuv4, in its versions 5 to 7; the name decides
+        "AdvOut/FFVEncoder": "yuv4",
         "AdvOut/FFAEncoderId": "0",
         "AdvOut/FFAEncoder": "",
         "AdvOut/FFAudioMixes": "0",  # sound would make the pictures wait for it
