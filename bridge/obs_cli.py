@@ -139,7 +139,8 @@ def _uninstall(given: argparse.Namespace) -> int:
 
 def connect(given: argparse.Namespace) -> ObsClient:
     """A connection to the OBS that `given` means; at a terminal, a password that is missing is asked for."""
-    place = find_place(vars(given).get("obs_host", "127.0.0.1"), port_of(vars(given).get("obs_port", ""), 0))
+    port = port_of(vars(given).get("obs_port", ""), 0, nothing="the one in OBS's own settings")
+    place = find_place(vars(given).get("obs_host", "127.0.0.1"), port)
     try:
         return ObsClient(place)
     except ObsLocked:
