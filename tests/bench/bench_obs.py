@@ -36,7 +36,14 @@ from tests.obs.lab import SCENE, Display, Lab, free_port, missing, until
 from tests.obs.plugin import Follower, add_filter, add_source, build, cannot_build, own
 
 FRAME = "obs_graphics_thread"  # the scope in OBS's profile that is a whole frame
-SCOPES = ("output_frame", "latentcast_upload", "latentcast_filter", "latentcast_read_back")
+SCOPES = (
+    "output_frame",
+    "latentcast_upload",
+    "latentcast_filter",
+    "latentcast_read_back",
+    "latentcast_stage",
+    "latentcast_copy",
+)
 SETTLE = 3.0  # seconds
 PATIENCE = 0.1  # seconds to wait for one picture
 ODD = 0.93  # the writer's rate, in OBS's, so that the delay spreads over a whole frame
