@@ -149,7 +149,7 @@ def _state(obs: ObsClient, scene: str) -> str:
         raise BridgeError("this OBS has no text source", "leave out --state")
     settings = {"text": "latentcast is not running", OURS: "{}"}
     obs.ask("CreateInput", sceneName=scene, inputName=STATE, inputKind=kind, inputSettings=settings)
-    return f"Made the text {STATE!r}, which says how the run stands: start it with `--obs-text {STATE!r}`."
+    return f"Made the text {STATE!r}, which says how a run with `--obs-text {STATE!r}` stands."
 
 
 def _note_program(obs: ObsClient, port: int, memory: dict[str, Any]) -> None:
