@@ -261,9 +261,10 @@ def _selftest(given: argparse.Namespace) -> int:
     options = RunOptions().changed({name: vars(given)[name] for name in ("size", "fps", "duration") if name in given})
     source, sink = selftest.choose(given.source, given.sink)
     loop = selftest.Loop(source, sink, *(options.size or selftest.SIZE), options.fps or 30, options.duration or 4)
-    checks = list(verdict.judge(loop, selftest.play(loop)))
+    seen = selftest.play(loop)
+    checks = list(verdict.judge(loop, seen))
     if "json" in given:
-        show.print_json({"in": source, "out": sink, "checks": [check._asdict() for check in checks]})
+        show.print_json({"in": seen.source, "out": sink, "checks": [check._asdict() for check in checks]})
     else:
         show.print_checks(checks)
     return int(any(check.level == "fail" for check in checks))

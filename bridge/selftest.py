@@ -11,11 +11,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Thread
 
 from bridge.adapters.base import SINKS, SOURCES, AdapterUnavailable, FrameSource, SeesAlpha, load_source
+from bridge.adapters.channel import KINDS, Channel
 from bridge.adapters.testcard import TestCard
 from bridge.errors import BridgeError
 from bridge.one_child import OneChild
@@ -49,6 +50,7 @@ class Seen:
     sent: dict[int, float] = field(default_factory=dict)  # number -> moment
     alpha: tuple[int, int] | None = None
     live: bool = True  # whether moments mean anything; those of a file do not
+    source: str = ""  # the input they came by
 
 
 def choose(first: str, second: str) -> tuple[str, str]:
@@ -62,7 +64,7 @@ def choose(first: str, second: str) -> tuple[str, str]:
     if second:
         return first, second
     if scheme in SINKS:
-        return (first if scheme in SOURCES else ""), first
+        return (first if scheme in SOURCES and scheme not in KINDS else ""), first
     raise BridgeError(f"nothing can be sent to {first}", "name an output too: latentcast selftest IN OUT")
 
 
@@ -80,13 +82,16 @@ def play(loop: Loop) -> Seen:
             time.sleep(loop.seconds)
             child.end()
             seen.live = False
-        _collect(loop, loop.source or partner(loop.sink, device), seen)
+        seen.source = loop.source or partner(loop.sink, device)
+        _collect(loop, seen)
     return seen
 
 
 def partner(sink: str, device: str) -> str:
     """The input that shows what an output sends. Raises BridgeError where that cannot be known."""
     scheme, _, where = sink.partition(":")
+    if scheme in KINDS:  # without its name, an input would take the first sender there is, which may be anybody's
+        return f"{scheme}:{replace(Channel.read(where), name=device)}"
     if scheme in SOURCES:
         return sink if where else f"{scheme}:{device}"
     if scheme == "virtualcam" and device.startswith("/dev/video"):
@@ -120,8 +125,8 @@ def _player(ring: RingWriter, loop: Loop, seen: Seen) -> Iterator[None]:
         thread.join()
 
 
-def _collect(loop: Loop, uri: str, seen: Seen) -> None:
-    source = _open(uri, loop)
+def _collect(loop: Loop, seen: Seen) -> None:
+    source = _open(seen.source, loop)
     try:
         first = _read_until(source, seen, time.monotonic() + APPEARS_WITHIN, stop_at=1)
         if first and seen.live:

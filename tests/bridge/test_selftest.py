@@ -145,7 +145,9 @@ def test_a_ring_that_never_appears_is_said(capsys, monkeypatch):
     ("sink", "device", "source"),
     [
         ("ring:x", "x", "ring:x"),
-        ("ndi:", "VM (latentcast)", "ndi:VM (latentcast)"),
+        ("ndi", "VM (latentcast)", "ndi:VM (latentcast)"),
+        ("ndi:Stage, 2,swap", "VM (Stage, 2)", "ndi:VM (Stage, 2),swap"),
+        ("spout:Stage", "Stage_1", "spout:Stage_1"),
         ("virtualcam:640x480", "/dev/video9", "camera:9"),
         ("recorder:films/show.mp4", "show-2.mp4", os.path.join("films", "show-2.mp4")),
     ],
@@ -163,4 +165,5 @@ def test_where_it_is_not_known_one_is_asked_for_it():
 def test_one_uri_stands_for_both_ends():
     assert selftest.choose("ring:x", "") == ("ring:x", "ring:x")
     assert selftest.choose("virtualcam", "") == ("", "virtualcam")
+    assert selftest.choose("ndi", "") == ("", "ndi")
     assert selftest.choose("camera:1", "virtualcam") == ("camera:1", "virtualcam")

@@ -58,6 +58,19 @@ def test_both_at_once_are_both_said_with_what_to_append():
     assert found["colour"].fix == "use syphon:x,swap"
 
 
+@pytest.mark.parametrize(
+    ("loop", "source", "fix"),
+    [
+        (Loop("", "spout"), "spout:latentcast", "use spout:latentcast,flip"),
+        (Loop("ndi", "ring:x"), "ndi", "use ndi:,flip"),
+        (Loop("camera:9", "ndi:Stage"), "camera:9", "use ndi:Stage,flip"),
+        (Loop("ring:x", "ring:y"), "ring:x", "turn mirroring or flipping off in the program or driver between the two"),
+    ],
+)
+def test_the_way_out_is_what_one_would_type(loop, source, fix):
+    assert run(HARMS["upside down"], loop=loop, source=source)["orientation"].fix == fix
+
+
 def test_washed_out_colours_are_put_down_to_the_range():
     found = run(lambda picture: (16 + picture * (219 / 255)).astype(np.uint8))
 
