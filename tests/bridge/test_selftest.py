@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from bridge import selftest
+from bridge import selftest, trial
 from bridge.cli import main
 from bridge.errors import BridgeError, RingError
 from bridge.ring import RingReader, RingWriter, ring_names
@@ -109,6 +109,7 @@ def test_what_a_program_in_between_does_is_found_and_the_exit_code_says_so(capsy
 
 def test_when_nothing_comes_back_it_says_so_and_does_not_wait_for_ever(capsys, monkeypatch):
     monkeypatch.setattr(selftest, "APPEARS_WITHIN", 0.5)
+    monkeypatch.setattr(trial, "hold", trial.outcome)
     with RingWriter.create(ring_name(), 160, 96) as still:
         assert main(["selftest", f"ring:{still.name}", f"ring:{ring_name()}", "--json"]) == 1
 
@@ -136,9 +137,29 @@ def test_what_cannot_be_tested_is_one_sentence_and_a_next_step(capsys, arguments
 
 def test_a_ring_that_never_appears_is_said(capsys, monkeypatch):
     monkeypatch.setattr(selftest, "OPENS_WITHIN", 3.0)
+    monkeypatch.setattr(trial, "hold", trial.outcome)
 
     assert main(["selftest", "ring:lc-ta-nobody", f"ring:{ring_name()}"]) == 2
     assert "no ring named lc-ta-nobody" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import os; os.abort()", ["a library crashed in the test of ndi", "try again", "'latentcast[ndi]'"]),
+        ("print('a library says hello')", ["a library crashed in the test of ndi (code 0)"]),
+        ("import time; time.sleep(60)", ["the test of ndi hangs", "other programs"]),
+    ],
+)
+def test_a_driver_that_crashes_or_hangs_is_one_sentence_and_a_next_step(capsys, monkeypatch, code, words):
+    monkeypatch.setattr(trial, "python", lambda *_: [sys.executable, "-c", code])
+    monkeypatch.setattr(trial, "MARGIN", 2 - 2 * selftest.OPENS_WITHIN - selftest.APPEARS_WITHIN)
+
+    assert main(["selftest", "ndi", "--duration", "0.1"]) == 2
+
+    said = capsys.readouterr().err
+    assert said.count("\n") == 2
+    assert all(word in said for word in words), said
 
 
 @pytest.mark.parametrize(
