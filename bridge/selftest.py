@@ -24,6 +24,7 @@ from bridge.picture import Picture
 from bridge.ring import RingWriter
 
 SIZE = 640, 360  # pixels
+LEAST = 80, 48  # pixels; below, the card's word and its bars cannot be made out
 OPENS_WITHIN = 15.0  # seconds, either end
 APPEARS_WITHIN = 10.0  # seconds until the first picture comes back
 SETTLES = 0.7  # seconds after it that count for nothing: drivers fill their queues
@@ -63,13 +64,20 @@ def choose(first: str, second: str) -> tuple[str, str]:
     scheme = first.partition(":")[0]
     if second:
         return first, second
+    if scheme == "obs" and first != scheme:
+        raise BridgeError("OBS has one port for each direction", "name both: latentcast selftest obs:9514 obs:9513")
     if scheme in SINKS:
         return (first if scheme in SOURCES and scheme not in KINDS else ""), first
-    raise BridgeError(f"nothing can be sent to {first}", "name an output too: latentcast selftest IN OUT")
+    raise BridgeError(
+        f"nothing can be sent to {first}",
+        f"name an output too: latentcast selftest {first} OUT; known: {', '.join(SINKS)}",
+    )
 
 
 def play(loop: Loop) -> Seen:
     """Send the card around and collect what comes back. Raises BridgeError if either end does not open."""
+    if loop.width < LEAST[0] or loop.height < LEAST[1]:
+        raise BridgeError(f"the test card cannot be read at {loop.width}x{loop.height}", "use --size 80x48 or larger")
     ring = f"lc-{os.getpid()}-selftest"
     seen = Seen()
     with ExitStack() as stack:

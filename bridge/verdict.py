@@ -15,14 +15,15 @@ from bridge.selftest import Loop, Seen
 FLIPS = {"the right way up": 0, "upside down": 1, "mirrored": 2, "turned by half": 3}  # bit 0: rows, bit 1: columns
 STRANGER = 40.0  # mean difference from which on a picture is not the card at all
 LIMITS = {"colour": (24, 48), "lost": (0.1, 0.5), "latency": (0.15, 1.0)}  # up to here fine, up to here worth a note
+NOTHING = "choose the output in the program between the two, or name the input that shows it"
+THROUGH_OBS = "in OBS: run `latentcast obs setup --program`, restart it, show the scene Latentcast, Start Recording"
 SEE_THROUGH = "pictures are see-through: ignore alpha in the program that shows them"
 
 
 def judge(loop: Loop, seen: Seen) -> Iterator[Check]:
     """Every finding about one run of the self-test, the gravest kind first; each that is not fine says what to do."""
     if not seen.pictures:
-        fix = "choose the output in the program between the two, or name the input that shows it"
-        yield Check("picture", "fail", "none came back", fix)
+        yield Check("picture", "fail", "none came back", THROUGH_OBS if loop.source == "obs" else NOTHING)
         return
     picture = seen.pictures[len(seen.pictures) // 2][0]
     flip, swapped, difference = recognise(picture, draw_card(loop.width, loop.height))
@@ -81,7 +82,7 @@ def _corner(picture: Picture, name: str) -> np.ndarray[tuple[int, ...], np.dtype
     height, width = picture.shape[:2]
     row = height // 10 if name in ("red", "green") else height - max(2, height // 16) - height // 10
     column = width // 10 if name in ("red", "blue") else width - width // 10
-    reach = max(1, height // 30)
+    reach = max(1, min(height, width) // 30)
     return np.asarray(picture[row - reach : row + reach, column - reach : column + reach].mean(axis=(0, 1)))
 
 

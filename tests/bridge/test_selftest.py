@@ -46,6 +46,13 @@ def test_it_prints_a_table_for_people(capsys):
     assert "the right way up" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("size", ["80x48", "97x65"])
+def test_a_small_and_an_odd_card_is_read_as_well(capsys, size):
+    assert main(["selftest", "--size", size, "--json", "--duration", "0.5"]) == 0
+
+    assert findings(capsys)["colour"]["found"] == "within 0 of 255"
+
+
 def test_a_recording_is_finished_and_then_looked_at(capsys, tmp_path):
     assert main(["selftest", f"recorder:{tmp_path / 'card.mp4'}", "--json", "--duration", "1"]) == 0
 
@@ -119,7 +126,9 @@ def test_when_nothing_comes_back_it_says_so_and_does_not_wait_for_ever(capsys, m
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["camera:0"], ["nothing can be sent to camera:0", "IN OUT"]),
+        (["camera:0"], ["nothing can be sent to camera:0", "selftest camera:0 OUT", "recorder, ring"]),
+        (["obs:9600"], ["one port for each direction", "obs:9514 obs:9513"]),
+        (["--size", "79x48"], ["cannot be read at 79x48", "80x48"]),
         (["memory"], ["which input shows memory is not known", "IN OUT"]),
         (["ring:x", "sprout:x"], ["no output named", "known:"]),
         (["nowhere.mp4", "memory"], ["nowhere.mp4", "does not exist"]),

@@ -93,6 +93,14 @@ def test_what_compression_does_is_fine():
     assert found["colour"].level == found["rate"].level == "ok"
 
 
+@pytest.mark.parametrize("size", [(80, 48), (80, 1080), (97, 65), (1919, 49), (641, 361)])
+def test_a_card_of_any_size_that_is_allowed_can_be_read(size):
+    numbers = range(40)
+    seen = Seen([(card(n, size), n / 30) for n in numbers], {n: n / 30 for n in numbers})
+
+    assert {check.level for check in judge(Loop("ring:x", "ring:x", *size), seen)} == {"ok"}
+
+
 def test_see_through_pictures_are_a_fault():
     found = run(alpha=(0, 255))
 
@@ -132,5 +140,7 @@ def test_no_picture_and_another_picture_are_told_apart():
 
     assert nothing.found == "none came back"
     assert other.found == "something else than the card came back"
+    (obs,) = judge(Loop("obs", "obs"), Seen())
     assert nothing.fix
+    assert "latentcast obs setup --program" in obs.fix
     assert other.fix
