@@ -173,6 +173,7 @@ class AccelSpec:
     overlap:       on CUDA, encode, denoise and decode on streams of their own; pictures come one call later.
     half_codec:    on a CPU, the codec in bfloat16 where a trial finds that faster.
     channels_last: the codec's weights laid out with channels side by side.
+    framewise:     on a CPU, the Wan codec's convolutions in two dimensions, those of doubled pictures at half the size.
     """
 
     attention: str = "torch"
@@ -182,6 +183,7 @@ class AccelSpec:
     overlap: bool = False
     half_codec: bool = False
     channels_last: bool = False
+    framewise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
