@@ -174,6 +174,7 @@ class AccelSpec:
     exp_gelu:      on a CPU, the transformer's activation from exp in place of torch's tanh.
     half_codec:    on a CPU, the codec in bfloat16 where a trial finds that faster.
     channels_last: the codec's weights laid out with channels side by side.
+    framewise:     on a CPU, the Wan codec's convolutions in two dimensions, those of doubled pictures at half the size.
     """
 
     attention: str = "torch"
@@ -184,6 +185,7 @@ class AccelSpec:
     exp_gelu: bool = False
     half_codec: bool = False
     channels_last: bool = False
+    framewise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
