@@ -126,7 +126,8 @@ class Session:
         held = plan_steps(plan.steps, fitting).rows
         if denied != plan.rows:
             more = gib(each * (plan.rows - have))
-            self._problem = f"{plan.rows} rows take {more} more, and {gib(free)} are free: there are {held}"
+            self._problem = f"{plan.rows} rows take {more} more, and {gib(free)} are free: there are {held}, "
+            self._problem += "and a smaller --size has room for more"
         return replace(params, rows=held)
 
     def push(self, frame: Frame) -> None:

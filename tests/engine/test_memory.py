@@ -219,7 +219,8 @@ def test_rows_there_is_no_room_for_are_held_back_said_once_and_the_stream_plays_
 
     assert have == 1
     assert session._batch.row_bytes == (4, each), "where there is room, they come"
-    assert len(problems) == 1 and problems[0].startswith("4 rows take") and problems[0].endswith("there are 2")
+    assert len(problems) == 1 and problems[0].startswith("4 rows take")
+    assert problems[0].endswith("there are 2, and a smaller --size has room for more")
     assert [picture.index for picture in pictures] == list(range(48))
 
 
