@@ -80,7 +80,8 @@ class GraphedDenoiser:
 
     def __call__(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
         layout = memory.layout if isinstance(memory, Steady) else None
-        if layout is None:
+        if layout is None:  # another stream begins, perhaps a smaller one because memory ran out
+            self._replayed, self._context, self._places = None, (), ()
             return self._plain(latents, timesteps, memory, context)
         key = (
             layout,
@@ -131,6 +132,7 @@ class GraphedCodec:
         state: CodecState | None,
     ) -> tuple[Tensor, CodecState]:
         if state is None:
+            self._forget(name, x.shape[-2:])
             return work(x, state)
         key = name, x.shape, tuple(part.shape for part in state)
         if key not in self._known:
@@ -139,13 +141,12 @@ class GraphedCodec:
                 made, following = work(x, state)
                 return made, *following
 
-            self._forget(name, x.shape[-2:])
             self._known[key] = Replayed(flatly, (x, *state), self._capture)
         made, *following = self._known[key]((x, *state))
         return made, tuple(following)
 
     def _forget(self, name: str, size: torch.Size) -> None:
-        """Before anything is recorded: a device that is full has no room for both."""
+        """Before anything is computed: a device that is full has no room for both."""
         self._known = {key: known for key, known in self._known.items() if key[0] != name or key[1][-2:] == size}
 
 

@@ -233,6 +233,22 @@ def test_a_graphed_codec_forgets_the_pictures_of_another_size():
         assert tape.recorded == (2, 2, 4, 6)[count]
 
 
+def test_what_was_recorded_of_a_stream_is_gone_with_the_first_chunk_of_a_smaller_one():
+    """Else there would be no room for the smaller one either, where memory ran out over the larger."""
+    models = graphed(small_models(), Tape())
+    codec, denoiser = models.codec, models.denoiser
+    play(Session(models, PRESET), film(40))
+    recorded = len(codec._known), denoiser._replayed is not None
+
+    session = Session(models, PRESET.resized(32, 32))
+    for frame in film(PRESET.chunk.first, size=(32, 32)):
+        session.push(frame)
+    session.step()
+
+    assert recorded == (2, True)
+    assert (codec._known, denoiser._replayed, denoiser._places) == ({}, None, ())
+
+
 @pytest.mark.parametrize("accel", [{}, {"half_codec": True}, {"channels_last": True}], ids=str)
 def test_another_codec_is_made_as_fast_as_the_one_before_and_the_same_one_is_kept(accel, monkeypatch):
     monkeypatch.setattr("engine.accel.apply.half_is_faster", lambda: True)
