@@ -256,12 +256,12 @@ def _devices(given: argparse.Namespace) -> int:
 
 def _selftest(given: argparse.Namespace) -> int:
     with loading():
-        from bridge import selftest, verdict  # late: the other commands need none of it
+        from bridge import selftest, trial  # late: the other commands need none of it
 
     options = RunOptions().changed({name: vars(given)[name] for name in ("size", "fps", "duration") if name in given})
     source, sink = selftest.choose(given.source, given.sink)
     loop = selftest.Loop(source, sink, *(options.size or selftest.SIZE), options.fps or 30, options.duration or 4)
-    checks = list(verdict.judge(loop, selftest.play(loop)))
+    source, checks = trial.hold(loop)
     if "json" in given:
         show.print_json({"in": source, "out": sink, "checks": [check._asdict() for check in checks]})
     else:

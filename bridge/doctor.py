@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,6 +21,8 @@ from bridge.client import ask_status
 from bridge.config import RunOptions
 from bridge.errors import BridgeError
 from bridge.interpreter import python
+from bridge.obs.client import SWITCH_ON
+from bridge.obs.place import find_place
 from bridge.ring_format import ring_size, slots_for
 from engine.errors import EngineError
 from engine.preset import Preset, load_preset
@@ -82,6 +85,7 @@ def examine(options: RunOptions) -> Iterator[Check]:
     yield _cameras()
     yield _codecs()
     yield from _outputs()
+    yield _obs()
     yield from _ports(options)
     yield _memory(options)
 
@@ -144,6 +148,16 @@ def _outputs() -> Iterator[Check]:
         else:
             there = ", ".join(device.uri for device in kind.devices) or "no sender just now"
             yield Check(kind.name, "ok", f"can be used; {there}")
+
+
+def _obs() -> Check:
+    """OBS's remote control: `latentcast obs setup` and following its scenes need it, the plugin does not."""
+    if find_spec("obswebsocket") is None:
+        return Check("obs", "note", "remote control of OBS needs obswebsocket", "pip install 'latentcast[obs]'")
+    place = find_place()
+    if not place.enabled:
+        return Check("obs", "note", "OBS's WebSocket server is off", SWITCH_ON)
+    return Check("obs", "ok", f"remote control is looked for at {place.host}:{place.port}")
 
 
 def _codecs() -> Check:

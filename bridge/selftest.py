@@ -11,11 +11,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Thread
 
 from bridge.adapters.base import SINKS, SOURCES, AdapterUnavailable, FrameSource, SeesAlpha, load_source
+from bridge.adapters.channel import KINDS, Channel
 from bridge.adapters.testcard import TestCard
 from bridge.errors import BridgeError
 from bridge.one_child import OneChild
@@ -23,6 +24,7 @@ from bridge.picture import Picture
 from bridge.ring import RingWriter
 
 SIZE = 640, 360  # pixels
+LEAST = 80, 48  # pixels; below, the card's word and its bars cannot be made out
 OPENS_WITHIN = 15.0  # seconds, either end
 APPEARS_WITHIN = 10.0  # seconds until the first picture comes back
 SETTLES = 0.7  # seconds after it that count for nothing: drivers fill their queues
@@ -49,6 +51,7 @@ class Seen:
     sent: dict[int, float] = field(default_factory=dict)  # number -> moment
     alpha: tuple[int, int] | None = None
     live: bool = True  # whether moments mean anything; those of a file do not
+    source: str = ""  # the input they came by
 
 
 def choose(first: str, second: str) -> tuple[str, str]:
@@ -61,13 +64,20 @@ def choose(first: str, second: str) -> tuple[str, str]:
     scheme = first.partition(":")[0]
     if second:
         return first, second
+    if scheme == "obs" and first != scheme:
+        raise BridgeError("OBS has one port for each direction", "name both: latentcast selftest obs:9514 obs:9513")
     if scheme in SINKS:
-        return (first if scheme in SOURCES else ""), first
-    raise BridgeError(f"nothing can be sent to {first}", "name an output too: latentcast selftest IN OUT")
+        return (first if scheme in SOURCES and scheme not in KINDS else ""), first
+    raise BridgeError(
+        f"nothing can be sent to {first}",
+        f"name an output too: latentcast selftest {first} OUT; known: {', '.join(SINKS)}",
+    )
 
 
 def play(loop: Loop) -> Seen:
     """Send the card around and collect what comes back. Raises BridgeError if either end does not open."""
+    if loop.width < LEAST[0] or loop.height < LEAST[1]:
+        raise BridgeError(f"the test card cannot be read at {loop.width}x{loop.height}", "use --size 80x48 or larger")
     ring = f"lc-{os.getpid()}-selftest"
     seen = Seen()
     with ExitStack() as stack:
@@ -80,13 +90,16 @@ def play(loop: Loop) -> Seen:
             time.sleep(loop.seconds)
             child.end()
             seen.live = False
-        _collect(loop, loop.source or partner(loop.sink, device), seen)
+        seen.source = loop.source or partner(loop.sink, device)
+        _collect(loop, seen)
     return seen
 
 
 def partner(sink: str, device: str) -> str:
     """The input that shows what an output sends. Raises BridgeError where that cannot be known."""
     scheme, _, where = sink.partition(":")
+    if scheme in KINDS:  # without its name, an input would take the first sender there is, which may be anybody's
+        return f"{scheme}:{replace(Channel.read(where), name=device)}"
     if scheme in SOURCES:
         return sink if where else f"{scheme}:{device}"
     if scheme == "virtualcam" and device.startswith("/dev/video"):
@@ -120,8 +133,8 @@ def _player(ring: RingWriter, loop: Loop, seen: Seen) -> Iterator[None]:
         thread.join()
 
 
-def _collect(loop: Loop, uri: str, seen: Seen) -> None:
-    source = _open(uri, loop)
+def _collect(loop: Loop, seen: Seen) -> None:
+    source = _open(seen.source, loop)
     try:
         first = _read_until(source, seen, time.monotonic() + APPEARS_WITHIN, stop_at=1)
         if first and seen.live:

@@ -87,25 +87,34 @@ def print_status(status: Mapping[str, Any]) -> None:
 
 def print_checks(checks: Sequence[Check]) -> None:
     """What the doctor found, with one line of help for each finding that needs it."""
-    table = _table("", "", "")
-    table.show_header = False
-    for check in checks:
-        fix = Text(f"\n{check.fix}", "cyan") if check.fix and check.level != "ok" else Text()
-        table.add_row(MARKS[check.level], check.name, Text(check.found) + fix)
-    Console().print(table)
+    fixes = ["" if check.level == "ok" else check.fix for check in checks]
+    rows = [(MARKS[check.level], Text(check.name), Text(check.found)) for check in checks]
+    _print_rows([(*row, Text(fix, "cyan")) for row, fix in zip(rows, fixes, strict=True)])
 
 
 def print_devices(kinds: Sequence[Kind]) -> None:
-    """What there is to take pictures from and send them to, with what to type; one line for what there cannot be."""
-    table = _table("kind", "type this", "")
+    """What there is to take pictures from and send them to, with what to type, or the cure if there can be none."""
+    rows = [(Text("kind", "bold"), Text("type this", "bold"), Text(), Text())]
     for kind in kinds:
-        for device in kind.devices:
-            table.add_row(kind.name, Text(device.uri), Text(device.what))
+        name = Text(kind.name)
+        rows += [(name, Text(device.uri), Text(device.what), Text()) for device in kind.devices]
         if kind.problem:
-            table.add_row(kind.name, "-", Text(f"{kind.problem}; {kind.fix}", "yellow"))
+            rows.append((name, Text("-"), Text(kind.problem, "yellow"), Text(kind.fix, "cyan")))
         elif not kind.devices:
-            table.add_row(kind.name, "-", Text("none", "dim"))
-    Console().print(table)
+            rows.append((name, Text("-"), Text("none", "dim"), Text()))
+    _print_rows(rows)
+
+
+def _print_rows(rows: Sequence[tuple[Text, Text, Text, Text]]) -> None:
+    """Two columns and a sentence, under it a line to type, which the terminal may break but we do not: it is copied."""
+    console = Console(soft_wrap=True, highlight=False)
+    first, second = (max((row[place].cell_len for row in rows), default=0) + 2 for place in (0, 1))
+    for mark, name, said, fix in rows:
+        line = Text.assemble(mark, " " * (first - mark.cell_len), name, " " * (second - name.cell_len), said)
+        line.rstrip()
+        console.print(line)
+        if fix:
+            console.print(Text(" " * (first + second)) + fix)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bridge.adapters.channel import KINDS as MARKED
 from bridge.adapters.testcard import CORNERS, GROUND, draw_card, read_number
 from bridge.doctor import Check, Level
 from bridge.picture import Picture
@@ -14,23 +15,24 @@ from bridge.selftest import Loop, Seen
 FLIPS = {"the right way up": 0, "upside down": 1, "mirrored": 2, "turned by half": 3}  # bit 0: rows, bit 1: columns
 STRANGER = 40.0  # mean difference from which on a picture is not the card at all
 LIMITS = {"colour": (24, 48), "lost": (0.1, 0.5), "latency": (0.15, 1.0)}  # up to here fine, up to here worth a note
+NOTHING = "choose the output in the program between the two, or name the input that shows it"
+THROUGH_OBS = "in OBS: run `latentcast obs setup --program`, restart it, show the scene Latentcast, Start Recording"
 SEE_THROUGH = "pictures are see-through: ignore alpha in the program that shows them"
-MARKED = ("spout", "syphon", "ndi")  # inputs and outputs that take ,flip and ,swap
 
 
 def judge(loop: Loop, seen: Seen) -> Iterator[Check]:
     """Every finding about one run of the self-test, the gravest kind first; each that is not fine says what to do."""
     if not seen.pictures:
-        fix = "choose the output in the program between the two, or name the input that shows it"
-        yield Check("picture", "fail", "none came back", fix)
+        yield Check("picture", "fail", "none came back", THROUGH_OBS if loop.source == "obs" else NOTHING)
         return
     picture = seen.pictures[len(seen.pictures) // 2][0]
     flip, swapped, difference = recognise(picture, draw_card(loop.width, loop.height))
     if difference > STRANGER:
         yield Check("picture", "fail", "something else than the card came back", "name the input that shows the output")
         return
-    yield _flip(loop, flip)
-    yield _colour(loop, undo(picture, flip, swapped), swapped)
+    marked = _marked(loop, seen)
+    yield _flip(marked, flip)
+    yield _colour(marked, undo(picture, flip, swapped), swapped)
     yield _alpha(seen)
     numbers = [(read_number(undo(picture, flip, swapped)), moment) for picture, moment in seen.pictures]
     if not seen.live:
@@ -52,18 +54,17 @@ def undo(picture: Picture, flip: int, swapped: bool) -> Picture:
     return picture[:: -1 if flip & 1 else 1, :: -1 if flip & 2 else 1, :: -1 if swapped else 1]
 
 
-def _flip(loop: Loop, flip: int) -> Check:
+def _flip(marked: str, flip: int) -> Check:
     found = next(name for name, bits in FLIPS.items() if bits == flip)
-    if flip == 1 and (uri := _marked(loop)):
-        return Check("orientation", "fail", found, f"use {uri},flip")
+    if flip == 1 and marked:
+        return Check("orientation", "fail", found, f"use {marked},flip")
     fix = "turn mirroring or flipping off in the program or driver between the two"
     return _finding("orientation", "fail" if flip else "ok", found, fix)
 
 
-def _colour(loop: Loop, picture: Picture, swapped: bool) -> Check:
+def _colour(marked: str, picture: Picture, swapped: bool) -> Check:
     if swapped:
-        uri = _marked(loop)
-        fix = f"use {uri},swap" if uri else "choose another pixel format in the program between the two"
+        fix = f"use {marked},swap" if marked else "choose another pixel format in the program between the two"
         return Check("colour", "fail", "red and blue are exchanged", fix)
     worst = max(np.abs(_corner(picture, name) - np.array(wanted)).max() for name, wanted in CORNERS.items())
     worst = max(worst, abs(float(np.median(picture)) - GROUND))
@@ -81,7 +82,7 @@ def _corner(picture: Picture, name: str) -> np.ndarray[tuple[int, ...], np.dtype
     height, width = picture.shape[:2]
     row = height // 10 if name in ("red", "green") else height - max(2, height // 16) - height // 10
     column = width // 10 if name in ("red", "blue") else width - width // 10
-    reach = max(1, height // 30)
+    reach = max(1, min(height, width) // 30)
     return np.asarray(picture[row - reach : row + reach, column - reach : column + reach].mean(axis=(0, 1)))
 
 
@@ -140,6 +141,8 @@ def _level(kind: str, value: float) -> Level:
     return "ok" if value <= fine else "note" if value <= noted else "fail"
 
 
-def _marked(loop: Loop) -> str:
-    """The end whose URI can be told to flip or swap: rather the input, which nobody else sees."""
-    return next((uri for uri in (loop.source, loop.sink) if uri.partition(":")[0] in MARKED), "")
+def _marked(loop: Loop, seen: Seen) -> str:
+    """The end whose URI can be told to flip or swap, ready for the mark: rather the input, which nobody else sees."""
+    ends = (seen.source or loop.source, loop.sink)
+    uri = next((uri for uri in ends if uri.partition(":")[0] in MARKED), "")
+    return uri + ":" if uri in MARKED else uri

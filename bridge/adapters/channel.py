@@ -10,6 +10,7 @@ from bridge.adapters.base import AdapterUnavailable
 from bridge.picture import Picture
 
 NAME = "latentcast"  # what our outputs are called unless somebody says otherwise: a name that stays finds its receivers
+KINDS = ("spout", "syphon", "ndi")
 MARKS = ("flip", "swap")
 
 
@@ -34,6 +35,9 @@ class Channel:
         if len(name.encode()) > 250:  # Spout's limit is 256 bytes, with its end and a number that it may append
             raise AdapterUnavailable("that name is too long", "250 bytes are the most")
         return cls(name.strip(), "flip" in marks, "swap" in marks)
+
+    def __str__(self) -> str:
+        return ",".join([self.name, *(mark for mark in MARKS if getattr(self, mark))])
 
     def pack(self, pixels: Picture, into: Picture, bottom_up: bool = False) -> None:
         """RGB [H, W, 3] -> RGBA [H, W, 4], whose alpha is left alone. Raises ValueError for another size."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from engine.accel import attention, compile, fp8, framewise
+from engine.accel import attention, compile, fp8, framewise, gelu
 from engine.accel.cudagraph import Capture, GraphedCodec, GraphedDenoiser, capture
 from engine.accel.precision import HalfCodec, half_is_faster
 from engine.models.build import Models, build_codec
@@ -30,6 +30,8 @@ def accelerate(models: Models, preset: Preset) -> Models:
             fp8.apply(denoiser)
             models = replace(models, loras=LoraRack(denoiser, models.device, models.dtype))  # of the new layers
         attention.apply(denoiser, spec.attention, call_shape(preset))
+        if spec.exp_gelu and models.device.type == "cpu":
+            gelu.apply(denoiser)
         if spec.compiler != "none":
             compile.apply(denoiser, spec.compiler)
     if replays(spec, models.device):

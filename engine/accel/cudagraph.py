@@ -71,9 +71,12 @@ class GraphedDenoiser:
         self._replayed: Replayed | None = None
         self._context: Context = ()
         self._places: Context = ()
+        self._longest = 0  # tokens of a prompt so far: a shorter one takes as many, and no graph is recorded anew
 
-    def context(self, embedding: Tensor) -> Context:
-        return self._plain.context(embedding)
+    def context(self, embedding: Tensor, least: int = 0) -> Context:
+        context = self._plain.context(embedding, max(least, self._longest))
+        self._longest = max(self._longest, context[0][0].shape[2])
+        return context
 
     def __call__(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
         layout = memory.layout if isinstance(memory, Steady) else None
@@ -84,7 +87,7 @@ class GraphedDenoiser:
             self._loras.changes,
             latents.shape,
             timesteps.shape,
-            [part.shape for pair in context for part in pair],
+            [part.shape for part in flat(context)],
         )
         if self._replayed is None or key != self._key:
             self._record(key, latents, timesteps, memory, context)
@@ -97,7 +100,7 @@ class GraphedDenoiser:
 
     def _record(self, key: Hashable, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> None:
         self._replayed = None  # its memory goes before the next one's comes
-        self._context, self._places = context, [(key.clone(), value.clone()) for key, value in context]
+        self._context, self._places = context, [tuple(part.clone() for part in text) for text in context]
         places = self._places
         work = lambda x, t: (self._plain(x, t, memory, places),)  # noqa: E731
         self._replayed, self._key = Replayed(work, (latents, timesteps), self._capture), key
@@ -147,5 +150,5 @@ class GraphedCodec:
 
 
 def flat(context: Context) -> list[Tensor]:
-    """Keys and values, layer by layer."""
-    return [part for pair in context for part in pair]
+    """What is read of the prompt, layer by layer."""
+    return [part for text in context for part in text]

@@ -7,6 +7,7 @@ from bridge import devices
 from bridge.adapters.base import SURVEYS, Device, survey
 from bridge.adapters.camera_names import CAPABILITY, Node, nodes
 from bridge.cli import main
+from bridge.doctor import Check
 from bridge.ring import RingWriter
 from tests.bridge.adapters.doubles import spoutgl, syphon
 from tests.bridge.adapters.ndi_here import ndi_here
@@ -76,6 +77,19 @@ def test_a_driver_that_crashes_or_hangs_takes_only_its_own_line_along(monkeypatc
 
     assert problem in kind.problem
     assert kind.fix
+
+
+def test_a_line_to_type_is_never_broken_however_narrow_the_terminal(monkeypatch, capsys):
+    cure = "sudo apt install v4l2loopback-dkms; sudo modprobe v4l2loopback exclusive_caps=1"
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(devices, "look", lambda: [devices.Kind("virtualcam", (), "there is none", cure)])
+
+    assert main(["devices"]) == 0
+    monkeypatch.setattr("bridge.cli.examine", lambda options: [Check("virtualcam", "note", "there is none", cure)])
+    assert main(["doctor"]) == 0
+
+    said = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert said.count(cure) == 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Video4Linux")

@@ -9,6 +9,7 @@ from bridge.adapters.base import EXTRAS, Device
 from bridge.app import _make_ring
 from bridge.cli import main
 from bridge.config import RunOptions
+from bridge.obs.place import ObsPlace
 from engine.preset import load_preset
 from tests.bridge.children import ring_name
 
@@ -42,11 +43,23 @@ def test_it_looks_at_everything_a_run_needs_and_says_what_to_do(options):
     outputs = [kind for kind in EXTRAS if devices.here(kind)]
     before, after = (
         ["python", "torch", "model memory", "model", "cameras", "codecs"],
-        ["osc port", "web port", "shared memory"],
+        ["obs", "osc port", "web port", "shared memory"],
     )
     assert names == [*before, *outputs, *after]
     assert all(check.fix for check in checks if check.level != "ok")
     assert all("\n" not in check.fix for check in checks)
+
+
+def test_what_the_remote_control_of_obs_needs_is_said(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    assert doctor._obs().fix == "pip install 'latentcast[obs]'"
+
+    monkeypatch.setattr(doctor, "find_spec", lambda name: name)
+    monkeypatch.setattr(doctor, "find_place", lambda: ObsPlace(enabled=False))
+    assert "tick Enable WebSocket server" in doctor._obs().fix
+
+    monkeypatch.setattr(doctor, "find_place", ObsPlace)
+    assert doctor._obs().level == "ok"
 
 
 def test_an_output_says_whether_it_can_be_used_and_what_to_do_if_not(monkeypatch):

@@ -19,32 +19,25 @@ from engine.convert.fit import KINDS
 from engine.preset import load_preset, preset_names
 from tests.bridge.films import make_film, read_film
 from tests.bridge.hub_server import serving
-from tests.bridge.test_offline_wan import random_weights
+from tests.bridge.small_wan import SMALL, random_weights
 
 pytest.importorskip("huggingface_hub")
 pytest.importorskip("transformers")
 pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[2]
-SMALL = """
-extends = "wan-1.3b"
-width = 64
-height = 48
-[codec]
-widths = [8, 16, 32, 32]
-source = {{ repo = "some/wan", files = [{{ path = "vae.pth", sha256 = "{vae}" }}] }}
+PUBLISHED = """
+[codec.source]
+repo = "some/wan"
+files = [{{ path = "vae.pth", sha256 = "{vae}" }}]
 [dit]
 dim = 48
 ffn = 64
 heads = 2
 text_dim = 64
 source = {{ repo = "some/causal", files = [{{ path = "v2v/model.pt" }}] }}
-[text]
-layers = 1
-dim = 64
-heads = 4
-ffn = 64
-vocab = 64
-source = {{ repo = "some/wan", files = [{{ path = "umt5.pth" }}] }}
+[text.source]
+repo = "some/wan"
+files = [{{ path = "umt5.pth" }}]
 [text.words]
 repo = "some/wan"
 files = [{{ path = "google/tokenizer.json" }}, {{ path = "google/tokenizer_config.json" }}]
@@ -81,7 +74,7 @@ def published(tmp_path_factory):
     from tests.engine.models.words import save_tokenizer
 
     folder = tmp_path_factory.mktemp("published")
-    (folder / "small.toml").write_text(SMALL.format(vae=""))
+    (folder / "small.toml").write_text(SMALL + PUBLISHED.format(vae=""))
     preset = load_preset(str(folder / "small.toml"))
     weights = {kind: dict(random_weights(KINDS[kind].shapes(preset))) for kind in ("dit", "vae", "umt5")}
     generator = {f"model.{key}": value.float() for key, value in weights["dit"].items()}
@@ -93,7 +86,9 @@ def published(tmp_path_factory):
         "some/wan/google/tokenizer.json": (folder / "tokenizer.json").read_bytes(),
         "some/wan/google/tokenizer_config.json": (folder / "tokenizer_config.json").read_bytes(),
     }
-    (folder / "small.toml").write_text(SMALL.format(vae=hashlib.sha256(files["some/wan/vae.pth"]).hexdigest()))
+    (folder / "small.toml").write_text(
+        SMALL + PUBLISHED.format(vae=hashlib.sha256(files["some/wan/vae.pth"]).hexdigest())
+    )
     return files, folder / "small.toml"
 
 

@@ -8,23 +8,13 @@ from engine.convert.__main__ import main as convert
 from engine.convert.fit import KINDS
 from engine.preset import load_preset
 from tests.bridge.films import make_film, read_film
+from tests.bridge.small_wan import SMALL, random_weights
 
 pytest.importorskip("transformers")
-PRESET = """
-extends = "wan-1.3b"
-width = 64
-height = 48
-[codec]
-widths = [8, 16, 32, 32]
+PRESET = f"""{SMALL}
 [dit]
 layers = 1
 text_dim = 64
-[text]
-layers = 1
-dim = 64
-heads = 4
-ffn = 64
-vocab = 64
 """
 LAYOUT = {
     "dit": lambda tensors: {"generator": {f"model.{key}": value for key, value in tensors.items()}},
@@ -39,16 +29,6 @@ def preset(tmp_path, monkeypatch):
     path = tmp_path / "shallow.toml"
     path.write_text(PRESET)
     return load_preset(str(path))
-
-
-def random_weights(shapes):
-    """Norms that do nothing, and layers that keep the size of what they are given."""
-    draw = torch.Generator().manual_seed(0)
-    for key, shape in shapes.items():
-        fan_in = max(1, torch.Size(shape[1:]).numel())
-        norm = "norm" in key or "gamma" in key
-        value = torch.ones(shape) if norm else torch.randn(shape, generator=draw) * 0.5 / fan_in**0.5
-        yield key, value.to(torch.bfloat16)
 
 
 @pytest.mark.process

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from bridge import selftest
+from bridge import selftest, trial
 from bridge.cli import main
 from bridge.errors import BridgeError, RingError
 from bridge.ring import RingReader, RingWriter, ring_names
@@ -44,6 +44,13 @@ def test_it_prints_a_table_for_people(capsys):
     assert main(["selftest", "--duration", "0.5"]) == 0
 
     assert "the right way up" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", ["80x48", "97x65"])
+def test_a_small_and_an_odd_card_is_read_as_well(capsys, size):
+    assert main(["selftest", "--size", size, "--json", "--duration", "0.5"]) == 0
+
+    assert findings(capsys)["colour"]["found"] == "within 0 of 255"
 
 
 def test_a_recording_is_finished_and_then_looked_at(capsys, tmp_path):
@@ -109,6 +116,7 @@ def test_what_a_program_in_between_does_is_found_and_the_exit_code_says_so(capsy
 
 def test_when_nothing_comes_back_it_says_so_and_does_not_wait_for_ever(capsys, monkeypatch):
     monkeypatch.setattr(selftest, "APPEARS_WITHIN", 0.5)
+    monkeypatch.setattr(trial, "hold", trial.outcome)
     with RingWriter.create(ring_name(), 160, 96) as still:
         assert main(["selftest", f"ring:{still.name}", f"ring:{ring_name()}", "--json"]) == 1
 
@@ -118,7 +126,9 @@ def test_when_nothing_comes_back_it_says_so_and_does_not_wait_for_ever(capsys, m
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["camera:0"], ["nothing can be sent to camera:0", "IN OUT"]),
+        (["camera:0"], ["nothing can be sent to camera:0", "selftest camera:0 OUT", "recorder, ring"]),
+        (["obs:9600"], ["one port for each direction", "obs:9514 obs:9513"]),
+        (["--size", "79x48"], ["cannot be read at 79x48", "80x48"]),
         (["memory"], ["which input shows memory is not known", "IN OUT"]),
         (["ring:x", "sprout:x"], ["no output named", "known:"]),
         (["nowhere.mp4", "memory"], ["nowhere.mp4", "does not exist"]),
@@ -136,16 +146,38 @@ def test_what_cannot_be_tested_is_one_sentence_and_a_next_step(capsys, arguments
 
 def test_a_ring_that_never_appears_is_said(capsys, monkeypatch):
     monkeypatch.setattr(selftest, "OPENS_WITHIN", 3.0)
+    monkeypatch.setattr(trial, "hold", trial.outcome)
 
     assert main(["selftest", "ring:lc-ta-nobody", f"ring:{ring_name()}"]) == 2
     assert "no ring named lc-ta-nobody" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import os; os.abort()", ["a library crashed in the test of ndi", "try again", "'latentcast[ndi]'"]),
+        ("print('a library says hello')", ["a library crashed in the test of ndi (code 0)"]),
+        ("import time; time.sleep(60)", ["the test of ndi hangs", "other programs"]),
+    ],
+)
+def test_a_driver_that_crashes_or_hangs_is_one_sentence_and_a_next_step(capsys, monkeypatch, code, words):
+    monkeypatch.setattr(trial, "python", lambda *_: [sys.executable, "-c", code])
+    monkeypatch.setattr(trial, "MARGIN", 2 - 2 * selftest.OPENS_WITHIN - selftest.APPEARS_WITHIN)
+
+    assert main(["selftest", "ndi", "--duration", "0.1"]) == 2
+
+    said = capsys.readouterr().err
+    assert said.count("\n") == 2
+    assert all(word in said for word in words), said
+
+
+@pytest.mark.parametrize(
     ("sink", "device", "source"),
     [
         ("ring:x", "x", "ring:x"),
-        ("ndi:", "VM (latentcast)", "ndi:VM (latentcast)"),
+        ("ndi", "VM (latentcast)", "ndi:VM (latentcast)"),
+        ("ndi:Stage, 2,swap", "VM (Stage, 2)", "ndi:VM (Stage, 2),swap"),
+        ("spout:Stage", "Stage_1", "spout:Stage_1"),
         ("virtualcam:640x480", "/dev/video9", "camera:9"),
         ("recorder:films/show.mp4", "show-2.mp4", os.path.join("films", "show-2.mp4")),
     ],
@@ -163,4 +195,5 @@ def test_where_it_is_not_known_one_is_asked_for_it():
 def test_one_uri_stands_for_both_ends():
     assert selftest.choose("ring:x", "") == ("ring:x", "ring:x")
     assert selftest.choose("virtualcam", "") == ("", "virtualcam")
+    assert selftest.choose("ndi", "") == ("", "ndi")
     assert selftest.choose("camera:1", "virtualcam") == ("camera:1", "virtualcam")

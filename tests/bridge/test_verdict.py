@@ -58,6 +58,19 @@ def test_both_at_once_are_both_said_with_what_to_append():
     assert found["colour"].fix == "use syphon:x,swap"
 
 
+@pytest.mark.parametrize(
+    ("loop", "source", "fix"),
+    [
+        (Loop("", "spout"), "spout:latentcast", "use spout:latentcast,flip"),
+        (Loop("ndi", "ring:x"), "ndi", "use ndi:,flip"),
+        (Loop("camera:9", "ndi:Stage"), "camera:9", "use ndi:Stage,flip"),
+        (Loop("ring:x", "ring:y"), "ring:x", "turn mirroring or flipping off in the program or driver between the two"),
+    ],
+)
+def test_the_way_out_is_what_one_would_type(loop, source, fix):
+    assert run(HARMS["upside down"], loop=loop, source=source)["orientation"].fix == fix
+
+
 def test_washed_out_colours_are_put_down_to_the_range():
     found = run(lambda picture: (16 + picture * (219 / 255)).astype(np.uint8))
 
@@ -78,6 +91,14 @@ def test_what_compression_does_is_fine():
     found = run(lambda picture: (picture + noise).clip(0, 255).astype(np.uint8))
 
     assert found["colour"].level == found["rate"].level == "ok"
+
+
+@pytest.mark.parametrize("size", [(80, 48), (80, 1080), (97, 65), (1919, 49), (641, 361)])
+def test_a_card_of_any_size_that_is_allowed_can_be_read(size):
+    numbers = range(40)
+    seen = Seen([(card(n, size), n / 30) for n in numbers], {n: n / 30 for n in numbers})
+
+    assert {check.level for check in judge(Loop("ring:x", "ring:x", *size), seen)} == {"ok"}
 
 
 def test_see_through_pictures_are_a_fault():
@@ -119,5 +140,7 @@ def test_no_picture_and_another_picture_are_told_apart():
 
     assert nothing.found == "none came back"
     assert other.found == "something else than the card came back"
+    (obs,) = judge(Loop("obs", "obs"), Seen())
     assert nothing.fix
+    assert "latentcast obs setup --program" in obs.fix
     assert other.fix

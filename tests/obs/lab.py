@@ -25,6 +25,8 @@ import av
 PROGRAMS = ("obs", "Xvfb", "xauth")
 INSTALL = "apt-get install -y --no-install-recommends obs-studio obs-plugins libobs-dev xvfb xauth"
 READY_WITHIN = 60.0  # seconds; half a one on an idle machine
+ANSWERS_WITHIN = 30.0  # seconds
+OPENS_WITHIN = 5.0  # seconds for each step of a connection
 SCENE = "Lab"  # the scene that is there at the start, on program
 
 
@@ -137,7 +139,7 @@ class Lab:
         self._said = open(self.folder / "said.txt", "ab")  # noqa: SIM115  closed with the process
         self.process = _start(command, env=self.environment, stdout=self._said, stderr=self._said, cwd=self.folder)
         try:
-            until(self._answers, what=lambda: f"OBS does not answer\n{self.log[-3000:]}")
+            until(self._answers, READY_WITHIN, lambda: f"OBS does not answer\n{self.log[-3000:]}")
         except BaseException:
             self.kill()
             raise
@@ -299,7 +301,7 @@ class _Client:
             self._client.send(json.dumps({"op": 6, "d": question}))
             answer = {}
             while answer.get("op") != 7 or answer["d"]["requestId"] != number:
-                answer = json.loads(self._client.recv(timeout=30))
+                answer = json.loads(self._client.recv(timeout=ANSWERS_WITHIN))
         except (TimeoutError, _closed()) as error:
             raise ConnectionError(f"OBS did not answer {request}: {error}") from error
         if not answer["d"]["requestStatus"]["result"]:
@@ -326,12 +328,14 @@ def _connect(port, password):
     stack = ExitStack()
     try:
         address = f"ws://127.0.0.1:{port}"
-        client = stack.enter_context(connect(address, proxy=None, max_size=2**26, close_timeout=1, open_timeout=5))
-        greeting = json.loads(client.recv(timeout=5))["d"]["authentication"]
+        client = stack.enter_context(
+            connect(address, proxy=None, max_size=2**26, close_timeout=1, open_timeout=OPENS_WITHIN)
+        )
+        greeting = json.loads(client.recv(timeout=OPENS_WITHIN))["d"]["authentication"]
         answer = digest(digest(password + greeting["salt"]) + greeting["challenge"])
         who = {"rpcVersion": 1, "authentication": answer, "eventSubscriptions": 0}
         client.send(json.dumps({"op": 1, "d": who}))
-        json.loads(client.recv(timeout=5))
+        json.loads(client.recv(timeout=OPENS_WITHIN))
     except (TimeoutError, _closed()) as error:
         stack.close()
         raise ConnectionError(str(error)) from error

@@ -20,7 +20,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "late
 PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86", "busybox": "busybox-static", "cpio": "cpio", "modprobe": "kmod"}
 MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "videodev")
 CAMERAS = "devices=3 video_nr=9,10,11 exclusive_caps=1,1,1"
-LIMIT = 1500  # seconds for one run; a minute on an idle machine
+LIMIT = 3000  # seconds for one run; a minute on an idle machine
 MARK = "RESULT "
 
 INIT = """#!/bin/busybox sh

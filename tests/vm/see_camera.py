@@ -5,70 +5,25 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 
 import numpy as np
 
 from bridge.adapters.base import load_sink, load_source, survey
-from bridge.adapters.testcard import CORNERS, TestCard, read_number
+from bridge.adapters.testcard import read_number
 from bridge.one_child import OneChild
-from bridge.ring import RingWriter
 from bridge.slate import slate
-from engine.errors import EngineError
+from tests.vm.inside import PATIENCE, Player, corners, failure, tell, watch
 
-SIZE, CAMERA = (320, 192), "320x240@15"  # small: there is no hurry in here
-PATIENCE = 300.0  # seconds for a process to start; every instruction is emulated
+RING, CAMERA = "lc-vm", "320x240@15"
+CARD = slice(24, 216)  # the rows of the card in the camera's picture, between the bars of the letterbox
 seen = {}
-
-
-def failure(work):
-    try:
-        work()
-    except EngineError as error:
-        return [str(error), error.hint]
-    return ["", ""]
-
-
-class Player(threading.Thread):
-    """A run's ring, in which the test card plays while `on`."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.ring, self.on = RingWriter.create("lc-vm", *SIZE), True
-        self.start()
-
-    def run(self):
-        card = TestCard()
-        card.open(*SIZE, 15)
-        while True:
-            frame = card.read(0)
-            time.sleep(max(0.0, frame.time - time.monotonic()))
-            if self.on:
-                self.ring.write(frame)
-
-
-def watch(source, seconds, least=12):
-    """What a call sees in so many seconds, or longer until it has seen some: pictures, whole, as they come."""
-    pictures, until = [], time.monotonic() + seconds
-    while time.monotonic() < until or len(pictures) < least:
-        if (frame := source.read(0.5)) is not None:
-            pictures.append((time.monotonic(), frame.pixels))
-    return pictures
-
-
-def corners(picture):
-    """How far each corner of the card, between the bars of the letterbox, is from its colour."""
-    card = picture[24:216]
-    places = {"red": card[10, 10], "green": card[10, -10], "blue": card[150, 10], "white": card[150, -10]}
-    return {name: int(np.abs(places[name].astype(int) - CORNERS[name]).max()) for name in CORNERS}
 
 
 def look():
     seen["virtual"] = [device.uri for device in survey("virtualcam")]
     seen["cameras before"] = [device.uri for device in survey("camera")]
-    player = Player()
-    arguments = ("--ring", "lc-vm", "--", f"virtualcam:{CAMERA},/dev/video9,slate=2")
+    player = Player(RING)
+    arguments = ("--ring", RING, "--", f"virtualcam:{CAMERA},/dev/video9,slate=2")
     with OneChild("bridge.sink", *arguments) as ours:
         seen["name"] = ours.opened(PATIENCE)
         seen["cameras"] = [device.uri for device in survey("camera")]
@@ -76,8 +31,8 @@ def look():
         source.open(320, 240, 15)
         pictures = watch(source, 6)[5:]
         seen["rate"] = (len(pictures) - 1) / (pictures[-1][0] - pictures[0][0])
-        seen["numbers"] = [read_number(picture[24:216]) for _, picture in pictures]
-        seen["corners"] = corners(pictures[-1][1])
+        seen["numbers"] = [read_number(picture[CARD]) for _, picture in pictures]
+        seen["corners"] = corners(pictures[-1][1][CARD])
         seen["bars"] = int(max(pictures[-1][1][:20].max(), pictures[-1][1][-20:].max()))
 
         player.on = False
@@ -86,7 +41,7 @@ def look():
         seen["slate"] = float(np.abs(pictures[-1][1].astype(int) - slate(320, 240)).mean())
         player.on = True
         pictures = watch(source, 3)
-        seen["back"] = corners(pictures[-1][1])
+        seen["back"] = corners(pictures[-1][1][CARD])
 
         seen["second owner"] = failure(lambda: second("virtualcam:/dev/video9"))
         source.close()
@@ -98,7 +53,7 @@ def look():
 
 
 def second(uri):
-    with OneChild("bridge.sink", "--ring", "lc-vm", "--", uri) as child:
+    with OneChild("bridge.sink", "--ring", RING, "--", uri) as child:
         child.opened(PATIENCE)
 
 
@@ -116,7 +71,8 @@ def refuse():
 
 def test_itself():
     """With more patience than people have, since everything is slow in here."""
-    code = f"from bridge import cli, selftest; selftest.OPENS_WITHIN = selftest.APPEARS_WITHIN = {PATIENCE}\n"
+    code = f"from bridge import cli, selftest, trial; selftest.OPENS_WITHIN = selftest.APPEARS_WITHIN = {PATIENCE}\n"
+    code += "trial.hold = trial.outcome\n"
     code += "cli.main(['selftest', 'virtualcam:320x240@15', '--size', '320x240', '--fps', '5', '--json'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout, done.stderr
@@ -130,9 +86,4 @@ def without():
 
 
 if __name__ == "__main__":
-    try:
-        for step in (look, refuse, test_itself, without):
-            step()
-    finally:
-        sys.stdout.write("\nSEEN " + json.dumps(seen) + "\n")
-    sys.stdout.write("RESULT " + json.dumps(seen) + "\n")
+    tell(seen, (look, refuse, test_itself, without))

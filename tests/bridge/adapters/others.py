@@ -102,12 +102,13 @@ KINDS = {"ring": Ring, "spout": Spout, "syphon": Syphon, "ndi": Ndi}
 
 
 class Program(threading.Thread):
-    """Sends a numbered picture every 5 ms until it is ended. `size` may be changed meanwhile."""
+    """Sends a numbered picture every 5 ms until it is ended. `size` may be changed meanwhile, and `silent` be set."""
 
     def __init__(self, kind, name, size):
         super().__init__(daemon=True)
         self.kind, self.name, self.size = kind, name, size
         self.uri = f"{kind}:{name}"
+        self.silent = False
         self._over, self._sending = threading.Event(), threading.Event()
         self.start()
         assert self._sending.wait(10)
@@ -115,9 +116,10 @@ class Program(threading.Thread):
     def run(self):
         sender, index = KINDS[self.kind](self.name), 0
         while not self._over.wait(0.005):
-            sender.send(numbered(index, *self.size), index)
+            if not self.silent:
+                sender.send(numbered(index, *self.size), index)
+                index += 1
             self._sending.set()
-            index += 1
         sender.close()
 
     def end(self):

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import sys
 import threading
 import time
 from contextlib import nullcontext, suppress
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 from av.error import FFmpegError
 
-from bridge.adapters import base
 from bridge.adapters.base import SINKS, SOURCES, AdapterUnavailable, load_sink, load_source
 from bridge.adapters.nut import NutWriter
 from bridge.adapters.obs import to_bgra
@@ -165,6 +163,17 @@ def test_a_sink_refuses_another_size(sink):
         sink.send(frame(width=80))
 
 
+def test_a_sink_takes_an_odd_size_or_says_that_it_does_not(sink):
+    try:
+        sink.open(65, 49, fps=30)
+    except AdapterUnavailable as error:
+        assert error.hint
+        assert "\n" not in str(error) + error.hint
+        return
+    for index in range(3):
+        sink.send(frame(65, 49, index))
+
+
 def test_a_sink_leaves_the_pixels_to_the_caller(sink):
     sink.open(64, 48, fps=30)
     sent = frame(index=1)
@@ -216,6 +225,21 @@ def test_what_a_sender_shows_is_opaque_and_can_be_asked(program):
     read(source, 2)
 
     assert source.alpha() == (255, 255)
+    source.close()
+
+
+def test_a_sender_that_falls_silent_is_no_news_and_no_error(program):
+    source = load_source(program.uri)
+    source.open(160, 96)
+    read(source, 2)
+    program.silent = True
+
+    deadline = time.monotonic() + 20
+    while source.read(0.2) is not None:  # what was on its way
+        assert time.monotonic() < deadline
+    assert [source.read(0.05) for _ in range(10)] == [None] * 10
+    program.silent = False
+    assert len(read(source, 2)) == 2
     source.close()
 
 
@@ -351,50 +375,3 @@ def test_a_name_that_is_taken_is_refused_in_one_sentence(kind):
         load_sink(program.uri).open(64, 48, fps=30)
 
     assert "use another" in error.value.hint
-
-
-# ---- the registry
-
-
-def test_an_unknown_output_names_the_known_ones():
-    with pytest.raises(AdapterUnavailable) as error:
-        load_sink("sprout:x")
-
-    assert "recorder" in error.value.hint
-
-
-def test_what_is_no_known_input_is_taken_for_a_file_and_the_hint_names_the_others():
-    with pytest.raises(AdapterUnavailable, match="sprout:x does not exist") as error:
-        load_source("sprout:x").open(64, 48)
-
-    assert "testcard" in error.value.hint
-
-
-def test_a_missing_driver_breaks_only_its_own_adapter(monkeypatch):
-    monkeypatch.setattr(base, "SINKS", {"gone": "bridge.adapters.gone:Gone", **SINKS})
-
-    with pytest.raises(AdapterUnavailable, match="gone needs bridge.adapters.gone"):
-        load_sink("gone:")
-    load_sink("memory").close()
-
-
-def test_what_belongs_to_another_system_says_so(monkeypatch):
-    monkeypatch.setattr(base, "ONLY_ON", {"spout": ("plan9", "Plan 9")})
-
-    with pytest.raises(AdapterUnavailable, match="spout is there on Plan 9 only") as error:
-        load_sink("spout:x")
-    assert "ring:NAME" in error.value.hint
-
-
-@pytest.mark.parametrize("kind", base.EXTRAS)
-def test_a_library_that_is_not_installed_names_the_extra_that_brings_it(monkeypatch, kind):
-    library = {"virtualcam": "pyvirtualcam", "spout": "SpoutGL", "syphon": "syphon", "ndi": "cyndilib"}[kind]
-    monkeypatch.setattr(base, "ONLY_ON", {})
-    monkeypatch.delitem(sys.modules, SINKS[kind].partition(":")[0], raising=False)
-    monkeypatch.setitem(sys.modules, library, None)
-    for name in [name for name in sys.modules if name.startswith(f"{library}.")]:
-        monkeypatch.setitem(sys.modules, name, None)
-
-    with pytest.raises(AdapterUnavailable, match=f"{kind} needs {library}") as error:
-        load_sink(f"{kind}:")
-    assert error.value.hint == f"pip install 'latentcast[{kind}]'"

@@ -62,7 +62,9 @@ def test_with_every_switch_off_the_models_are_the_plain_ones():
     assert accelerate(models, replace(PRESET, accel=AccelSpec())) == models
 
 
-@pytest.mark.parametrize("accel", [{"attention": "auto"}, {"channels_last": True}, {"graphs": True}], ids=str)
+@pytest.mark.parametrize(
+    "accel", [{"attention": "auto"}, {"channels_last": True}, {"graphs": True}, {"exp_gelu": True}], ids=str
+)
 def test_switches_that_only_choose_how_to_compute_give_the_same_film(accel):
     preset = replace(PRESET, accel=AccelSpec(**accel))
 
@@ -84,7 +86,8 @@ def test_the_call_that_attention_is_tried_at_is_that_of_a_full_window(name):
 
 @pytest.mark.parametrize("name", list(attention.kernels(CPU, torch.bfloat16)))
 @pytest.mark.parametrize("masked", [False, True])
-def test_every_kernel_sees_what_exact_attention_sees(name, masked):
+def test_every_kernel_sees_what_exact_attention_sees(name, masked, monkeypatch):
+    monkeypatch.setattr(attention, "PIECE", 2)
     torch.manual_seed(1)
     q, k, v = (torch.randn(2, 3, length, 16) for length in (5, 12, 12))
     mask = torch.arange(12)[None, None, None] < torch.tensor([12, 7])[:, None, None, None] if masked else None

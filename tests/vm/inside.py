@@ -1,0 +1,69 @@
+"""What the scripts that run inside the machine have in common: a ring in which the card plays, and eyes."""
+
+import json
+import sys
+import threading
+import time
+
+import numpy as np
+
+from bridge.adapters.testcard import CORNERS, TestCard
+from bridge.ring import RingWriter
+from engine.errors import EngineError
+
+SIZE = 320, 192  # small: there is no hurry in here
+PATIENCE = 900.0  # seconds for a process to start; every instruction is emulated
+
+
+class Player(threading.Thread):
+    """A run's ring, in which the test card plays while `on`."""
+
+    def __init__(self, name):
+        super().__init__(daemon=True)
+        self.ring, self.on = RingWriter.create(name, *SIZE), True
+        self.start()
+
+    def run(self):
+        card = TestCard()
+        card.open(*SIZE, 15)
+        while True:
+            frame = card.read(0)
+            time.sleep(max(0.0, frame.time - time.monotonic()))
+            if self.on:
+                self.ring.write(frame)
+
+
+def watch(source, seconds, least=12):
+    """What a call sees in so many seconds, or longer until it has seen some: pictures, whole, as they come."""
+    pictures, until = [], time.monotonic() + seconds
+    while time.monotonic() < until or len(pictures) < least:
+        if (frame := source.read(0.5)) is not None:
+            pictures.append((time.monotonic(), frame.pixels))
+    return pictures
+
+
+def corners(card):
+    """How far each corner of the card [H, W, 3] is from its colour."""
+    height, width = card.shape[:2]
+    top, low, left, right = height // 20, height * 25 // 32, width // 32, width - width // 32
+    places = {"red": card[top, left], "green": card[top, right], "blue": card[low, left], "white": card[low, right]}
+    return {name: int(np.abs(places[name][:3].astype(int) - CORNERS[name]).max()) for name in CORNERS}
+
+
+def failure(work):
+    """Sentence and hint of what `work` raised, or two empty ones."""
+    try:
+        work()
+    except EngineError as error:
+        return [str(error), error.hint]
+    return ["", ""]
+
+
+def tell(seen, steps):
+    """Run the steps; print what they have seen as one line of JSON, which Machine.run returns, if all came through."""
+    try:
+        for step in steps:
+            step()
+    finally:
+        sys.stdout.write("\nSEEN " + json.dumps(seen) + "\n")
+    sys.stdout.write("RESULT " + json.dumps(seen) + "\n")
