@@ -71,8 +71,8 @@ def refuse():
 
 def test_itself():
     """With more patience than people have, since everything is slow in here."""
-    code = f"from bridge import cli, selftest, trial; selftest.OPENS_WITHIN = selftest.APPEARS_WITHIN = {PATIENCE}\n"
-    code += "trial.hold = trial.outcome\n"
+    code = "from bridge import cli, selftest, trial; trial.hold = trial.outcome\n"
+    code += f"selftest.OPENS_WITHIN = selftest.FOUND_WITHIN = selftest.APPEARS_WITHIN = {PATIENCE}\n"
     code += "cli.main(['selftest', 'virtualcam:320x240@15', '--size', '320x240', '--fps', '5', '--json'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout, done.stderr
