@@ -12,11 +12,11 @@ from bridge.adapters.base import load_sink, load_source, survey
 from bridge.adapters.testcard import read_number
 from bridge.one_child import OneChild
 from bridge.slate import slate
-from tests.vm.inside import PATIENCE, Player, corners, failure, tell, watch
+from tests.vm.inside import PATIENCE, Player, Seen, corners, failure, watch
 
 RING, CAMERA = "lc-vm", "320x240@15"
 CARD = slice(24, 216)  # the rows of the card in the camera's picture, between the bars of the letterbox
-seen = {}
+seen = Seen()
 
 
 def look():
@@ -86,4 +86,4 @@ def without():
 
 
 if __name__ == "__main__":
-    tell(seen, (look, refuse, test_itself, without))
+    seen.tell(look, refuse, test_itself, without)
