@@ -53,7 +53,8 @@ from engine.errors import EngineError
 from engine.preset import load_preset
 from engine.session import open_session
 try:
-    open_session(load_preset(sys.argv[1]))
+    preset = load_preset(sys.argv[1])
+    open_session(preset.resized(int(sys.argv[2]), int(sys.argv[3])) if len(sys.argv) > 2 else preset)
 except EngineError as error:
     sys.exit(error.sentence)
 """
@@ -77,8 +78,10 @@ def examine(options: RunOptions) -> Iterator[Check]:
     """Every check, in the order in which a run needs what it looks at. Takes seconds: an engine is loaded."""
     yield _python()
     yield _torch()
-    yield _room(options)
-    yield _model(options.preset)
+    room = _room(options)
+    yield room
+    if room.level != "fail":  # else it would not load either, and say so in the same words
+        yield _model(options.preset, options.size)
     yield _cameras()
     yield _codecs()
     yield from _outputs()
@@ -116,10 +119,10 @@ def _room(options: RunOptions) -> Check:
         return Check("model memory", "fail", said, hint or REINSTALL)
 
 
-def _model(name: str) -> Check:
+def _model(name: str, size: tuple[int, int] | None = None) -> Check:
     try:
         load_preset(name)
-        _run(ENGINE, name)
+        _run(ENGINE, name, *map(str, size or ()))
     except EngineError as error:
         return Check("model", "fail", str(error), error.hint)
     except subprocess.SubprocessError as error:

@@ -16,10 +16,17 @@ PATIENCE = 0.1  # seconds between two looks at whether to stop
 
 
 def run(sink: FrameSink, ring: RingReader, stopping: Callable[[], bool]) -> None:
-    """Send every picture of the ring until told to stop. Raises AdapterUnavailable when the sink is gone."""
+    """Send every picture of the ring until told to stop, and then those that are there already.
+
+    Raises AdapterUnavailable when the sink is gone.
+    """
     while not stopping():
         if (frame := ring.next(PATIENCE)) is not None:
             sink.send(frame)
+    for _ in range(ring.slots):
+        if (frame := ring.next()) is None:
+            return
+        sink.send(frame)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from torch import nn
 from engine.accel import attention, compile, fp8, framewise, gelu
 from engine.accel.cudagraph import Capture, GraphedCodec, GraphedDenoiser, capture
 from engine.accel.precision import HalfCodec, half_is_faster
-from engine.models.build import Models
+from engine.models.build import Models, build_codec
 from engine.models.causal_dit import CausalDiT
 from engine.models.interfaces import VideoCodec
 from engine.models.lora import LoraRack
@@ -23,7 +23,7 @@ def accelerate(models: Models, preset: Preset) -> Models:
 
     Raises BadPreset and DeviceUnavailable for what is not there.
     """
-    spec, cuda = preset.accel, models.device.type == "cuda"
+    spec = preset.accel
     models = replace(models, codec=quick_codec(models.codec, spec, models.device))
     if isinstance(denoiser := models.denoiser, CausalDiT):
         if spec.fp8:
@@ -34,9 +34,26 @@ def accelerate(models: Models, preset: Preset) -> Models:
             gelu.apply(denoiser)
         if spec.compiler != "none":
             compile.apply(denoiser, spec.compiler)
-    if spec.graphs and cuda:
+    if replays(spec, models.device):
         models = graphed(models)
     return models
+
+
+def with_codec(models: Models, preset: Preset) -> Models:
+    """Models of `accelerate` with the codec of `preset`, made as fast; as they are if it is theirs already.
+
+    Raises as `build` and `accelerate` do.
+    """
+    if getattr(models.codec, "spec", None) == preset.codec:
+        return models
+    codec = build_codec(preset.codec, models.device, models.dtype)
+    codec = quick_codec(codec, preset.accel, models.device)
+    return replace(models, codec=GraphedCodec(codec) if replays(preset.accel, models.device) else codec)
+
+
+def replays(spec: AccelSpec, device: torch.device) -> bool:
+    """Whether work is recorded and replayed."""
+    return spec.graphs and device.type == "cuda"
 
 
 def quick_codec(codec: VideoCodec, spec: AccelSpec, device: torch.device) -> VideoCodec:

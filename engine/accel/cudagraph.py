@@ -107,12 +107,15 @@ class GraphedDenoiser:
 
 
 class GraphedCodec:
-    """A `VideoCodec` that replays encoding and decoding of chunks after the first; states stay the caller's."""
+    """A `VideoCodec` that replays encoding and decoding of chunks after the first; states stay the caller's.
+
+    Recordings hold memory of their own, so those of another size of picture go when a new size comes.
+    """
 
     def __init__(self, plain: VideoCodec, capture: Capture = capture) -> None:
         self._plain, self._capture = plain, capture
         self.spec = getattr(plain, "spec", None)
-        self._known: dict[Hashable, Replayed] = {}
+        self._known: dict[tuple[str, torch.Size, tuple[torch.Size, ...]], Replayed] = {}
 
     def encode(self, frames: Tensor, state: CodecState | None) -> tuple[Tensor, CodecState]:
         return self._run(self._plain.encode, "encode", frames, state)
@@ -136,9 +139,14 @@ class GraphedCodec:
                 made, following = work(x, state)
                 return made, *following
 
+            self._forget(name, x.shape[-2:])
             self._known[key] = Replayed(flatly, (x, *state), self._capture)
         made, *following = self._known[key]((x, *state))
         return made, tuple(following)
+
+    def _forget(self, name: str, size: torch.Size) -> None:
+        """Before anything is recorded: a device that is full has no room for both."""
+        self._known = {key: known for key, known in self._known.items() if key[0] != name or key[1][-2:] == size}
 
 
 def flat(context: Context) -> list[Tensor]:

@@ -79,8 +79,9 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp(min=TINY)
-        scale: Tensor = self.gamma * self.gamma.shape[0] ** 0.5
-        return x / length * scale
+        scale = self.gamma * self.gamma.shape[0] ** 0.5
+        normed: Tensor = x / length * scale
+        return normed
 
 
 class Residual(nn.Module, LooksBack):

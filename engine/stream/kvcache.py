@@ -87,6 +87,12 @@ class KVCache:
         newest = means[:, self._rows, self._slots[:, -1:]]
         return F.cosine_similarity(means[:, :, : self._spec.sinks], newest, dim=-1).mean(dim=(0, 1, 3))
 
+    @property
+    def row_bytes(self) -> tuple[int, int]:
+        """How many rows there are, and what one takes."""
+        stores = [store for stores in (self.keys, self.values, self._means) for store in stores]
+        return len(self._positions), sum(store[0].numel() * store.itemsize for store in stores)
+
     def rows(self, wanted: int) -> None:
         """Keep the first `wanted` rows; a row that is added starts as a copy of the last."""
         have = len(self._positions)

@@ -65,6 +65,8 @@ SMALL = (
     Case("small-512-rows2-bf16", 512, 512, 2, "bfloat16"),
     Case("small-128-rows2-codec-f32", 128, 128, 2, "float32", codec=True),
     Case("small-128-rows2-codec-bf16", 128, 128, 2, "bfloat16", codec=True),
+    Case("small-256-rows2-codec-f32", 256, 256, 2, "float32", codec=True),
+    Case("small-256-rows2-codec-bf16", 256, 256, 2, "bfloat16", codec=True),
 )
 LEAST = (Case("least-64-rows2-codec-f32", 64, 64, 2, "float32", codec=True),)  # to see that all of it works
 FULL = tuple(

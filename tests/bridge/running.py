@@ -22,6 +22,7 @@ from engine.frame import Frame
 ROOT = Path(__file__).parents[2]
 FPS = 20
 LIGHT = 200  # the camera's grey
+PATIENCE = 60.0  # seconds; the machine may be busy, and what never happens can wait
 INVERTING = "tests.bridge.inverting_run"
 
 
@@ -31,7 +32,7 @@ def free_port(kind=socket.SOCK_STREAM):
         return probe.getsockname()[1]
 
 
-def until(look, within=15.0, what="it never happened"):
+def until(look, within=PATIENCE, what="it never happened"):
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         if found := look():
@@ -97,6 +98,10 @@ class Viewer(threading.Thread):
         moments = [since, *(moment for moment, _ in self.seen if moment > since)]
         return max(b - a for a, b in zip(moments, [*moments[1:], time.monotonic()], strict=True))
 
+    def count(self, since):
+        """How many pictures came after a moment."""
+        return sum(moment > since for moment, _ in self.seen)
+
     def close(self):
         self.done.set()
         self.join()
@@ -134,7 +139,7 @@ class Running:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.web}/api/status", timeout=5) as answer:
             return json.load(answer)
 
-    def state(self, *wanted, within=15.0):
+    def state(self, *wanted, within=PATIENCE):
         """Wait for one of these states, and nothing else on the way there that is no state."""
 
         def look():
@@ -147,7 +152,7 @@ class Running:
         until(look, within, f"never {wanted}")
         return self.status()
 
-    def shows(self, grey, within=15.0):
+    def shows(self, grey, within=PATIENCE):
         until(lambda: self.viewer.grey == grey, within, f"shows {self.viewer.grey}, not {grey}")
 
     def say(self, address, *values):
@@ -165,14 +170,14 @@ class Running:
         """Send a signal; seconds until the run was over."""
         began = time.monotonic()
         self.process.send_signal(number)
-        self.process.wait(timeout=10)
+        self.process.wait(PATIENCE)
         return time.monotonic() - began
 
     def close(self):
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(timeout=10)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.said = self.process.communicate()

@@ -14,6 +14,12 @@ from engine.preset import load_preset
 from tests.bridge.children import ring_name
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """More than people have, since the machine may be busy."""
+    monkeypatch.setattr(doctor, "PATIENCE", 900.0)
+
+
 @pytest.fixture
 def options(free_ports):
     osc, web = free_ports
@@ -123,6 +129,19 @@ def test_a_model_too_large_for_this_machine_is_said_before_it_is_loaded(monkeypa
     assert "tiny at 320x192 takes" in check.found and "1.0 MiB are free" in check.found
     assert "--size" in check.fix
     assert "tiny at 64x32" in doctor._room(RunOptions(preset="tiny", size=(64, 32))).found
+
+
+@pytest.mark.process
+def test_a_model_too_large_is_said_once_and_one_that_fits_at_the_asked_size_is_loaded_at_it(options, monkeypatch):
+    full = "import engine.measure\nengine.measure.free_bytes = lambda _device: 2**20\n"
+    monkeypatch.setattr(doctor, "ROOM", full + doctor.ROOM)
+    monkeypatch.setattr(doctor, "ENGINE", "import sys\nsys.exit('it was loaded at ' + ' '.join(sys.argv[2:]))")
+
+    large = [check for check in doctor.examine(options) if check.level == "fail"]
+    small = doctor._model("tiny", (64, 32))
+
+    assert [check.name for check in large] == ["model memory"]
+    assert "loaded at 64 32" in small.found
 
 
 def test_a_broken_torch_is_a_failure_and_not_a_crash(monkeypatch):

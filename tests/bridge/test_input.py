@@ -13,6 +13,12 @@ from tests.bridge.films import make_film
 pytestmark = pytest.mark.process
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """More than people have, since the machine may be busy."""
+    monkeypatch.setattr("bridge.input.OPENS_WITHIN", 60.0)
+
+
 def scene(work):
     """Run `work` on an input whose ring is there, and end the input."""
 
@@ -41,7 +47,7 @@ def test_two_changes_at_once_leave_one_source_the_later_one():
         assert len(writers(source._ring)) == 1
 
     _, ring = scene(work)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while writers(ring):
         assert time.monotonic() < deadline, "a source was left behind"
         time.sleep(0.02)
@@ -59,7 +65,7 @@ def test_what_does_not_open_is_said_and_the_input_stays_what_it_was(uri):
         return time.monotonic() - began
 
     seconds, _ = scene(work)
-    assert seconds < 9, "it does not take the patience one has with a camera"
+    assert seconds < 50, "it does not take the patience one has with a camera"
 
 
 def test_when_what_there_was_before_is_gone_too_both_are_said_and_there_is_no_input(tmp_path):
@@ -91,6 +97,6 @@ def test_the_numbers_of_a_stream_go_on_when_its_input_changes():
 
 def last_of(ring, count):
     """The number of the last of so many pictures, whose numbers only grow."""
-    numbers = [ring.next(timeout=10).index for _ in range(count)]
+    numbers = [ring.next(timeout=60).index for _ in range(count)]
     assert numbers == sorted(set(numbers))
     return numbers[-1]

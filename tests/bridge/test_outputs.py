@@ -13,7 +13,7 @@ pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[2]
 
 
-async def until(look, within=15.0):
+async def until(look, within=60.0):
     deadline = time.monotonic() + within
     while not look():
         assert time.monotonic() < deadline, "it never happened"

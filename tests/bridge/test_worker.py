@@ -19,6 +19,7 @@ from bridge.worker import run, warm, warm_chunks
 from engine.frame import Frame
 from engine.params import Params
 from engine.preset import load_preset
+from tests.bridge.children import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -151,7 +152,7 @@ def typed(*lines):
     return pipe, voice
 
 
-def eventually(look, within=5.0):
+def eventually(look, within=PATIENCE):
     deadline = time.monotonic() + within
     while not (found := look()) and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -272,7 +273,7 @@ def test_the_process_loads_warms_streams_and_ends_with_its_stdin(engine):
     assert stages[-1] == Stage("streaming", "paper", "tiny")
     assert (report.revision, report.frame) == (5, 0)
     assert [(f.index, f.pixels[0, 0, 0]) for f in frames] == [(i, 255 - 10 * i) for i in range(4)]
-    assert engine.process.wait(timeout=5) == 0
+    assert engine.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.process
@@ -283,7 +284,7 @@ def test_what_the_camera_saw_while_the_engine_loaded_is_neither_shown_nor_counte
     engine.hear(Stage)
     time.sleep(0.5)  # it has opened the rings by now
     engine.feed(range(14))
-    eventually(lambda: engine.hear(Stage).stage == "streaming", within=20)
+    eventually(lambda: engine.hear(Stage).stage == "streaming")
     time.sleep(0.2)
     engine.feed(range(14, 18))
 
@@ -293,10 +294,10 @@ def test_what_the_camera_saw_while_the_engine_loaded_is_neither_shown_nor_counte
 @pytest.mark.process
 def test_a_hung_process_ends_by_itself_when_the_bridge_is_gone(engine):
     engine = engine()
-    eventually(lambda: engine.hear(Stage).stage == "streaming", within=20)
+    eventually(lambda: engine.hear(Stage).stage == "streaming")
     engine.tell(params={"prompt": "hang"})
     engine.feed(range(4))
-    eventually(lambda: "it hangs" in engine.process.stderr.readline(), within=20)
+    eventually(lambda: "it hangs" in engine.process.stderr.readline())
     engine.process.stdin.close()
 
     assert engine.process.wait(timeout=10) == 1
@@ -319,20 +320,20 @@ def test_what_cannot_work_is_said_in_one_sentence_and_not_tried_again(engine, op
 
     assert says in failure.error
     assert failure.hint
-    assert engine.process.wait(timeout=5) == 2
+    assert engine.process.wait(PATIENCE) == 2
     assert "Traceback" not in engine.process.stderr.read()
 
 
 @pytest.mark.process
 def test_a_crash_is_told_with_its_reason_and_may_be_tried_again(engine):
     engine = engine()
-    eventually(lambda: engine.hear(Stage).stage == "streaming", within=20)
+    eventually(lambda: engine.hear(Stage).stage == "streaming")
     engine.tell(params={"prompt": "crash"})
     engine.feed(range(4))
     lines = [decode(line) for line in engine.process.stdout]
 
     assert "ZeroDivisionError" in lines[-1].error
-    assert engine.process.wait(timeout=5) == 1
+    assert engine.process.wait(PATIENCE) == 1
 
 
 def test_warming_up_fills_the_window_where_kernels_are_compiled_and_says_how_far_it_is():
