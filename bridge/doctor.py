@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,6 +21,8 @@ from bridge.client import ask_status
 from bridge.config import RunOptions
 from bridge.errors import BridgeError
 from bridge.interpreter import python
+from bridge.obs.client import SWITCH_ON
+from bridge.obs.place import find_place
 from bridge.ring_format import ring_size, slots_for
 from engine.errors import EngineError
 from engine.preset import Preset, load_preset
@@ -50,7 +53,8 @@ from engine.errors import EngineError
 from engine.preset import load_preset
 from engine.session import open_session
 try:
-    open_session(load_preset(sys.argv[1]))
+    preset = load_preset(sys.argv[1])
+    open_session(preset.resized(int(sys.argv[2]), int(sys.argv[3])) if len(sys.argv) > 2 else preset)
 except EngineError as error:
     sys.exit(error.sentence)
 """
@@ -74,11 +78,14 @@ def examine(options: RunOptions) -> Iterator[Check]:
     """Every check, in the order in which a run needs what it looks at. Takes seconds: an engine is loaded."""
     yield _python()
     yield _torch()
-    yield _room(options)
-    yield _model(options.preset)
+    room = _room(options)
+    yield room
+    if room.level != "fail":  # else it would not load either, and say so in the same words
+        yield _model(options.preset, options.size)
     yield _cameras()
     yield _codecs()
     yield from _outputs()
+    yield _obs()
     yield from _ports(options)
     yield _memory(options)
 
@@ -112,10 +119,10 @@ def _room(options: RunOptions) -> Check:
         return Check("model memory", "fail", said, hint or REINSTALL)
 
 
-def _model(name: str) -> Check:
+def _model(name: str, size: tuple[int, int] | None = None) -> Check:
     try:
         load_preset(name)
-        _run(ENGINE, name)
+        _run(ENGINE, name, *map(str, size or ()))
     except EngineError as error:
         return Check("model", "fail", str(error), error.hint)
     except subprocess.SubprocessError as error:
@@ -141,6 +148,16 @@ def _outputs() -> Iterator[Check]:
         else:
             there = ", ".join(device.uri for device in kind.devices) or "no sender just now"
             yield Check(kind.name, "ok", f"can be used; {there}")
+
+
+def _obs() -> Check:
+    """OBS's remote control: `latentcast obs setup` and following its scenes need it, the plugin does not."""
+    if find_spec("obswebsocket") is None:
+        return Check("obs", "note", "remote control of OBS needs obswebsocket", "pip install 'latentcast[obs]'")
+    place = find_place()
+    if not place.enabled:
+        return Check("obs", "note", "OBS's WebSocket server is off", SWITCH_ON)
+    return Check("obs", "ok", f"remote control is looked for at {place.host}:{place.port}")
 
 
 def _codecs() -> Check:

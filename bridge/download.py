@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from engine.preset import HubFile, HubSource, Preset, load_preset
 
 KINDS = {"wan": "vae", "taehv": "taehv", "umt5": "umt5"}  # of a preset -> as engine.convert calls them
 ARRIVALS = "arrivals"  # the folder for what is not converted yet
+LOCK = ".download.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,13 @@ def download(name: str, to: Path | None = None, keep: bool = False) -> None:
     preset, folder = load_preset(name), (to or models_folder()).expanduser().resolve()
     _check_sources(name, preset)
     bar = Bar()
+    if any(part.wanted() for part in parts_of(preset, folder)):
+        with _alone(folder, bar):
+            _fetch_all(name, preset, folder, keep, bar)
+    bar.say(f"{name} is ready in {folder}: {_next_step(name, folder)}")
+
+
+def _fetch_all(name: str, preset: Preset, folder: Path, keep: bool, bar: Bar) -> None:
     errands = list(_errands(parts_of(preset, folder), folder, bar))
     _check_room(errands, folder)
     bar.announce(sum(_missing(errand) for errand in errands), folder)
@@ -80,7 +89,30 @@ def download(name: str, to: Path | None = None, keep: bool = False) -> None:
     arrivals = folder / ARRIVALS
     if arrivals.is_dir() and not any(arrivals.iterdir()):
         arrivals.rmdir()
-    bar.say(f"{name} is ready in {folder}: {_next_step(name, folder)}")
+
+
+@contextmanager
+def _alone(folder: Path, bar: Bar) -> Iterator[None]:
+    """One download at a time into a folder; another waits, and finds done what the first one did.
+
+    The file that is locked stays: were it removed while somebody waits for it, a third one would lock a new one.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            bar.say(f"another download into {folder} is under way: this one goes on when that has ended")
+            lock.acquire()
+    except OSError as error:
+        raise HubError(f"{folder} cannot be written: {error.strerror}", "choose another folder with --to") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def most_at_once(steps: Iterable[tuple[int, bool]]) -> int:

@@ -14,7 +14,7 @@ from bridge import obs_install, show
 from bridge.config import config_path, read_config
 from bridge.obs.client import ObsClient, ObsLocked
 from bridge.obs.place import find_place
-from bridge.obs.stock import SCENE, Wanted, remove, set_up
+from bridge.obs.stock import SCENE, STATE, Wanted, remove, set_up
 from bridge.obs.wire import PICTURE_PORT, PROGRAM_PORT, port_of
 from engine.params import CONTROLS, Control
 
@@ -60,7 +60,8 @@ def _setup(given: argparse.Namespace) -> int:
         _say(set_up(obs, wanted))
     where = "" if wanted.port == PICTURE_PORT else f":{wanted.port}"
     back = "" if wanted.program_port == PROGRAM_PORT else f":{wanted.program_port}"
-    _say([f"Now: latentcast run {f'--in obs{back} ' if wanted.program else ''}--out obs{where}"])
+    text = f" --obs-text {STATE!r}" if wanted.state else ""
+    _say([f"Now: latentcast run {f'--in obs{back} ' if wanted.program else ''}--out obs{where}{text}"])
     if not wanted.program:
         _say(["To send OBS's picture to latentcast: press Start Virtual Camera in OBS, and run with --in camera:N;"])
         _say(["or have the record button do it, with `latentcast obs setup --program`."])
@@ -139,7 +140,8 @@ def _uninstall(given: argparse.Namespace) -> int:
 
 def connect(given: argparse.Namespace) -> ObsClient:
     """A connection to the OBS that `given` means; at a terminal, a password that is missing is asked for."""
-    place = find_place(vars(given).get("obs_host", "127.0.0.1"), port_of(vars(given).get("obs_port", ""), 0))
+    port = port_of(vars(given).get("obs_port", ""), 0, nothing="the one in OBS's own settings")
+    place = find_place(vars(given).get("obs_host", "127.0.0.1"), port)
     try:
         return ObsClient(place)
     except ObsLocked:

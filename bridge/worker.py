@@ -196,12 +196,12 @@ class RealEngine:
     def __call__(self, preset: Preset, aside: Executor) -> Session:
         give_way()
         wait_politely()
+        from engine.accel.apply import with_codec
         from engine.measure import is_out_of_memory
-        from engine.models.build import with_codec
         from engine.session import Session, load_models
 
         try:
-            self._models = with_codec(self._models, preset.codec) if self._models else load_models(preset)
+            self._models = with_codec(self._models, preset) if self._models else load_models(preset)
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):  # smaller pictures would not make the weights smaller
                 raise TooLarge(f"the weights of {preset.name} do not fit", "use a smaller --preset") from error

@@ -167,7 +167,8 @@ def _others(name: str, dtype: torch.dtype) -> Iterator[tuple[str, Need]]:
 def free_bytes(device: torch.device) -> int | None:
     """What a process may still take of the device's memory; None where the system does not say."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     return min([int(psutil.virtual_memory().available), *_left_in_container()]) if device.type == "cpu" else None

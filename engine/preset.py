@@ -171,8 +171,10 @@ class AccelSpec:
     fp8:           linear layers in 8-bit floats, on Ada and Hopper.
     graphs:        a step, an encoding and a decoding as one CUDA graph each; elsewhere without effect.
     overlap:       on CUDA, encode, denoise and decode on streams of their own; pictures come one call later.
+    exp_gelu:      on a CPU, the transformer's activation from exp in place of torch's tanh.
     half_codec:    on a CPU, the codec in bfloat16 where a trial finds that faster.
     channels_last: the codec's weights laid out with channels side by side.
+    framewise:     on a CPU, the Wan codec's convolutions in two dimensions, those of doubled pictures at half the size.
     """
 
     attention: str = "torch"
@@ -180,8 +182,10 @@ class AccelSpec:
     fp8: bool = False
     graphs: bool = False
     overlap: bool = False
+    exp_gelu: bool = False
     half_codec: bool = False
     channels_last: bool = False
+    framewise: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,8 @@ from engine.chunk import Chunk, Chunker, Stamp, to_bytes, to_pictures
 from engine.device import StageClock, pick_device, pick_dtype
 from engine.frame import Frame
 from engine.loras import parse_loras
-from engine.measure import preflight
+from engine.measure import free_bytes, preflight
+from engine.memory import gib
 from engine.models.build import Models, build
 from engine.models.interfaces import CodecState, Context
 from engine.models.lora_track import LoraTrack
@@ -74,6 +75,7 @@ class Session:
         self._params = preset.params
         self._lanes = Lanes(models.device, preset.accel.overlap)
         self._loras.aim(parse_loras(self._params.lora))
+        self._problem, self._denied = "", 0  # a sentence for the next report; how many rows it was about
         self.reset()
 
     @property
@@ -104,6 +106,7 @@ class Session:
 
     def update(self, params: Params) -> None:
         """Use `params` from the next chunk on; a chunk already begun is not touched."""
+        params = self._held(params)
         if params.prompt != self._params.prompt:
             self._track.aim(parse_blend(params.prompt), params.fade)
         if params.lora != self._params.lora or self._loras.mended:
@@ -111,6 +114,20 @@ class Session:
         if params.seed != self._params.seed:
             self._noise_source = NoiseSource(params.seed, self._models.device)
         self._params = params
+
+    def _held(self, params: Params) -> Params:
+        """`params`, with the rows that there is room for; the next report speaks of those that there is none for."""
+        plan, (have, each) = self._plan_of(params), self._batch.row_bytes
+        free = free_bytes(self._models.device) if plan.rows > have else None
+        fitting = plan.rows if free is None else have + max(0, free) // each
+        denied, self._denied = self._denied, plan.rows if fitting < plan.rows else 0
+        if free is None or not self._denied:
+            return params
+        held = plan_steps(plan.steps, fitting).rows
+        if denied != plan.rows:
+            more = gib(each * (plan.rows - have))
+            self._problem = f"{plan.rows} rows take {more} more, and {gib(free)} are free: there are {held}"
+        return replace(params, rows=held)
 
     def push(self, frame: Frame) -> None:
         """Hand over one frame. Raises ValueError if it has not the session's size."""
@@ -160,11 +177,15 @@ class Session:
             begun = self._begun.popleft()
             made = [frame for bytes, stamps in begun.pictures for frame in to_pictures(bytes.get(), stamps)]
             frame, stages = made[0].index if made else None, self._clock.read(begun.marks)
-            problem = self._track.take_problem() or self._loras.take_problem()
+            problem = self._track.take_problem() or self._loras.take_problem() or self._take_problem()
             waiting = self._chunker
             self.report = Report(begun.revision, frame, stages, waiting.backlog, waiting.dropped, problem)
             pictures += made
         return pictures
+
+    def _take_problem(self) -> str:
+        problem, self._problem = self._problem, ""
+        return problem
 
     def _see(self, chunk: Chunk) -> Tensor:
         """The frames as noisy latents [T', C, h, w]: as much noise mixed in as their motion asks for."""
@@ -198,7 +219,10 @@ class Session:
 
     @property
     def _plan(self) -> Plan:
-        return plan_steps(len(self._preset.schedule.take(self._params.steps)), self._params.rows)
+        return self._plan_of(self._params)
+
+    def _plan_of(self, params: Params) -> Plan:
+        return plan_steps(len(self._preset.schedule.take(params.steps)), params.rows)
 
     def _read_prompt(self, time: float) -> None:
         another = self._loras.arrive(wait=not self._context)  # a stream's first chunk has what was asked for

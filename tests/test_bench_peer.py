@@ -18,6 +18,15 @@ def bench(*options):
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("chunks", ["0", "-3"])
+def test_to_compare_nothing_is_refused_in_a_sentence(chunks):
+    done = bench("--chunks", chunks)
+
+    assert done.returncode == 2
+    assert f"{chunks} leave nothing to compare" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.process
 @pytest.mark.skipif(not missing(), reason="the reference is installed")
 def test_without_the_reference_it_is_skipped_with_a_sentence_and_nothing_is_installed():
     done = bench()

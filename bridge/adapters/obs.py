@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections import deque
 from contextlib import suppress
 from itertools import count
 from threading import Condition, Lock, Thread
@@ -24,6 +25,7 @@ from engine.frame import Frame
 
 READERS = 8  # at most; one OBS is one reader, however many scenes show it
 CALLERS = 8  # at most who have connected and shown nothing yet: anything on this machine may knock
+WAITING = 2  # pictures: OBS sends two at once after it was held up, and neither is to be lost for that
 NOT_OURS = "in OBS's Settings, Output, Recording, choose Custom Output (FFmpeg) and the container nut"
 
 
@@ -88,24 +90,25 @@ class ObsSource:
         self._guest: socket.socket | None = None  # whose pictures are seen
         self._callers: list[socket.socket] = []  # who have connected and sent no picture yet
         self._news = Condition()
-        self._newest: tuple[av.VideoFrame, float] | None = None
+        self._waiting: deque[tuple[av.VideoFrame, float]] = deque(maxlen=WAITING)
         self._failure = ""
         self._numbers = count()
 
     def open(self, width: int, height: int, fps: float = 0.0) -> None:
         self._size, self.fps = (width, height), fps or self.fps
-        self._newest, self._failure = None, ""
+        self._waiting.clear()
+        self._failure = ""
         self._door = _Door(self._port, self._welcome, "--in obs:PORT and `latentcast obs setup --program-port PORT`")
 
     def read(self, timeout: float) -> Frame | None:
         with self._news:
-            self._news.wait_for(lambda: self._newest or self._failure, timeout)
-            (newest, self._newest), failure = (self._newest, None), self._failure
-        if newest is None:
+            self._news.wait_for(lambda: self._waiting or self._failure, timeout)
+            came, failure = self._waiting.popleft() if self._waiting else None, self._failure
+        if came is None:
             if failure:
                 raise AdapterUnavailable(failure, NOT_OURS)
             return None
-        picture, moment = newest  # scaled only now: the ones nobody waits for must not keep OBS waiting
+        picture, moment = came  # scaled only now: the ones nobody waits for must not keep OBS waiting
         return Frame(cover(picture, *self._size), moment, next(self._numbers))
 
     def close(self) -> None:
@@ -154,7 +157,7 @@ class ObsSource:
                     _hang_up(self._guest)
                 self._guest = guest
             if guest is self._guest:
-                self._newest = picture, time.monotonic()
+                self._waiting.append((picture, time.monotonic()))
                 self._news.notify()
 
 

@@ -45,6 +45,25 @@ class ObsRefused(BridgeError):
         self.code, self.comment = code, comment
 
 
+class Answer(dict[str, Any]):
+    """What OBS answered. What should be in it and is not raises ObsForeign; so does an answer of another shape."""
+
+    def __init__(self, place: ObsPlace, said: Any) -> None:
+        if not isinstance(said, Mapping):
+            raise foreign(place)
+        super().__init__({key: self._read(place, value) for key, value in said.items()})
+        self._place = place
+
+    def __missing__(self, key: str) -> Any:
+        raise foreign(self._place)
+
+    @classmethod
+    def _read(cls, place: ObsPlace, value: Any) -> Any:
+        if isinstance(value, list):
+            return [cls._read(place, each) for each in value]
+        return cls(place, value) if isinstance(value, Mapping) else value
+
+
 class ObsClient:
     """One connection. Any thread may ask; `on_event` hears everything OBS tells, `on_lost` once that it is over."""
 
@@ -58,17 +77,17 @@ class ObsClient:
             self.close()
             raise
 
-    def ask(self, request: str, **data: Any) -> dict[str, Any]:
+    def ask(self, request: str, **data: Any) -> Answer:
         """Send one request and wait for what OBS answers. Waits on while OBS says that it is not ready.
 
-        Raises ObsRefused, or ObsAway if it does not answer in time.
+        Raises ObsRefused, ObsAway if it does not answer in time, or ObsForeign if what it answers makes no sense.
         """
         deadline = time.monotonic() + READY_WITHIN
         while True:
-            answer = self._link.ask(request, data)
-            status = answer["requestStatus"]
+            answer = Answer(self.place, self._link.ask(request, data))
+            status = Answer(self.place, answer["requestStatus"])
             if status["result"]:
-                return dict(answer.get("responseData") or {})
+                return Answer(self.place, answer.get("responseData") or {})
             if status["code"] != NOT_READY or time.monotonic() > deadline:
                 raise ObsRefused(request, status["code"], status.get("comment", ""))
             time.sleep(READY_RETRY)

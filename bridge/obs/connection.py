@@ -56,7 +56,7 @@ class Connection(obsws):  # type: ignore[misc]  # the library has no types
         self.thread_recv.start()
 
     def ask(self, request: str, data: dict[str, Any]) -> dict[str, Any]:
-        """Send one request; the whole answer, with its `requestStatus`. Raises ObsAway."""
+        """Send one request; the whole answer, with its `requestStatus`. Raises ObsAway or ObsForeign."""
         try:
             with self._asking:
                 answer: dict[str, Any] = self.call(getattr(requests, request)(**data)).datain
@@ -66,6 +66,8 @@ class Connection(obsws):  # type: ignore[misc]  # the library has no types
             raise away(self._place, what) from None
         except (OSError, WebSocketException):
             raise away(self._place, "has gone") from None
+        except _NONSENSE:
+            raise foreign(self._place) from None
 
     def disconnect(self) -> None:
         """Called by the library when the other side has hung up; the thread that noticed ends by itself."""

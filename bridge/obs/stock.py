@@ -9,10 +9,8 @@ collection it is about.
 from __future__ import annotations
 
 import json
-import socket
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +25,6 @@ OURS = "latentcast"  # key of our memory in the settings of PICTURE
 MEDIA = "ffmpeg_source"
 TEXTS = ("text_gdiplus_v3", "text_gdiplus_v2", "text_ft2_source_v2")  # kinds of text, by preference
 GONE_WITHIN = 5.0  # seconds
-FIRST_TRY = 3.0  # seconds within which a new Media source has tried to connect
 MISSING = 600  # what OBS answers about something that does not exist
 
 
@@ -102,8 +99,7 @@ def _picture(obs: ObsClient, wanted: Wanted, memory: dict[str, Any]) -> str:
     settings = media_settings(wanted.port)
     if PICTURE not in _inputs(obs):
         made = {"sceneName": wanted.scene, "inputName": PICTURE, "inputKind": MEDIA}
-        with _answered(wanted.port):
-            item = obs.ask("CreateInput", **made, inputSettings={**settings, OURS: json.dumps(memory)})["sceneItemId"]
+        item = obs.ask("CreateInput", **made, inputSettings={**settings, OURS: json.dumps(memory)})["sceneItemId"]
         _fit(obs, wanted.scene, item)
         return f"Made the Media source {PICTURE!r} in it, which plays what `--out obs` sends to port {wanted.port}."
     now = obs.ask("GetInputSettings", inputName=PICTURE)["inputSettings"]
@@ -114,24 +110,6 @@ def _picture(obs: ObsClient, wanted: Wanted, memory: dict[str, Any]) -> str:
         _fit(obs, wanted.scene, _add(obs, wanted.scene, PICTURE))
         return f"Put the Media source {PICTURE!r} into {wanted.scene!r}."
     return f"The Media source {PICTURE!r} is there and plays port {wanted.port}."
-
-
-@contextmanager
-def _answered(port: int) -> Iterator[None]:
-    """Let a Media source that is made meanwhile find somebody at `port`, who then hangs up.
-
-    One whose attempt is refused at once now and then tries no more (OBS 29): see `wake`.
-    """
-    try:
-        listener = socket.create_server((HOST, port))
-    except OSError:  # a run has the port already, and answers
-        yield
-        return
-    with listener:
-        listener.settimeout(FIRST_TRY)
-        yield
-        with suppress(OSError):
-            listener.accept()[0].close()
 
 
 def hangs(obs: ObsClient) -> bool:
@@ -171,7 +149,7 @@ def _state(obs: ObsClient, scene: str) -> str:
         raise BridgeError("this OBS has no text source", "leave out --state")
     settings = {"text": "latentcast is not running", OURS: "{}"}
     obs.ask("CreateInput", sceneName=scene, inputName=STATE, inputKind=kind, inputSettings=settings)
-    return f"Made the text {STATE!r}, which says how the run stands: start it with `--obs-text {STATE!r}`."
+    return f"Made the text {STATE!r}, which says how a run with `--obs-text {STATE!r}` stands."
 
 
 def _note_program(obs: ObsClient, port: int, memory: dict[str, Any]) -> None:
@@ -202,15 +180,20 @@ def _program(obs: ObsClient, port: int) -> str:
 
 
 def program_settings(port: int) -> dict[str, str]:
-    """What makes OBS's record button a Custom Output (FFmpeg) to us: {section/name of the profile: value}."""
+    """What makes OBS's record button a Custom Output (FFmpeg) to us: {section/name of the profile: value}.
+
+    yuv4 is OBS's own 4:2:0 in another order, no compression. FFmpeg's rawvideo will not do: OBS gives its encoders a
+    thread for each processor, and that one then keeps as many pictures back (obs-ffmpeg-output.c; an option to say
+    otherwise is dropped there for an encoder that has none of its own).
+    """
     return {
         "Output/Mode": "Advanced",
         "AdvOut/RecType": "FFmpeg",
         "AdvOut/FFOutputToFile": "false",
         "AdvOut/FFURL": f"tcp://{HOST}:{port}",
         "AdvOut/FFFormat": CONTAINER,
-        "AdvOut/FFVEncoderId": "13",  # FFmpeg's number of rawvideo
-        "AdvOut/FFVEncoder": "rawvideo",
+        "AdvOut/FFVEncoderId": "205",  # FFmpeg's number of yuv4, in its versions 5 to 7; the name decides
+        "AdvOut/FFVEncoder": "yuv4",
         "AdvOut/FFAEncoderId": "0",
         "AdvOut/FFAEncoder": "",
         "AdvOut/FFAudioMixes": "0",  # sound would make the pictures wait for it
@@ -289,7 +272,7 @@ def _item(obs: ObsClient, scene: str, source: str) -> int | None:
     return int(found["sceneItemId"]) if found else None
 
 
-def _ask_if_there(obs: ObsClient, request: str, **data: Any) -> dict[str, Any]:
+def _ask_if_there(obs: ObsClient, request: str, **data: Any) -> Mapping[str, Any]:
     """The answer, or {} if what is asked about does not exist."""
     try:
         return obs.ask(request, **data)

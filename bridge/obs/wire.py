@@ -22,10 +22,10 @@ def claimed_rate(fps: float) -> int:
     return max(CLAIMED_FPS, round(4 * fps))
 
 
-def port_of(where: str, default: int) -> int:
-    """The port that `obs:PORT` names. Raises BridgeError."""
+def port_of(where: str, default: int, nothing: str = "") -> int:
+    """The port that `obs:PORT` names; `nothing`: what no port means, if it is not `default`. Raises BridgeError."""
     if not where:
         return default
     if not where.isdecimal() or not 0 < int(where) < 65536:
-        raise BridgeError(f"{where!r:.80} is no TCP port", f"give 1 to 65535, or nothing for {default}")
+        raise BridgeError(f"{where!r:.80} is no TCP port", f"give 1 to 65535, or nothing for {nothing or default}")
     return int(where)

@@ -7,13 +7,15 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from engine.accel import attention, compile, fp8
+from engine.accel import attention, compile, fp8, framewise, gelu
 from engine.accel.cudagraph import Capture, GraphedCodec, GraphedDenoiser, capture
 from engine.accel.precision import HalfCodec, half_is_faster
-from engine.models.build import Models
+from engine.models.build import Models, build_codec
 from engine.models.causal_dit import CausalDiT
+from engine.models.interfaces import VideoCodec
 from engine.models.lora import LoraRack
-from engine.preset import Preset
+from engine.models.wan_vae import WanVae
+from engine.preset import AccelSpec, Preset
 
 
 def accelerate(models: Models, preset: Preset) -> Models:
@@ -21,21 +23,51 @@ def accelerate(models: Models, preset: Preset) -> Models:
 
     Raises BadPreset and DeviceUnavailable for what is not there.
     """
-    spec, cuda = preset.accel, models.device.type == "cuda"
-    if spec.channels_last:
-        arrange(models.codec)
-    if spec.half_codec and models.device.type == "cpu" and half_is_faster() and isinstance(models.codec, nn.Module):
-        models = replace(models, codec=HalfCodec(models.codec.to(torch.bfloat16)))
+    spec = preset.accel
+    models = replace(models, codec=quick_codec(models.codec, spec, models.device))
     if isinstance(denoiser := models.denoiser, CausalDiT):
         if spec.fp8:
             fp8.apply(denoiser)
             models = replace(models, loras=LoraRack(denoiser, models.device, models.dtype))  # of the new layers
         attention.apply(denoiser, spec.attention, call_shape(preset))
+        if spec.exp_gelu and models.device.type == "cpu":
+            gelu.apply(denoiser)
         if spec.compiler != "none":
             compile.apply(denoiser, spec.compiler)
-    if spec.graphs and cuda:
+    if replays(spec, models.device):
         models = graphed(models)
     return models
+
+
+def with_codec(models: Models, preset: Preset) -> Models:
+    """Models of `accelerate` with the codec of `preset`, made as fast; as they are if it is theirs already.
+
+    Raises as `build` and `accelerate` do.
+    """
+    if getattr(models.codec, "spec", None) == preset.codec:
+        return models
+    codec = build_codec(preset.codec, models.device, models.dtype)
+    codec = quick_codec(codec, preset.accel, models.device)
+    return replace(models, codec=GraphedCodec(codec) if replays(preset.accel, models.device) else codec)
+
+
+def replays(spec: AccelSpec, device: torch.device) -> bool:
+    """Whether work is recorded and replayed."""
+    return spec.graphs and device.type == "cuda"
+
+
+def quick_codec(codec: VideoCodec, spec: AccelSpec, device: torch.device) -> VideoCodec:
+    """A plain codec as the switches ask for, but for graphs. Its weights are changed in place."""
+    if not isinstance(codec, nn.Module):
+        return codec
+    if spec.channels_last:
+        arrange(codec)
+    half = spec.half_codec and device.type == "cpu" and half_is_faster()
+    if half:
+        codec.to(torch.bfloat16)
+    if spec.framewise and device.type == "cpu" and isinstance(codec, WanVae):
+        framewise.apply(codec)
+    return HalfCodec(codec) if half else codec
 
 
 def graphed(models: Models, capture: Capture = capture) -> Models:
@@ -53,9 +85,9 @@ def call_shape(preset: Preset) -> tuple[int, int, int]:
     return rows, latents * tokens, preset.window.slots * tokens
 
 
-def arrange(codec: object) -> None:
+def arrange(codec: nn.Module) -> None:
     """Keep a codec's convolutions as their fastest kernels read them: channels side by side."""
-    for layer in codec.modules() if isinstance(codec, nn.Module) else ():
+    for layer in codec.modules():
         if isinstance(layer, nn.Conv2d | nn.Conv3d):
             flat = isinstance(layer, nn.Conv2d)
             layout = torch.channels_last if flat else torch.channels_last_3d

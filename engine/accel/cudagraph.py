@@ -71,9 +71,12 @@ class GraphedDenoiser:
         self._replayed: Replayed | None = None
         self._context: Context = ()
         self._places: Context = ()
+        self._longest = 0  # tokens of a prompt so far: a shorter one takes as many, and no graph is recorded anew
 
-    def context(self, embedding: Tensor) -> Context:
-        return self._plain.context(embedding)
+    def context(self, embedding: Tensor, least: int = 0) -> Context:
+        context = self._plain.context(embedding, max(least, self._longest))
+        self._longest = max(self._longest, context[0][0].shape[2])
+        return context
 
     def __call__(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
         layout = memory.layout if isinstance(memory, Steady) else None
@@ -84,7 +87,7 @@ class GraphedDenoiser:
             self._loras.changes,
             latents.shape,
             timesteps.shape,
-            [part.shape for pair in context for part in pair],
+            [part.shape for part in flat(context)],
         )
         if self._replayed is None or key != self._key:
             self._record(key, latents, timesteps, memory, context)
@@ -97,19 +100,22 @@ class GraphedDenoiser:
 
     def _record(self, key: Hashable, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> None:
         self._replayed = None  # its memory goes before the next one's comes
-        self._context, self._places = context, [(key.clone(), value.clone()) for key, value in context]
+        self._context, self._places = context, [tuple(part.clone() for part in text) for text in context]
         places = self._places
         work = lambda x, t: (self._plain(x, t, memory, places),)  # noqa: E731
         self._replayed, self._key = Replayed(work, (latents, timesteps), self._capture), key
 
 
 class GraphedCodec:
-    """A `VideoCodec` that replays encoding and decoding of chunks after the first; states stay the caller's."""
+    """A `VideoCodec` that replays encoding and decoding of chunks after the first; states stay the caller's.
+
+    Recordings hold memory of their own, so those of another size of picture go when a new size comes.
+    """
 
     def __init__(self, plain: VideoCodec, capture: Capture = capture) -> None:
         self._plain, self._capture = plain, capture
         self.spec = getattr(plain, "spec", None)
-        self._known: dict[Hashable, Replayed] = {}
+        self._known: dict[tuple[str, torch.Size, tuple[torch.Size, ...]], Replayed] = {}
 
     def encode(self, frames: Tensor, state: CodecState | None) -> tuple[Tensor, CodecState]:
         return self._run(self._plain.encode, "encode", frames, state)
@@ -133,11 +139,16 @@ class GraphedCodec:
                 made, following = work(x, state)
                 return made, *following
 
+            self._forget(name, x.shape[-2:])
             self._known[key] = Replayed(flatly, (x, *state), self._capture)
         made, *following = self._known[key]((x, *state))
         return made, tuple(following)
 
+    def _forget(self, name: str, size: torch.Size) -> None:
+        """Before anything is recorded: a device that is full has no room for both."""
+        self._known = {key: known for key, known in self._known.items() if key[0] != name or key[1][-2:] == size}
+
 
 def flat(context: Context) -> list[Tensor]:
-    """Keys and values, layer by layer."""
-    return [part for pair in context for part in pair]
+    """What is read of the prompt, layer by layer."""
+    return [part for text in context for part in text]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -49,12 +49,6 @@ def build(preset: Preset, device: torch.device, dtype: torch.dtype) -> Models:
     text = build_text(preset.text, device, dtype)
     denoiser = _filled(make_denoiser(preset.dit), preset.dit.weights).to(device, dtype)
     return Models(codec, denoiser, text, device, dtype)
-
-
-def with_codec(models: Models, spec: CodecSpec) -> Models:
-    """The same models with another codec, or as they are if it is theirs. Raises as `build` does."""
-    same = getattr(models.codec, "spec", None) == spec
-    return models if same else replace(models, codec=build_codec(spec, models.device, models.dtype))
 
 
 def build_codec(spec: CodecSpec, device: torch.device, dtype: torch.dtype) -> VideoCodec:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from engine.models.interfaces import CodecState
 from engine.preset import CodecSpec
@@ -32,11 +33,9 @@ class Past:
         axis: where `frames` counts time. What is kept is a copy: a view would hold the whole sum in memory.
         """
         if self._kept is None:
-            shape = [count if dim == axis else size for dim, size in enumerate(frames.shape)]
-            kept = frames.new_zeros(shape)
+            joined = F.pad(frames, (*(0, 0) * (frames.dim() - 1 - axis), count, 0))
         else:
-            kept = next(self._kept)
-        joined = torch.cat([kept, frames], dim=axis)
+            joined = torch.cat([next(self._kept), frames], dim=axis)
         self.next += (joined.narrow(axis, joined.shape[axis] - count, count).clone(),)
         return joined
 

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from engine.models.interfaces import Context, Memory
 from engine.models.norms import RMSNorm, plain_norm
-from engine.models.rope import rotate, rotation
+from engine.models.rope import axis_sizes, rotate, rotation
+from engine.models.words import count_words, extra_scores, kept_length, weigh
 from engine.preset import DitSpec
 
 
@@ -52,10 +53,14 @@ class Attention(nn.Module):
     def key_value(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self._split(self.norm_k(self.k(x))), self._split(self.v(x))
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
-        """[B, L, N, D] each, keys and values of their own length -> what is seen, [B, L, C], before `o`."""
-        q, k, v = (heads.transpose(1, 2) for heads in (query, key, value))
-        return self.kernel(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
+    def attend(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """query [B, L, N, D], keys and values [B, N, K, D] -> what is seen, [B, L, C], before `o`."""
+        return self.kernel(query.transpose(1, 2), keys, values, attn_mask=mask).transpose(1, 2).flatten(2)
+
+    def words(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        """A prompt's tokens [B, K, C] -> keys and values as `attend` wants them."""
+        key, value = (part.transpose(1, 2).contiguous() for part in self.key_value(text))
+        return key, value
 
     def _split(self, x: Tensor) -> Tensor:
         return x.view(*x.shape[:-1], self.heads, -1)
@@ -74,7 +79,7 @@ class Block(nn.Module):
         )
         self.modulation = nn.Parameter(torch.randn(1, 6, spec.dim) / spec.dim**0.5)
 
-    def forward(self, x: Tensor, time: Tensor, view: View, text: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, view: View, text: tuple[Tensor, ...]) -> Tensor:
         """x [B, T, n, C], time [B, T, 6, C] -> x."""
         return self.finish(x, self._look_back(*self.project(x, time), view), time, *text)
 
@@ -84,13 +89,11 @@ class Block(nn.Module):
         tokens = torch.addcmul(shift, plain_norm(x, self.eps), 1 + scale).flatten(1, 2)
         return self.self_attn.query(tokens), *self.self_attn.key_value(tokens)
 
-    def finish(self, x: Tensor, seen: Tensor, time: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def finish(self, x: Tensor, seen: Tensor, time: Tensor, *text: Tensor) -> Tensor:
         """What was seen [B, T*n, C] is added, then the prompt's part, then the feed-forward's. It can be compiled."""
         _, _, gate, shift, scale, last_gate = self._modulation(time)
         x = torch.addcmul(x, gate, self.self_attn.o(seen).view_as(x))
-        key, value = (part.expand(x.shape[0], -1, -1, -1) for part in (key, value))
-        read = self.cross_attn.attend(self.cross_attn.query(self.norm3(x).flatten(1, 2)), key, value)
-        x = x + self.cross_attn.o(read).view_as(x)
+        x = x + self.cross_attn.o(self._read(x, *text)).view_as(x)
         return torch.addcmul(x, last_gate, self.ffn(torch.addcmul(shift, plain_norm(x, self.eps), 1 + scale)))
 
     def _modulation(self, time: Tensor) -> tuple[Tensor, ...]:
@@ -98,9 +101,15 @@ class Block(nn.Module):
         return (self.modulation + time).unsqueeze(3).unbind(2)
 
     def _look_back(self, query: Tensor, key: Tensor, value: Tensor, view: View) -> Tensor:
-        keys, values = view.memory.extend(self.layer, key, value)
-        query, keys = rotate(query, view.query_turns), rotate(keys, view.key_turns)
-        return self.self_attn.attend(query, keys, values, view.memory.mask)
+        keys, values = view.extend(self.layer, key, value)
+        return self.self_attn.attend(view.turn(query), keys, values, view.memory.mask)
+
+    def _read(self, x: Tensor, keys: Tensor, values: Tensor, extra: Tensor | None = None) -> Tensor:
+        """What the prompt says to x [B, T, n, C]; one prompt for all rows makes them one row."""
+        query = self.cross_attn.query(self.norm3(x).view(len(keys), -1, x.shape[-1]))
+        if extra is None:
+            return self.cross_attn.attend(query, keys, values)
+        return weigh(query, keys, values, extra)
 
 
 class Head(nn.Module):
@@ -120,12 +129,38 @@ class Head(nn.Module):
 
 
 class View:
-    """One call's look at the memory: the memory, and how far its keys and this call's queries are turned."""
+    """One call's look at the memory, and how far this call's queries and keys are turned: once for all layers."""
 
     def __init__(self, memory: Memory, grid: tuple[int, int], head_size: int) -> None:
         self.memory = memory
-        self.query_turns = rotation(memory.query_positions, grid, head_size)
-        self.key_turns = rotation(memory.key_positions, grid, head_size)
+        self._place: Tensor | None = None
+        self._turns = rotation(memory.positions, grid, head_size)
+        self._timed = axis_sizes(head_size)[0]  # channels of a head that turn with time
+        self._drift = rotation(memory.drift, (1, 1), head_size)[
+            :, None, ..., : self._timed // 2
+        ]  # [B, 1, S, 1, time/2]
+
+    def turn(self, heads: Tensor) -> Tensor:
+        """Queries or keys of this call, [B, T*n, N, D], by their places in stream and frame."""
+        return rotate(heads, self._turns)
+
+    def _copy(self, keys: Tensor) -> Tensor:
+        """A copy of one layer's keys: all layers use the same place, unless a gradient comes back for them."""
+        if torch.is_grad_enabled():
+            return keys.clone()
+        if self._place is None:
+            self._place = torch.empty_like(keys)
+        return self._place.copy_(keys)
+
+    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of this call [B, T*n, N, D] join the memory: all there are, ready for attention."""
+        keys, values = self.memory.extend(layer, key, value, self.turn)
+        if frames := self._drift.shape[2]:
+            tokens = key.shape[1] // self.memory.positions.shape[1]
+            keys = self._copy(keys)  # what is remembered stays as it was written
+            old = keys[:, :, : frames * tokens, : self._timed]
+            old.copy_(rotate(old.view(*old.shape[:2], frames, tokens, -1), self._drift).flatten(2, 3))
+        return keys, values
 
 
 class CausalDiT(nn.Module):
@@ -146,10 +181,16 @@ class CausalDiT(nn.Module):
         self.blocks = nn.ModuleList(Block(spec, layer) for layer in range(spec.layers))
         self.head = Head(spec)
 
-    def context(self, embedding: Tensor) -> Context:
-        """[1 or B, L, text_dim] -> per layer, keys and values [1 or B, L, N, D]. Run once per prompt, not per step."""
-        text = self.text_embedding(embedding.to(self.head.head.weight.dtype))
-        return [block.cross_attn.key_value(text) for block in self.blocks]  # type: ignore[union-attr, operator]
+    def context(self, embedding: Tensor, least: int = 0) -> Context:
+        """[1 or B, L, text_dim] -> per layer, keys and values [1 or B, N, K, D], and what is added to scores [K] where
+        K < L. Run once per prompt, not per step.
+        """
+        embedding = embedding.to(self.head.head.weight.dtype)
+        length, words = embedding.shape[1], count_words(embedding)
+        kept = kept_length(words, length, least)
+        text = self.text_embedding(embedding[:, :kept])
+        extra = () if kept == length else (extra_scores(words, kept, length, embedding.device),)
+        return [(*block.cross_attn.words(text), *extra) for block in self.blocks]  # type: ignore[union-attr, operator]
 
     def forward(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
         """latents [B, T, C, h, w], timesteps [B, T] in 0..1000 -> flow [B, T, C, h, w]."""

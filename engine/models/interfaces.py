@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torch import Tensor
 
 CodecState = tuple[Tensor, ...]  # what a codec keeps between chunks; opaque to everyone else
-Context = Sequence[tuple[Tensor, Tensor]]  # per layer: cross-attention keys and values, [1, L, N, D] each
+Context = Sequence[tuple[Tensor, ...]]  # per layer, what cross-attention reads of a prompt; opaque to everyone else
 
 
 class VideoCodec(Protocol):
@@ -34,30 +34,36 @@ class TextEncoder(Protocol):
 class Memory(Protocol):
     """What self-attention may look back at: `engine.stream.kvcache.KVCache` live, a whole clip in training.
 
-    query_positions: [B, T]  latent-frame positions of the frames in this call.
-    key_positions:   [B, K]  positions of the frames that `extend` returns keys for.
-    mask:            bool that broadcasts to [B, N, T*n, K*n], True where attention may look, or None for everywhere
-                     (live: always, but while a stream batch fills).
+    positions: [B, T]  integers: where in the stream the latent frames of this call lie.
+    drift:     [B, S]  how many latent frames later than they do the first S that `extend` returns are to seem to lie.
+    mask:      bool that broadcasts to [B, N, T*n, K*n], True where attention may look, or None for everywhere
+               (live: always, but while a stream batch fills).
     """
 
     @property
-    def query_positions(self) -> Tensor: ...
+    def positions(self) -> Tensor: ...
 
     @property
-    def key_positions(self) -> Tensor: ...
+    def drift(self) -> Tensor: ...
 
     @property
     def mask(self) -> Tensor | None: ...
 
-    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Take this call's keys and values [B, T*n, N, D], unrotated; return all to attend to, [B, K*n, N, D]."""
+    def extend(self, layer: int, key: Tensor, value: Tensor, turn: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """Take this call's keys and values [B, T*n, N, D]; return all to attend to, [B, N, K*n, D].
+
+        turn: rotates keys by their positions; what is returned is rotated, each frame by its own.
+        """
 
 
 class Denoiser(Protocol):
     """Predicts the flow v, so that clean = noisy - sigma * v."""
 
-    def context(self, embedding: Tensor) -> Context:
-        """A prompt's embedding [1, L, D] -> cross-attention keys and values, once per prompt."""
+    def context(self, embedding: Tensor, least: int = 0) -> Context:
+        """What cross-attention reads of an embedding [1, L, D]; once per prompt, and it may wait for the device.
+
+        least: make it no shorter than this many tokens, for those who need equal shapes.
+        """
 
     def __call__(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
         """latents [B, T, C, h, w], timesteps [B, T] -> flow [B, T, C, h, w]."""

@@ -40,10 +40,11 @@ class LoraTrack:
         self._files = {name: self._files.get(name) or self._read(name) for name in self._wanted}
 
     def arrive(self, wait: bool) -> bool:
-        """Put on what has been read, with the strengths as they are wanted; whether that changed the model.
+        """Put on what is wanted, all at once and once all of it is read; whether that changed the model.
 
-        wait: for the files that are on their way. One that cannot be read is no longer wanted, and `take_problem` says
-        why.
+        Until then what is on stays on, so that one look goes over into the next without the plain model between them;
+        its strengths follow at once. wait: for the files that are on their way. One that cannot be read is no longer
+        wanted, and `take_problem` says why.
         """
         here = {name: file for name, file in self._files.items() if wait or file.done()}
         for name, file in here.items():
@@ -51,10 +52,12 @@ class LoraTrack:
                 self._problem = error.sentence if isinstance(error, EngineError) else f"LoRA {name}: {error}"
                 self._refused[name] = _written(name)
                 del self._wanted[name], self._files[name]
-        wanted = {name: strength for name, strength in self._wanted.items() if name in here}
-        if wanted == self._rack.attached:
+        before = self._rack.attached
+        whole = all(name in here for name in self._wanted)
+        wanted = self._wanted if whole else {name: self._wanted.get(name, before[name]) for name in before}
+        if wanted == before:
             return False
-        self._rack.set(wanted, {name: here[name].result() for name in wanted})
+        self._rack.set(wanted, {name: here[name].result() for name in wanted if name not in before})
         return True
 
     def _read(self, name: str) -> Future[Pairs]:

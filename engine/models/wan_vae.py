@@ -22,6 +22,7 @@ from engine.preset import CodecSpec
 
 RGB = 3
 TIME = 2  # the axis of T in [1, C, T, H, W]
+TINY = 1e-12  # what no length falls below
 
 
 class WanVae(nn.Module):
@@ -47,13 +48,13 @@ class WanVae(nn.Module):
         """
         check_frames(frames, state, self.spec)
         past = Past(state)
-        moments = self.conv1(self.encoder(frames.transpose(0, 1)[None], past))
+        moments = self.conv1(self.encoder(frames[None].transpose(1, 2), past))
         return moments[0, : self.spec.channels].transpose(0, 1), past.next
 
     def decode(self, latents: Tensor, state: CodecState | None) -> tuple[Tensor, CodecState]:
         """normalised latents [T', C, h, w] -> frames [T, 3, H, W] in [-1, 1], and the next state."""
         past = Past(state)
-        raw = self.normal.undo(latents).transpose(0, 1)[None]
+        raw = self.normal.undo(latents)[None].transpose(1, 2)
         pictures = self.decoder(self.conv2(raw), past)
         return pictures[0].transpose(0, 1).clamp(-1, 1), past.next
 
@@ -77,7 +78,9 @@ class Norm(nn.Module):
         self.gamma = nn.Parameter(torch.ones(width, *[1] * axes))
 
     def forward(self, x: Tensor) -> Tensor:
-        normed: Tensor = F.normalize(x, dim=1) * (self.gamma * self.gamma.shape[0] ** 0.5)
+        length = torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp(min=TINY)
+        scale = self.gamma * self.gamma.shape[0] ** 0.5
+        normed: Tensor = x / length * scale
         return normed
 
 
@@ -106,10 +109,10 @@ class Attention(nn.Module):
         self.proj = nn.Conv2d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        frames = rearrange(x, "b c t h w -> (b t) c h w")
+        frames = x[0].transpose(0, 1)
         q, k, v = rearrange(self.to_qkv(self.norm(frames)), "t (s c) h w -> s t 1 (h w) c", s=3)
         seen = F.scaled_dot_product_attention(q, k, v)[:, 0].mT.reshape_as(frames)
-        out: Tensor = x + rearrange(self.proj(seen), "(b t) c h w -> b c t h w", b=x.shape[0])
+        out: Tensor = x + self.proj(seen)[None].transpose(1, 2)
         return out
 
 
@@ -147,6 +150,13 @@ class Grow(nn.Module, LooksBack):
             self.time_conv = nn.Conv3d(width, 2 * width, (3, 1, 1))
         self.temporal = temporal
 
+    @property
+    def conv(self) -> nn.Conv2d:
+        """What a doubled picture goes through."""
+        found = self.resample[1]
+        assert isinstance(found, nn.Conv2d)
+        return found
+
     def forward(self, x: Tensor, past: Past) -> Tensor:
         return per_frame(self.resample, self._double(x, past) if self.temporal else x)
 
@@ -157,8 +167,9 @@ class Grow(nn.Module, LooksBack):
         joined = past.before(rest, 2, TIME)
         if not rest.shape[TIME]:
             return first
-        pairs = rearrange(self.time_conv(joined), "b (s c) t h w -> b c (t s) h w", s=2)
-        return torch.cat([first, pairs], dim=TIME)
+        halves = self.time_conv(joined).chunk(2, dim=1)
+        pairs = [frame for pair in zip(*(half.split(1, TIME) for half in halves), strict=True) for frame in pair]
+        return torch.cat([first, *pairs], dim=TIME)
 
 
 class Encoder(nn.Module):
@@ -216,4 +227,4 @@ def is_temporal(spec: CodecSpec, level: int) -> bool:
 def per_frame(layer: nn.Module, x: Tensor) -> Tensor:
     """Run a 2-d layer over [1, C, T, H, W], frame by frame."""
     out: Tensor = layer(x[0].transpose(0, 1))
-    return out.transpose(0, 1)[None]
+    return out[None].transpose(1, 2)

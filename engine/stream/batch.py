@@ -61,6 +61,11 @@ class StreamBatch:
         self._stale: list[int] = []  # sinks that the coming chunks are written over, one each
         self._settling = 0  # chunks to wait before that
 
+    @property
+    def row_bytes(self) -> tuple[int, int]:
+        """How many rows are kept, and what one takes of memory."""
+        return self._cache.row_bytes
+
     def step(
         self, latent: Tensor, tag: int, timesteps: Sequence[int], plan: Plan, context: Context, renoise: Renoise
     ) -> list[Lane]:

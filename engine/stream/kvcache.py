@@ -1,13 +1,14 @@
 """What self-attention remembers of the stream: fixed shapes, written where `Window` says, read in any order.
 
-Keys are kept unrotated and turned when they are read, by positions relative to the newest frame. Scores depend on
-differences only, so this equals the reference, and a sink can slide along with the stream: its distance stops growing
-at `sink_distance`, and a stream has neither a jump nor an end. (The reference jumps every 50 latent frames online and
-runs out of table at 1024 offline.)
+Keys are turned once, when they are written, by their place in the stream, as the reference turns them. A sink can slide
+along with the stream: its distance stops growing at `sink_distance`, and what it has to be turned on from then is its
+drift. So a stream has neither a jump nor an end. (The reference jumps every 50 latent frames online and runs out of
+table at 1024 offline.)
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 
 import torch
@@ -22,21 +23,21 @@ VERSIONS = count()  # no two layouts of any caches are ever alike
 class KVCache:
     """Keys and values of `slots` latent frames for each layer and row. Implements `Memory`.
 
-    keys, values: per layer [rows, slots, n, N, D].
+    keys, values: per layer [rows, N, slots, n, D], so that attention reads each head from one piece.
     """
 
     def __init__(self, window: WindowSpec, dit: DitSpec, tokens: int, device: torch.device, dtype: torch.dtype) -> None:
         self._spec = window
-        shape = (1, window.slots, tokens, dit.heads, dit.dim // dit.heads)
+        shape = (1, dit.heads, window.slots, tokens, dit.dim // dit.heads)
         self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(dit.layers)]
         self.values = [torch.zeros_like(keys) for keys in self.keys]
         self._means = [keys.new_zeros(1, window.slots, 2, dit.dim) for keys in self.keys]  # of keys and of values
         self._positions = torch.zeros(1, window.slots, dtype=torch.int64, device=device)
-        cap = [window.sink_distance - slot if slot < window.sinks else 2**31 for slot in range(window.slots)]
-        self._farthest = torch.tensor(cap, device=device)  # [slots]: how far back each may seem to lie
+        cap = [window.sink_distance - slot for slot in range(window.sinks)]
+        self._farthest = torch.tensor(cap, dtype=torch.int64, device=device)  # [sinks]: how far back each may seem
         self.mask: Tensor | None = None
         self._filled = 0
-        self._slots = self._queries = self._rows = self._positions[:0]  # [rows, T] of the call, and its row numbers
+        self._slots = self.positions = self._rows = self._positions[:0]  # [rows, T] of the call, and its row numbers
         self._moved()
 
     def begin(self, slots: list[list[int]], positions: list[list[int]], filled: list[int]) -> None:
@@ -47,12 +48,12 @@ class KVCache:
         rows, frames = len(slots), len(slots[0])
         if self._slots.shape != (rows, frames):
             places = torch.zeros(2, rows, frames, dtype=torch.int64, device=self._positions.device)
-            self._slots, self._queries = places  # they stay where they are: a graph reads them there
+            self._slots, self.positions = places  # they stay where they are: a graph reads them there
             self._rows = torch.arange(rows, device=self._positions.device)[:, None]
             self._moved()
         self._slots.copy_(torch.tensor(slots), non_blocking=True)
-        self._queries.copy_(torch.tensor(positions), non_blocking=True)
-        self._positions[self._rows, self._slots] = self._queries
+        self.positions.copy_(torch.tensor(positions), non_blocking=True)
+        self._positions[self._rows, self._slots] = self.positions
         self._filled = max(filled)
         self.mask = None if min(filled) == self._filled else self._hide_unwritten(filled)
 
@@ -62,24 +63,19 @@ class KVCache:
         return self._version if self.mask is None and self._filled == self._spec.slots else None
 
     @property
-    def query_positions(self) -> Tensor:
-        """[rows, T], relative to the newest frame of each row: ..., -1, 0."""
-        return self._queries - self._queries[:, -1:]
+    def drift(self) -> Tensor:
+        """[rows, sinks that count]: no sink seems to lie farther behind the newest frame than `sink_distance`."""
+        ages = self.positions[:, -1:] - self._positions[:, : self._spec.sinks]
+        return (ages - self._farthest).clamp(min=0)[:, : self._filled]
 
-    @property
-    def key_positions(self) -> Tensor:
-        """[rows, filled], relative to the newest frame; sinks never seem farther than `sink_distance`."""
-        ages = self._queries[:, -1:] - self._positions
-        return -torch.minimum(ages, self._farthest)[:, : self._filled]
-
-    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Write keys and values [rows, T*n, N, D] of this call; return all that count, [rows, filled*n, N, D]."""
-        new = [part.view(*self._slots.shape, -1, *part.shape[2:]) for part in (key, value)]
-        where = self._rows, self._slots
-        self.keys[layer][where], self.values[layer][where] = new
+    def extend(self, layer: int, key: Tensor, value: Tensor, turn: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """Write keys, turned, and values [rows, T*n, N, D]; return all that count, [rows, N, filled*n, D]."""
         if self._spec.refresh > -1:
-            self._means[layer][where] = torch.stack([part.mean(2).flatten(2) for part in new], dim=2)
-        keys, values = (part[layer][:, : self._filled].flatten(1, 2) for part in (self.keys, self.values))
+            means = [self._by_frame(part).mean(2).flatten(2) for part in (key, value)]
+            self._means[layer][self._rows, self._slots] = torch.stack(means, dim=2)
+        for store, new in ((self.keys, turn(key)), (self.values, value)):
+            store[layer][self._rows, :, self._slots] = self._by_frame(new).transpose(2, 3)
+        keys, values = (part[layer][:, :, : self._filled].flatten(2, 3) for part in (self.keys, self.values))
         return keys, values
 
     def similarity(self) -> Tensor:
@@ -90,6 +86,12 @@ class KVCache:
         means = torch.stack(self._means).float()  # [layers, rows, slots, 2, C]
         newest = means[:, self._rows, self._slots[:, -1:]]
         return F.cosine_similarity(means[:, :, : self._spec.sinks], newest, dim=-1).mean(dim=(0, 1, 3))
+
+    @property
+    def row_bytes(self) -> tuple[int, int]:
+        """How many rows there are, and what one takes."""
+        stores = [store for stores in (self.keys, self.values, self._means) for store in stores]
+        return len(self._positions), sum(store[0].numel() * store.itemsize for store in stores)
 
     def rows(self, wanted: int) -> None:
         """Keep the first `wanted` rows; a row that is added starts as a copy of the last."""
@@ -102,11 +104,15 @@ class KVCache:
         self._positions = self._positions.index_select(0, pick)
         self._moved()
 
+    def _by_frame(self, part: Tensor) -> Tensor:
+        """[rows, T*n, N, D] -> [rows, T, n, N, D]."""
+        return part.view(*self._slots.shape, -1, *part.shape[2:])
+
     def _moved(self) -> None:
         self._version = next(VERSIONS)
 
     def _hide_unwritten(self, filled: list[int]) -> Tensor:
         """[rows, 1, 1, filled*n], False where a row has not written yet: only while a stream batch fills."""
-        tokens = self.keys[0].shape[2]
+        tokens = self.keys[0].shape[3]
         seen = torch.arange(self._filled * tokens, device=self._positions.device) // tokens
         return (seen < torch.tensor(filled, device=seen.device)[:, None])[:, None, None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,21 +15,22 @@ from engine.preset import WindowSpec
 class ClipMemory:
     """A `Memory` that keeps nothing: every key of the clip is at hand, and `mask` hides what the window would not hold.
 
-    query_positions, key_positions: [1, T].   mask: [T*n, T*n] bool, True where attention may look.
+    positions: [1, T].   mask: [T*n, T*n] bool, True where attention may look.
     """
 
-    query_positions: Tensor
+    positions: Tensor
     mask: Tensor | None
 
     @property
-    def key_positions(self) -> Tensor:
-        return self.query_positions
+    def drift(self) -> Tensor:
+        """Nothing drifts: positions say where a frame seems to lie."""
+        return self.positions[:, :0]
 
-    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        return key, value
+    def extend(self, layer: int, key: Tensor, value: Tensor, turn: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        return turn(key).transpose(1, 2), value.transpose(1, 2)
 
     def to(self, device: torch.device) -> ClipMemory:
-        return ClipMemory(self.query_positions.to(device), None if self.mask is None else self.mask.to(device))
+        return ClipMemory(self.positions.to(device), None if self.mask is None else self.mask.to(device))
 
 
 def window_mask(frames: int, spec: WindowSpec) -> Tensor:

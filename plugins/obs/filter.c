@@ -126,6 +126,8 @@ static void filter_tick(void *data, float seconds)
 	controls_hotkeys(&filter->controls, obs_filter_get_parent(filter->self));
 	pthread_mutex_lock(&filter->mutex);
 	filter->now = filter->wishes;
+	if (!filter->claimed) // whoever has the name may have gone
+		filter->claimed = names_claim(filter->wishes.ring);
 	const bool claimed = filter->claimed;
 	pthread_mutex_unlock(&filter->mutex);
 

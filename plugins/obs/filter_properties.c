@@ -2,6 +2,8 @@
 // What a person sees of the filter in OBS's window of filters.
 #include "filter.h"
 
+#include "status.h"
+
 #include <util/platform.h>
 
 #include <stdio.h>
@@ -75,8 +77,7 @@ static bool look_again(obs_properties_t *properties, obs_property_t *button, voi
 	UNUSED_PARAMETER(button);
 	char text[4 * RING_REASON];
 	status(data, text, sizeof(text));
-	obs_property_set_description(obs_properties_get(properties, "status"), text);
-	return true;
+	return status_say(properties, text);
 }
 
 static void add_rings(obs_properties_t *properties)
@@ -92,11 +93,8 @@ static void add_rings(obs_properties_t *properties)
 obs_properties_t *filter_properties(void *data)
 {
 	obs_properties_t *properties = obs_properties_create();
-	if (data) {
-		obs_properties_add_text(properties, "status", "", OBS_TEXT_INFO);
-		obs_properties_add_button2(properties, "look_again", "Look again", look_again, data);
-		look_again(properties, NULL, data);
-	}
+	if (data)
+		status_properties(properties, look_again, data);
 	obs_property_t *command = obs_properties_add_text(properties, "command", "Command", OBS_TEXT_DEFAULT);
 	obs_property_set_long_description(command, "Copy this into a terminal; what you change here is not kept");
 	controls_properties(properties);

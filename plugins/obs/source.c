@@ -5,6 +5,7 @@
 #include "picture.h"
 #include "plugin.h"
 #include "slate.h"
+#include "status.h"
 
 #include <util/profiler.h>
 
@@ -147,8 +148,7 @@ static bool look_again(obs_properties_t *properties, obs_property_t *button, voi
 	UNUSED_PARAMETER(button);
 	char text[2 * RING_REASON];
 	status(data, text, sizeof(text));
-	obs_property_set_description(obs_properties_get(properties, "status"), text);
-	return true;
+	return status_say(properties, text);
 }
 
 static obs_properties_t *source_properties(void *data)
@@ -161,11 +161,8 @@ static obs_properties_t *source_properties(void *data)
 		obs_property_list_add_string(list, RING_PUBLIC, RING_PUBLIC);
 	segment_list(add_ring, list);
 	obs_properties_add_float_slider(properties, "hold", "Hold the last picture (s)", 0, 60, 0.5);
-	if (data) {
-		obs_properties_add_text(properties, "status", "", OBS_TEXT_INFO);
-		obs_properties_add_button2(properties, "look_again", "Look again", look_again, data);
-		look_again(properties, NULL, data);
-	}
+	if (data)
+		status_properties(properties, look_again, data);
 	controls_properties(properties);
 	return properties;
 }

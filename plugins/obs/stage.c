@@ -2,15 +2,19 @@
 #include "stage.h"
 
 #include <util/platform.h>
+#include <util/profiler.h>
 
 #include <string.h>
 
-// A drawing processor that is the main one has finished by the time it says so, and waiting a frame would only add
-// delay; a graphics card has not, and waiting for it would cost OBS frames. Which of the two this is, is measured.
+// A drawing processor that is the main one has finished by the time it says so, and reading a picture later would only
+// add delay. A graphics card has not, and waiting for it would cost OBS frames: there a picture is read when the next one
+// comes, or, where the card is so busy that it has still not drawn it, the one after that. Which it is, is measured.
+#ifndef WAIT_MAX      // a test has every picture read late
 #define WAIT_MAX 1e-3 // seconds, of OBS's two
-#define SMOOTHING 8
-#define MEMORY 30 // pictures: what was transparent may soon be so again
-#define STALE 0.5 // seconds: a picture from before the source was hidden
+#endif
+#define SLOW_MAX 8    // pictures: one that had to wait says nothing, most of several do
+#define MEMORY 30     // pictures: what was transparent may soon be so again
+#define STALE 0.5     // seconds: a picture from before the source was hidden
 
 static bool make(struct stage *stage, uint32_t width, uint32_t height)
 {
@@ -18,9 +22,12 @@ static bool make(struct stage *stage, uint32_t width, uint32_t height)
 	if (first && gs_stagesurface_get_width(first) == width && gs_stagesurface_get_height(first) == height)
 		return true;
 	stage_free(stage);
-	for (int i = 0; i < 2; i++)
-		stage->surfaces[i] = gs_stagesurface_create(width, height, GS_RGBA);
-	return stage->surfaces[0] && stage->surfaces[1];
+	bool made = true;
+	for (int i = 0; i < SURFACES; i++)
+		made &= (stage->surfaces[i] = gs_stagesurface_create(width, height, GS_RGBA)) != NULL;
+	if (!made)
+		stage_free(stage);
+	return made;
 }
 
 // Copy a row; whether it is opaque.
@@ -60,43 +67,65 @@ bool stage_is_opaque(const struct stage *stage)
 // transparent is left out, and the next picture comes the longer way.
 static double fetch(struct stage *stage, int which, struct ring *ring)
 {
+	static const char scope[] = "latentcast_copy"; // in the profile at the end of OBS's log
+	struct staged *held = &stage->held[which];
 	uint8_t *bytes;
 	uint32_t line;
 	const uint64_t began = os_gettime_ns();
 	if (!gs_stagesurface_map(stage->surfaces[which], &bytes, &line))
 		return 0;
 	const uint64_t mapped = os_gettime_ns();
-	uint8_t *to = ring_begin(ring, stage->time[which], stage->index[which]);
+	profile_start(scope);
+	uint8_t *to = ring_begin(ring, held->time, held->index);
 	const bool opaque = copy(to, bytes, line, ring);
+	profile_end(scope);
 	gs_stagesurface_unmap(stage->surfaces[which]);
-	if (opaque || !stage->multiplied[which])
+	if (opaque || !held->multiplied)
 		ring_publish(ring);
 	note(stage, opaque);
-	stage->time[which] = 0;
+	held->time = 0;
 	return (double)(mapped - began) * 1e-9;
+}
+
+// Read later where most pictures have to be waited for.
+static void learn(struct stage *stage, double waited)
+{
+	if (waited > WAIT_MAX)
+		stage->slow++;
+	else if (stage->slow)
+		stage->slow--;
+	if (stage->slow == SLOW_MAX) {
+		stage->slow = 0;
+		stage->late += stage->late < SURFACES - 1;
+	}
+}
+
+static void put(struct stage *stage, const struct staged *picture)
+{
+	static const char scope[] = "latentcast_stage"; // where the processor draws, it waits for that in here
+	profile_start(scope);
+	gs_stage_texture(stage->surfaces[stage->turn], picture->texture);
+	profile_end(scope);
+	stage->held[stage->turn] = *picture;
 }
 
 void stage_send(struct stage *stage, struct ring *ring, const struct staged *picture)
 {
 	if (!make(stage, ring->width, ring->height))
 		return;
-	const int now = stage->turn, before = !stage->turn;
-	if (stage->late && stage->time[before] > picture->time - STALE)
-		fetch(stage, before, ring);
-	gs_stage_texture(stage->surfaces[now], picture->texture);
-	stage->time[now] = picture->time;
-	stage->index[now] = picture->index;
-	stage->multiplied[now] = picture->multiplied;
-	if (!stage->late) {
-		stage->wait += (fetch(stage, now, ring) - stage->wait) / SMOOTHING;
-		stage->late = stage->wait > WAIT_MAX;
-	}
-	stage->turn = before;
+	if (!stage->late)
+		put(stage, picture);
+	const int due = (stage->turn + SURFACES - stage->late) % SURFACES;
+	if (stage->held[due].time > picture->time - STALE)
+		learn(stage, fetch(stage, due, ring));
+	if (stage->late)
+		put(stage, picture);
+	stage->turn = (stage->turn + 1) % SURFACES;
 }
 
 void stage_free(struct stage *stage)
 {
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < SURFACES; i++)
 		gs_stagesurface_destroy(stage->surfaces[i]);
 	*stage = (struct stage){0};
 }

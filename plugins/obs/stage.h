@@ -6,29 +6,29 @@
 
 #include <graphics/graphics.h>
 
-struct stage {
-	gs_stagesurf_t *surfaces[2];
-	double time[2]; // of the picture a surface holds; 0: none
-	uint64_t index[2];
-	bool multiplied[2]; // premultiplied: fit for a ring only if nothing in it is transparent
-	int turn;
-	double wait; // seconds that reading a picture at once takes, smoothed
-	bool late;   // it takes too long: read the picture of the frame before instead
-	int opaque;  // how many pictures in a row were
-};
+enum { SURFACES = 3 };
 
 // A picture on its way; `texture` is of the ring's size.
 struct staged {
 	gs_texture_t *texture;
-	bool multiplied;
-	double time;
+	bool multiplied; // premultiplied: fit for a ring only if nothing in it is transparent
+	double time;     // 0: none
 	uint64_t index;
+};
+
+struct stage {
+	gs_stagesurf_t *surfaces[SURFACES];
+	struct staged held[SURFACES]; // what is in each; its texture may be gone
+	int turn;                     // the surface for the next picture
+	int late;                     // how many pictures later one is read; below SURFACES
+	int slow;                     // how many of the last pictures had to be waited for
+	int opaque;                   // how many pictures in a row were
 };
 
 // Whether the last pictures were all opaque, so that a premultiplied one is as good as one that is not.
 bool stage_is_opaque(const struct stage *stage);
 
-// Put a picture into the ring. In the graphics context.
+// Put a picture into the ring, or one from a little before. In the graphics context.
 void stage_send(struct stage *stage, struct ring *ring, const struct staged *picture);
 
 // In the graphics context.

@@ -1,9 +1,10 @@
-"""What the way through OBS costs: OBS's time for a frame with and without it, frames lost, and the delay of the loop.
+"""What the ways through OBS cost: OBS's time for a frame without and with them, frames lost, and the delay of the loop.
 
-python -m tests.bench.bench_obs [--way plugin] [--size 1280x720] [--fps 30] [--seconds 60] [--json]
+python -m tests.bench.bench_obs [--way plugin|stock] [--size 1280x720] [--fps 30] [--seconds 60] [--json]
 
-The loop is a picture with a number in it: from our ring into OBS, through the filter, into the filter's ring, and back
-here. Needs what the tests in tests/obs need.
+The loop is a picture that bears its number in bars, from here into OBS and back. With the plugin: ring, source, filter,
+ring. With a stock OBS: TCP, Media source, OBS's program, Custom Output, TCP. "Without" is the same OBS showing the same
+pictures, and sending none back. Needs what the tests in tests/obs need.
 """
 
 from __future__ import annotations
@@ -14,79 +15,197 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bridge.adapters.obs import ObsSink, ObsSource
+from bridge.adapters.testcard import BITS, draw_card, draw_number, read_number
 from bridge.config import parse_size
+from bridge.obs.stock import MEDIA, PICTURE, media_settings, program_settings
+from bridge.picture import Picture
 from bridge.ring import RingWriter
+from engine.frame import Frame
 from tests.bench.report import arguments, spread, tell
-from tests.obs.lab import Display, Lab, missing, until
+from tests.obs.lab import SCENE, Display, Lab, free_port, missing, until
 from tests.obs.plugin import Follower, add_filter, add_source, build, cannot_build, own
 
-SCOPES = ("output_frame", "latentcast_upload", "latentcast_filter", "latentcast_read_back")
+FRAME = "obs_graphics_thread"  # the scope in OBS's profile that is a whole frame
+SCOPES = (
+    "output_frame",
+    "latentcast_upload",
+    "latentcast_filter",
+    "latentcast_read_back",
+    "latentcast_stage",
+    "latentcast_copy",
+)
 SETTLE = 3.0  # seconds
-SAMPLE = 0.1  # seconds between two looks at OBS's statistics
+PATIENCE = 0.1  # seconds to wait for one picture
 ODD = 0.93  # the writer's rate, in OBS's, so that the delay spreads over a whole frame
 
 
-class Numbers(threading.Thread):
-    """A program that writes noise with its number in the first pixels, at a rate that is not OBS's."""
+@dataclass
+class Loop:
+    """An OBS that shows what is put into it. back: the number of the next picture that came back, and when."""
 
-    def __init__(self, name: str, width: int, height: int, rate: float) -> None:
+    obs: Lab
+    put: Callable[[Picture, int], None]
+    back: Callable[[], tuple[int, float] | None]
+
+
+class Numbers(threading.Thread):
+    """A program that sends a card with its number, at a rate that is not OBS's; `sent` has the moment of each."""
+
+    def __init__(self, put: Callable[[Picture, int], None], size: tuple[int, int], rate: float) -> None:
         super().__init__(daemon=True)
-        self.ring = RingWriter.create(name, width, height, slots=3)
         self.sent: dict[int, float] = {}
-        self.done = threading.Event()
-        self._rate = rate
-        self._pixels = np.random.default_rng(0).integers(0, 256, (height, width, 4), np.uint8)
-        self._pixels[..., 3] = 255
+        self._put, self._rate, self._card = put, rate, draw_card(*size)
+        self._over = threading.Event()
 
     def run(self) -> None:
         start, number = time.monotonic(), 0
-        while not self.done.wait(max(0.0, start + number / self._rate - time.monotonic())):
+        while not self._over.wait(max(0.0, start + number / self._rate - time.monotonic())):
             number += 1
-            self._pixels[:8, :8, 0], self._pixels[:8, :8, 1] = number % 251, number // 251 % 251
-            self.sent[number % (251 * 251)] = time.monotonic()
-            self.ring.write_rgba(self._pixels, time.monotonic(), number)
+            draw_number(self._card, number)
+            self.sent[number % 2**BITS] = time.monotonic()
+            self._put(self._card, number)
 
     def close(self) -> None:
-        self.done.set()
+        self._over.set()
         self.join()
-        self.ring.close()
 
 
-def delays(numbers: Numbers, out: Follower, seconds: float) -> list[float]:
-    """ms from writing a picture to having it back, for each that came back first."""
-    took, seen, deadline = [], set(), time.monotonic() + seconds
+@contextmanager
+def through_the_plugin(library: Path, display: Display, size: tuple[int, int], fps: int, whole: bool) -> Iterator[Loop]:
+    """whole: with the filter, which sends everything back."""
+    with ExitStack() as stack:
+        obs = Lab(display, size, fps)
+        obs.install_plugin(library)
+        stack.enter_context(obs)
+        ring = RingWriter.create(own("bench"), *size, slots=3)
+        stack.callback(ring.close)
+        opaque = np.full((size[1], size[0], 4), 255, np.uint8)
+
+        def put(picture: Picture, number: int) -> None:
+            opaque[..., :3] = picture
+            ring.write_rgba(opaque, time.monotonic(), number)
+
+        out = stack.enter_context(Follower(own("loop")))
+        add_source(obs, PICTURE, ring=ring.name)
+        if whole:
+            add_filter(obs, PICTURE, ring=out.name, answer=own("none"), rate=60)
+        yield Loop(obs, put, partial(from_ring, out))
+
+
+def from_ring(out: Follower) -> tuple[int, float] | None:
+    deadline = time.monotonic() + PATIENCE
+    while (got := out.newest()) is None:
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.0005)
+    moment = time.monotonic()
+    return read_number(got[0][..., :3]), moment
+
+
+@contextmanager
+def through_a_stock_obs(_: None, display: Display, size: tuple[int, int], fps: int, whole: bool) -> Iterator[Loop]:
+    """whole: with the record button pressed, which sends OBS's program back."""
+    into, back = free_port(), free_port()
+    sink, source = ObsSink(str(into)), ObsSource(str(back))
+    with ExitStack() as stack:
+        for adapter in (sink, source):
+            adapter.open(*size, fps)
+            stack.callback(adapter.close)
+        obs = stack.enter_context(Lab(display, size, fps, sections(program_settings(back))))
+        add_source(obs, PICTURE, MEDIA, **media_settings(into))
+        if whole:
+            obs.call("StartRecord")
+        yield Loop(
+            obs,
+            lambda picture, number: sink.send(Frame(picture, time.monotonic(), number)),
+            lambda: (got := source.read(PATIENCE)) and (read_number(got.pixels), got.time),
+        )
+
+
+def sections(settings: dict[str, str]) -> dict[str, dict[str, str]]:
+    """{section/key: value} as {section: {key: value}}."""
+    parted: dict[str, dict[str, str]] = {}
+    for path, value in settings.items():
+        section, _, key = path.partition("/")
+        parted.setdefault(section, {})[key] = value
+    return parted
+
+
+WAYS = {"plugin": through_the_plugin, "stock": through_a_stock_obs}
+
+
+def measure(way: str, library: Path | None, size: tuple[int, int], fps: int, seconds: float) -> dict[str, Any]:
+    """OBS that only shows our pictures, then one that sends them back, each for `seconds`."""
+    with ExitStack() as stack:
+        display = Display()
+        stack.callback(display.close)
+        figures: dict[str, Any] = {}
+        for name, whole in (("without", False), ("with", True)):
+            with WAYS[way](library, display, size, fps, whole) as loop:
+                figures[name], delays, lost = watch(loop, size, ODD * fps, seconds, whole)
+    return {**figures, "loop_ms": spread(delays, 1), "loop_n": len(delays), "loop_lost": lost}
+
+
+def watch(
+    loop: Loop, size: tuple[int, int], rate: float, seconds: float, whole: bool
+) -> tuple[dict[str, Any], list[float], int]:
+    """OBS's own figures over a while; ms from here to here for each picture, and how many never came back."""
+    numbers = Numbers(loop.put, size, rate)
+    numbers.start()
+    try:
+        until(lambda: shown_size(loop.obs) == size)
+        if whole:
+            until(loop.back, what=lambda: f"nothing came back\n{loop.obs.log[-2000:]}")
+        time.sleep(SETTLE)
+        before, busy = loop.obs.call("GetStats"), processor_seconds(loop.obs)
+        seen = came_back(loop, seconds) if whole else time.sleep(seconds) or {}
+        figures = told(before, loop.obs.call("GetStats"), processor_seconds(loop.obs) - busy)
+    finally:
+        numbers.close()
+    loop.obs.stop()
+    figures["frame_ms"] = profiled(loop.obs.log, FRAME)
+    figures["scopes_ms"] = {scope: got for scope in SCOPES if (got := profiled(loop.obs.log, scope))}
+    known = {number: moment for number, moment in seen.items() if number in numbers.sent}
+    lost = max(known) - min(known) + 1 - len(known) if known else 0
+    return figures, [1000 * (moment - numbers.sent[number]) for number, moment in known.items()], lost
+
+
+def shown_size(obs: Lab) -> tuple[int, int]:
+    """Width and height of our pictures in OBS; 0, 0 before the first."""
+    item = obs.call("GetSceneItemId", sceneName=SCENE, sourceName=PICTURE)["sceneItemId"]
+    place = obs.call("GetSceneItemTransform", sceneName=SCENE, sceneItemId=item)["sceneItemTransform"]
+    return int(place["sourceWidth"]), int(place["sourceHeight"])
+
+
+def came_back(loop: Loop, seconds: float) -> dict[int, float]:
+    """When which number came back first. What was sent before, and comes only now, is left out."""
+    seen: dict[int, float] = {}
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if (got := out.newest()) is None:
-            time.sleep(0.0005)
-            continue
-        now, corner = time.monotonic(), got[0][4, 4]
-        number = int(corner[0]) + 251 * int(corner[1])
-        if number in numbers.sent and number not in seen:
-            seen.add(number)
-            took.append(1000 * (now - numbers.sent[number]))
-    return took
+        if got := loop.back():
+            seen.setdefault(*got)
+    return seen
 
 
-def stats(obs: Lab, seconds: float) -> dict[str, Any]:
-    """OBS's own figures over a while: ms for rendering a frame, frames it lost, processors' ms a frame."""
-    before, times, deadline = obs.call("GetStats"), [], time.monotonic() + seconds
-    busy = processor_seconds(obs)
-    while time.monotonic() < deadline:
-        times.append(obs.call("GetStats")["averageFrameRenderTime"])
-        time.sleep(SAMPLE)
-    after = obs.call("GetStats")
-    frames = after["renderTotalFrames"] - before["renderTotalFrames"]
-    lost = after["renderSkippedFrames"] - before["renderSkippedFrames"]
-    drawn = max(1, frames - lost)
-    spent = round(1000 * (processor_seconds(obs) - busy) / drawn, 1)
-    return {"frame_ms": spread(times, 2), "frames": frames, "lost": lost, "processor_ms": spent}
+def told(before: dict[str, Any], after: dict[str, Any], busy: float) -> dict[str, Any]:
+    """Frames, those that OBS itself lost, in drawing or before sending, and processors' ms for each that it drew."""
+    gone = {key: after[key] - before[key] for key in before if key.endswith("Frames")}
+    drawn = max(1, gone["renderTotalFrames"] - gone["renderSkippedFrames"])
+    return {
+        "frames": gone["renderTotalFrames"],
+        "lost": gone["renderSkippedFrames"] + gone["outputSkippedFrames"],
+        "processor_ms": round(1000 * busy / drawn, 1),
+    }
 
 
 def processor_seconds(obs: Lab) -> float:
@@ -95,80 +214,42 @@ def processor_seconds(obs: Lab) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def profiled(log: str) -> dict[str, dict[str, float]]:
-    """What OBS's own profiler says at its end of each of SCOPES that ran: median and 99th percentile, ms."""
-    found = {}
-    for scope in SCOPES:
-        if lines := re.findall(rf"{scope}: [^\n]*median=([\d.]+)\sms[^\n]*99th percentile=([\d.]+)\sms", log):
-            found[scope] = {"median": float(lines[-1][0]), "p99": float(lines[-1][1])}
-    return found
-
-
-@contextmanager
-def running(library: Path, size: tuple[int, int], fps: int) -> Iterator[tuple[Lab, Numbers]]:
-    """An OBS whose scene is our numbers."""
-    with ExitStack() as stack:
-        display = Display()
-        stack.callback(display.close)
-        obs = Lab(display, size=size, fps=fps)
-        stack.callback(obs.close)
-        obs.install_plugin(library)
-        obs.start()
-        numbers = Numbers(own("bench"), *size, rate=ODD * fps)
-        stack.callback(numbers.close)
-        numbers.start()
-        add_source(obs, "numbers", ring=numbers.ring.name)
-        until(lambda: obs.screenshot("numbers").shape[:2] == size[::-1])
-        time.sleep(SETTLE)
-        yield obs, numbers
-
-
-def measure_plugin(library: Path, size: tuple[int, int], fps: int, seconds: float) -> dict[str, Any]:
-    """OBS with the source alone, then with the filter on it, each for `seconds`."""
-    with running(library, size, fps) as (obs, _):
-        plain = stats(obs, seconds)
-        obs.stop()
-        plain["profiled_ms"] = profiled(obs.log)
-    with running(library, size, fps) as (obs, numbers), Follower(own("loop")) as out:
-        add_filter(obs, "numbers", ring=out.name, answer=own("none"), rate=60)
-        until(out.newest)
-        time.sleep(SETTLE)
-        filtered = stats(obs, seconds)
-        loop = delays(numbers, out, seconds / 2)
-        obs.stop()
-        filtered["profiled_ms"] = profiled(obs.log)
-    return {"without": plain, "with": filtered, "loop_ms": spread(loop, 1), "loop_n": len(loop)}
-
-
-WAYS = {"plugin": measure_plugin}
+def profiled(log: str, scope: str) -> dict[str, float]:
+    """What OBS's own profiler says at its end of a scope: median and 99th percentile, ms; {} if it never ran."""
+    lines = re.findall(rf"{scope}[^\n]*: [^\n]*median=([\d.]+)\sms[^\n]*99th percentile=([\d.]+)\sms", log)
+    return {"median": float(lines[0][0]), "p99": float(lines[0][1])} if lines else {}
 
 
 def sentence(figures: dict[str, Any]) -> str:
-    without, filtered, loop = figures["without"], figures["with"], figures["loop_ms"]
-    lost = f"{without['lost']} and {filtered['lost']} of {filtered['frames']} frames lost"
+    without, through, loop = figures["without"], figures["with"], figures["loop_ms"]
+    plain, whole = (f"{each['frame_ms']['median']} ms (p99 {each['frame_ms']['p99']})" for each in (without, through))
     return (
-        f"OBS {figures['size']} at {figures['obs_fps']}, {figures['way']}: a frame takes "
-        f"{without['frame_ms']['median']} ms without, {filtered['frame_ms']['median']} ms with, of the "
-        f"processors' time {without['processor_ms']} and {filtered['processor_ms']} ms; "
-        f"{lost}; loop {loop['median']} ms (p95 {loop['p95']})"
+        f"OBS {figures['size']} at {figures['obs_fps']}, {figures['way']}: "
+        f"a frame takes {plain} without, {whole} with, "
+        f"of the processors' time {without['processor_ms']} and {through['processor_ms']} ms; "
+        f"{without['lost']} of {without['frames']} and {through['lost']} of {through['frames']} frames lost; "
+        f"loop {loop['median']} ms (p95 {loop['p95']}), "
+        f"{figures['loop_lost']} of {figures['loop_lost'] + figures['loop_n']} pictures lost"
     )
 
 
 def main() -> None:
     parser = arguments(__doc__ or "")
-    parser.add_argument("--way", choices=list(WAYS), default="plugin")
+    parser.add_argument("--way", choices=list(WAYS), help="one of the ways only")
     parser.add_argument("--size", type=parse_size, default=(1280, 720), metavar="WxH")
-    parser.add_argument("--fps", type=int, default=30)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--fps", type=int, default=30, help="of OBS: 30 or 60")
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each of without and with")
     options = parser.parse_args()
-    if reason := missing() or cannot_build():
+    ways = [options.way] if options.way else list(WAYS)
+    if reason := missing() or ("plugin" in ways and cannot_build()):
         sys.exit(reason)
     with tempfile.TemporaryDirectory() as folder:
-        library = build(Path(folder)) / "latentcast.so"
-        figures = WAYS[options.way](library, options.size, options.fps, options.seconds)
-    size = "{}x{}".format(*options.size)
-    figures = {"way": options.way, "size": size, "obs_fps": options.fps, **figures}
-    tell("obs", figures, n=figures["loop_n"], human=sentence(figures), as_json=options.json)
+        library = build(Path(folder)) / "latentcast.so" if "plugin" in ways else None
+        for way in ways:
+            figures = measure(way, library, options.size, options.fps, options.seconds)
+            size = "{}x{}".format(*options.size)
+            figures = {"way": way, "size": size, "obs_fps": options.fps, **figures}
+            tell("obs", figures, n=figures["loop_n"], human=sentence(figures), as_json=options.json)
 
 
 if __name__ == "__main__":

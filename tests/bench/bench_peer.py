@@ -20,6 +20,7 @@ from __future__ import annotations
 import statistics
 import sys
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -64,6 +65,8 @@ SMALL = (
     Case("small-512-rows2-bf16", 512, 512, 2, "bfloat16"),
     Case("small-128-rows2-codec-f32", 128, 128, 2, "float32", codec=True),
     Case("small-128-rows2-codec-bf16", 128, 128, 2, "bfloat16", codec=True),
+    Case("small-256-rows2-codec-f32", 256, 256, 2, "float32", codec=True),
+    Case("small-256-rows2-codec-bf16", 256, 256, 2, "bfloat16", codec=True),
 )
 LEAST = (Case("least-64-rows2-codec-f32", 64, 64, 2, "float32", codec=True),)  # to see that all of it works
 FULL = tuple(
@@ -160,12 +163,19 @@ def report(case: Case, got: Measured, as_json: bool, device: str) -> bool:
     return agree
 
 
+def some(text: str) -> int:
+    """A whole number from 1 on: a median of nothing is none."""
+    if (number := int(text)) < 1:
+        raise ArgumentTypeError(f"{number} leave nothing to compare; say 1 or more")
+    return number
+
+
 def main() -> int:
     parser = arguments(__doc__ or "")
     parser.add_argument(
         "--case", action="append", choices=[case.name for case in SMALL + FULL + LEAST], help="only this one"
     )
-    parser.add_argument("--chunks", type=int, default=12, help="of each case, after the window is full")
+    parser.add_argument("--chunks", type=some, default=12, help="of each case, after the window is full")
     options = parser.parse_args()
     wait_politely()
     import torch

@@ -9,6 +9,7 @@ from bridge.adapters.base import EXTRAS, Device
 from bridge.app import _make_ring
 from bridge.cli import main
 from bridge.config import RunOptions
+from bridge.obs.place import ObsPlace
 from engine.preset import load_preset
 from tests.bridge.children import ring_name
 
@@ -48,11 +49,23 @@ def test_it_looks_at_everything_a_run_needs_and_says_what_to_do(options):
     outputs = [kind for kind in EXTRAS if devices.here(kind)]
     before, after = (
         ["python", "torch", "model memory", "model", "cameras", "codecs"],
-        ["osc port", "web port", "shared memory"],
+        ["obs", "osc port", "web port", "shared memory"],
     )
     assert names == [*before, *outputs, *after]
     assert all(check.fix for check in checks if check.level != "ok")
     assert all("\n" not in check.fix for check in checks)
+
+
+def test_what_the_remote_control_of_obs_needs_is_said(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    assert doctor._obs().fix == "pip install 'latentcast[obs]'"
+
+    monkeypatch.setattr(doctor, "find_spec", lambda name: name)
+    monkeypatch.setattr(doctor, "find_place", lambda: ObsPlace(enabled=False))
+    assert "tick Enable WebSocket server" in doctor._obs().fix
+
+    monkeypatch.setattr(doctor, "find_place", ObsPlace)
+    assert doctor._obs().level == "ok"
 
 
 def test_an_output_says_whether_it_can_be_used_and_what_to_do_if_not(monkeypatch):
@@ -116,6 +129,19 @@ def test_a_model_too_large_for_this_machine_is_said_before_it_is_loaded(monkeypa
     assert "tiny at 320x192 takes" in check.found and "1.0 MiB are free" in check.found
     assert "--size" in check.fix
     assert "tiny at 64x32" in doctor._room(RunOptions(preset="tiny", size=(64, 32))).found
+
+
+@pytest.mark.process
+def test_a_model_too_large_is_said_once_and_one_that_fits_at_the_asked_size_is_loaded_at_it(options, monkeypatch):
+    full = "import engine.measure\nengine.measure.free_bytes = lambda _device: 2**20\n"
+    monkeypatch.setattr(doctor, "ROOM", full + doctor.ROOM)
+    monkeypatch.setattr(doctor, "ENGINE", "import sys\nsys.exit('it was loaded at ' + ' '.join(sys.argv[2:]))")
+
+    large = [check for check in doctor.examine(options) if check.level == "fail"]
+    small = doctor._model("tiny", (64, 32))
+
+    assert [check.name for check in large] == ["model memory"]
+    assert "loaded at 64 32" in small.found
 
 
 def test_a_broken_torch_is_a_failure_and_not_a_crash(monkeypatch):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bridge.download import most_at_once
+from bridge.download import LOCK, most_at_once
 from bridge.download_bar import PlainFile, amount, span
 from engine.convert.fit import KINDS
 from engine.preset import load_preset, preset_names
@@ -127,7 +127,16 @@ class Place:
         return process.returncode, " ".join((out + err).split())
 
     def left(self):
-        return sorted(str(path.relative_to(self.models)) for path in self.models.rglob("*") if path.is_file())
+        """All but the file that downloads lock."""
+        there = (path for path in self.models.rglob("*") if path.is_file() and path.name != LOCK)
+        return sorted(str(path.relative_to(self.models)) for path in there)
+
+
+def wait_for(happened):
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -172,10 +181,7 @@ def test_a_download_that_was_ended_goes_on_where_it_stopped(taehv, hub, place):
     name, content = next(iter(taehv[0].items()))
     hub.stalls[name] = BLOCK + 1000
     process = place.start("download", taehv[1], "--keep", HF_HUB_DOWNLOAD_TIMEOUT="60")
-    deadline = time.monotonic() + 60
-    while not any(path.stat().st_size for path in place.models.rglob("*.part")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: any(path.stat().st_size for path in place.models.rglob("*.part")))
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=180)
@@ -191,6 +197,28 @@ def test_a_download_that_was_ended_goes_on_where_it_stopped(taehv, hub, place):
     assert f"{amount(len(content) - BLOCK)} to fetch" in said
     (kept,) = (place.models / "arrivals").iterdir()
     assert kept.read_bytes() == content
+
+
+def test_of_two_downloads_into_one_folder_the_second_waits_and_finds_all_done(taehv, hub, place):
+    name = next(iter(taehv[0]))
+    hub.stalls[name] = BLOCK + 1000
+    first = place.start("download", taehv[1], HF_HUB_DOWNLOAD_TIMEOUT="60")
+    wait_for(lambda: any(path.stat().st_size for path in place.models.rglob("*.part")))
+    second = place.start("download", taehv[1])
+    said = ""
+    while "this one goes on when that has ended" not in said:
+        line = second.stderr.readline()
+        assert line, said
+        said += line
+    hub.stalls.clear()
+    hub.release.set()  # the first one's answer breaks off, and it goes on from there
+
+    ends = [process.communicate(timeout=180) for process in (first, second)]
+
+    assert (first.returncode, second.returncode) == (0, 0), ends
+    assert hub.ranges(name) == [None, f"bytes={BLOCK}-"], "each byte came once"
+    assert "is ready in" in ends[1][1] and "to fetch" not in ends[1][1]
+    assert place.left() == ["wan/taehv.safetensors"]
 
 
 def test_a_file_that_arrives_damaged_is_refused_and_removed(taehv, hub, place):

@@ -193,3 +193,36 @@ def test_mapped_weights_take_no_memory_of_their_own(tmp_path):
 def own_memory():
     with open("/proc/self/status") as status:
         return int(next(line for line in status if line.startswith("RssAnon")).split()[1]) * 1024
+
+
+def test_rows_there_is_no_room_for_are_held_back_said_once_and_the_stream_plays_on(monkeypatch):
+    session = small_session(params={"steps": 1})
+    play(session, film(9))
+    have, each = session._batch.row_bytes
+    asked, problems, pictures = PRESET.params.set_all({"steps": 4, "rows": 4}), [], []
+    session.reset()
+    left = lambda _device: (3 - session._batch.row_bytes[0]) * each  # noqa: E731
+    monkeypatch.setattr("engine.session.free_bytes", left)
+
+    for frame in film(40):
+        if frame.index % 8 == 0:  # a knob that moves sends all controls again
+            session.update(replace(asked, noise=0.5 + frame.index / 100, revision=frame.index))
+        session.push(frame)
+        if made := session.step():
+            pictures += made
+            problems += [session.report.problem] if session.report.problem else []
+    assert session._batch.row_bytes == (2, each)
+    monkeypatch.setattr("engine.session.free_bytes", lambda _device: None)
+    session.update(asked)
+    pictures += play(session, film(48)[40:])
+
+    assert have == 1
+    assert session._batch.row_bytes == (4, each), "where there is room, they come"
+    assert len(problems) == 1 and problems[0].startswith("4 rows take") and problems[0].endswith("there are 2")
+    assert [picture.index for picture in pictures] == list(range(48))
+
+
+def test_a_row_takes_what_is_counted_for_it():
+    one, two = (measure(PRESET, FLOAT, rows).window for rows in (1, 2))
+
+    assert small_session()._batch.row_bytes == (1, two - one)

@@ -251,6 +251,18 @@ def test_filters_never_meet(obs):
         assert settings[0]["command"] == "latentcast run --in obs-filter"
 
 
+def test_a_filter_gets_the_ring_it_names_when_the_one_that_had_it_goes(obs, filtered):
+    add_source(obs, "heir", "color_source_v3", color=0xFF336699, width=100, height=50)
+    add_filter(obs, "heir", ring=own("out"), answer=own("none"))
+    obs.call("SetSourceFilterSettings", sourceName="heir", filterName="effect", filterSettings={"ring": own("out")})
+    time.sleep(0.5)
+    filtered.shows(lambda seen: near(seen, DRY, 0), what="the second filter disturbs the first")
+
+    obs.call("RemoveSourceFilter", sourceName="camera", filterName="effect")
+
+    filtered.shows(lambda seen: seen.shape[:2] == (50, 100))
+
+
 def test_a_ring_that_another_program_owns_is_left_alone(obs):
     with Writer(own("theirs"), WET) as theirs, Follower(theirs.name) as follower:
         add_source(obs, "colour", "color_source_v3", width=64, height=36)

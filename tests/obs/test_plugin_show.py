@@ -16,7 +16,7 @@ from bridge.adapters.testcard import TestCard, read_number
 from tests.bridge.films import make_film
 from tests.bridge.running import Running
 from tests.obs.lab import SCENE, Refused, until
-from tests.obs.plugin import FILTER, Writer, add_filter, add_source, card, own
+from tests.obs.plugin import FILTER, Follower, Writer, add_filter, add_source, build, cannot_build, card, near, own
 
 SIZE = (640, 360)
 ROUGH = float(os.environ.get("LATENTCAST_OBS_SECONDS", "20"))
@@ -119,6 +119,27 @@ def test_a_film_in_obs_gets_the_effect_loses_it_with_the_engine_and_has_it_again
         obs.stop()
     finally:
         run.close()
+
+
+def test_where_the_graphics_card_is_slow_pictures_are_read_later_and_stay_exact_and_in_order(make_obs, tmp_path):
+    if reason := cannot_build():
+        pytest.skip(reason)
+    obs = make_obs()
+    obs.install_plugin(build(tmp_path, "-DCMAKE_C_FLAGS=-DWAIT_MAX=-1.0") / "latentcast.so")  # every one counts as slow
+    obs.start()
+    wanted = card(321, 181)
+    with Writer(own("dry"), wanted) as ring, Follower(own("late")) as out:
+        add_source(obs, "camera", ring=ring.name)
+        add_filter(obs, "camera", ring=out.name, answer=own("none"))
+        out.shows(lambda seen: near(seen, wanted, 0))
+        time.sleep(1.0)  # it learns for 16 pictures
+        seen = [(*until(out.newest), time.monotonic()) for _ in range(20)]
+
+    assert all(near(pixels, wanted, 0) for pixels, _, _ in seen)
+    numbers = [number for _, (_, number), _ in seen]
+    assert numbers == sorted(set(numbers)), "none twice, none out of order"
+    assert min(came - drawn for _, (drawn, _), came in seen) > 1.9 / 30, "two pictures late"
+    obs.stop()
 
 
 class Rough:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from engine.preset import DitSpec, WindowSpec
 from engine.stream.kvcache import KVCache
 
-Page = tuple[Tensor, Tensor]  # one latent frame's keys and values in one layer, [n, N, D] each
+Page = tuple[Tensor, Tensor]  # one latent frame's turned keys, and values, in one layer, [N, n, D] each
 
 
 class Recall(KVCache):
@@ -23,7 +24,7 @@ class Recall(KVCache):
 
     def __init__(self, window: WindowSpec, dit: DitSpec, tokens: int, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__(window, dit, tokens, device, dtype)
-        blank = torch.zeros(tokens, dit.heads, dit.dim // dit.heads, device=device, dtype=dtype)
+        blank = torch.zeros(dit.heads, tokens, dit.dim // dit.heads, device=device, dtype=dtype)
         self.pages: list[list[list[Page]]] = [[[(blank, blank)] * window.slots] for _ in range(dit.layers)]
         self.keys, self.values = ([part[:, :0].clone() for part in store] for store in (self.keys, self.values))
         self.dtype = dtype
@@ -38,13 +39,16 @@ class Recall(KVCache):
         super().rows(count)
         self.pages = [[list(layer[min(row, have - 1)]) for row in range(count)] for layer in self.pages]
 
-    def keep(self, layer: int, keys: Tensor, values: Tensor) -> None:
-        """Remember this call's keys and values [rows, T, n, N, D] of one layer."""
+    def keep(self, layer: int, turned: Tensor, values: Tensor, keys: Tensor) -> None:
+        """Remember this call's keys, turned, and values of one layer; the plain keys are for `similarity`.
+
+        [rows, T, N, n, D] each.
+        """
         for row, slots in enumerate(self.slots):
             for frame, slot in enumerate(slots):
-                self.pages[layer][row][slot] = keys[row, frame].detach(), values[row, frame].detach()
+                self.pages[layer][row][slot] = turned[row, frame].detach(), values[row, frame].detach()
         if self._spec.refresh > -1:
-            means = [part.detach().mean(2).flatten(2) for part in (keys, values)]
+            means = [part.detach().mean(3).flatten(2) for part in (keys, values)]
             self._means[layer] = self._means[layer].clone()
             self._means[layer][self._rows, self._slots] = torch.stack(means, dim=2).to(self._means[layer].dtype)
 
@@ -53,7 +57,7 @@ class Recall(KVCache):
         self.calls += 1
         return Look(self, self._filled)
 
-    def extend(self, layer: int, key: Tensor, value: Tensor) -> Any:
+    def extend(self, layer: int, key: Tensor, value: Tensor, turn: Callable[[Tensor], Tensor]) -> Any:
         raise TypeError("each call looks back through a Look of its own")
 
 
@@ -64,24 +68,27 @@ class Look:
         self._recall, self._slots = recall, recall.slots
         self._past = [[row[:filled] for row in layer] for layer in recall.pages]
         self._kept: set[int] = set()
-        self.query_positions, self.key_positions, self.mask = recall.query_positions, recall.key_positions, recall.mask
+        self.positions, self.drift, self.mask = recall.positions.clone(), recall.drift, recall.mask
 
-    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    def extend(self, layer: int, key: Tensor, value: Tensor, turn: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """As `Memory`: this call's own part has a gradient, the past has none."""
-        frames = len(self._slots[0])
-        new = [part.view(len(part), frames, -1, *part.shape[2:]).to(self._recall.dtype) for part in (key, value)]
+        turned, plain, own = (self._by_frame(part) for part in (turn(key), key, value))
         if layer not in self._kept:  # a block that is computed again must not write again
             self._kept.add(layer)
-            self._recall.keep(layer, *new)
-        keys, values = (self._join(layer, kind, part) for kind, part in enumerate(new))
-        return keys, values
+            self._recall.keep(layer, turned, own, plain)
+        return self._join(layer, 0, turned), self._join(layer, 1, own)
+
+    def _by_frame(self, part: Tensor) -> Tensor:
+        """[rows, T*n, N, D] -> [rows, T, N, n, D]."""
+        frames = part.view(len(part), len(self._slots[0]), -1, *part.shape[2:])
+        return frames.transpose(2, 3).to(self._recall.dtype)
 
     def _join(self, layer: int, kind: int, new: Tensor) -> Tensor:
-        """[rows, filled*n, N, D] of the keys (kind 0) or the values (1)."""
+        """[rows, N, filled*n, D] of the keys (kind 0) or the values (1)."""
         rows = []
         for row, slots in enumerate(self._slots):
             pages = [page[kind] for page in self._past[layer][row]]
             for frame, slot in enumerate(slots):
                 pages[slot] = new[row, frame]
-            rows.append(torch.cat(pages))
+            rows.append(torch.cat(pages, dim=1))
         return torch.stack(rows)

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -11,6 +12,7 @@ from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.nut import NutWriter
 from bridge.adapters.obs import CALLERS, READERS, ObsSink, ObsSource, to_bgra
 from bridge.adapters.testcard import draw_card
+from bridge.obs.stock import program_settings
 from bridge.obs.wire import claimed_rate
 from engine.frame import Frame
 from tests.bridge.films import numbered
@@ -168,6 +170,27 @@ def test_what_comes_in_keeps_its_colours_and_takes_our_size(source):
 
     assert got.size == (160, 96)
     assert np.allclose(got.pixels[10, 10], card[20, 20], atol=3)
+
+
+def test_two_pictures_that_come_at_once_are_both_seen(source):
+    source.open(160, 96)
+    with connect(source) as there:
+        writer = NutWriter(there, 160, 96, fps=30)
+        for grey in (0, 50, 150):  # FFmpeg keeps the first one for itself, to learn what comes
+            writer.write(to_bgra(np.full((96, 160, 3), grey, np.uint8)))
+        until(lambda: len(source._waiting) == 2)
+        greys = [round(source.read(0.1).pixels.mean()) for _ in range(2)]
+
+    assert np.allclose(greys, (50, 150), atol=2)
+
+
+def test_the_encoder_that_obs_sends_with_keeps_no_picture_back_on_any_machine():
+    name = program_settings(1)["AdvOut/FFVEncoder"]
+    encoder = av.CodecContext.create(name, "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 64, 36, "yuv420p", Fraction(1, 30)
+    encoder.thread_count, encoder.thread_type = 16, "AUTO"  # as OBS opens it on one with 16 processors
+
+    assert encoder.encode(av.VideoFrame(64, 36, "yuv420p"))
 
 
 def test_the_one_who_connected_last_is_seen(source):

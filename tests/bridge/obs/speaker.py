@@ -11,18 +11,23 @@ from websockets.sync.server import serve
 class Speaker:
     """Greets as OBS does and hands every request to `answer(request, number)`, which returns a requestStatus or None.
 
-    greeting: what is sent first; None for nothing at all.
+    greeting: what is sent first; None for nothing at all.   said: what comes with a good answer, by request.
     """
 
-    def __init__(self, answer=None, greeting=None, silent=False):
+    def __init__(self, answer=None, greeting=None, silent=False, said=None):
         hello = {"op": 0, "d": {"obsWebSocketVersion": "5.1.0", "rpcVersion": 1}}
         self._greeting = None if silent else greeting or json.dumps(hello)
         self._answer = answer or (lambda request, number: {"result": True, "code": 100})
+        self._said = {"GetVersion": {"obsVersion": "29.0.2"}, **(said or {})}
         self.asked = []
         self._server = serve(self._talk, "127.0.0.1", 0)
         self.port = self._server.socket.getsockname()[1]
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
+
+    def said(self, request, data):
+        """From now on, answer a request with this."""
+        self._said[request] = data
 
     def __enter__(self):
         return self
@@ -47,5 +52,5 @@ class Speaker:
         status = self._answer(question["requestType"], len(self.asked))
         if status is not None:
             answer = {"requestType": question["requestType"], "requestId": question["requestId"]}
-            data = {"responseData": {"obsVersion": "29.0.2"}} if status["result"] else {}
+            data = {"responseData": self._said.get(question["requestType"], {})}
             client.send(json.dumps({"op": 7, "d": {**answer, "requestStatus": status, **data}}))

@@ -60,6 +60,20 @@ def test_a_server_that_greets_otherwise_is_no_obs_of_today(greeting):
         ObsClient(ObsPlace(port=there.port))
 
 
+@pytest.mark.parametrize("status", [{}, [], "fine", 7, {"result": False}])
+def test_an_answer_that_makes_no_sense_is_one_sentence(status):
+    odd = Speaker(lambda request, number: WELL if number == 1 else status)
+    with odd as there, ObsClient(ObsPlace(port=there.port)) as client, pytest.raises(ObsForeign, match="not OBS 28"):
+        client.ask("GetSceneList")
+
+
+@pytest.mark.parametrize("said", [{"scenes": [{}]}, {"scenes": [{"name": 1}]}, {}, {"scene": 7}, [], "scenes"])
+def test_an_answer_that_lacks_what_belongs_in_it_is_one_sentence(said):
+    odd = Speaker(said={"GetSceneList": said})
+    with odd as there, ObsClient(ObsPlace(port=there.port)) as client, pytest.raises(ObsForeign, match="not OBS 28"):
+        [each["sceneName"] for each in client.ask("GetSceneList")["scenes"]]
+
+
 def test_a_web_server_is_no_obs():
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

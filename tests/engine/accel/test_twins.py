@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from engine.accel import attention, compile, fp8
-from engine.accel.apply import accelerate, call_shape, graphed
+from engine.accel.apply import accelerate, call_shape, graphed, with_codec
+from engine.accel.cudagraph import GraphedCodec
 from engine.accel.precision import HalfCodec
 from engine.errors import BadPreset, DeviceUnavailable
 from engine.models.build import Models, build, make_denoiser
@@ -61,7 +62,9 @@ def test_with_every_switch_off_the_models_are_the_plain_ones():
     assert accelerate(models, replace(PRESET, accel=AccelSpec())) == models
 
 
-@pytest.mark.parametrize("accel", [{"attention": "auto"}, {"channels_last": True}, {"graphs": True}], ids=str)
+@pytest.mark.parametrize(
+    "accel", [{"attention": "auto"}, {"channels_last": True}, {"graphs": True}, {"exp_gelu": True}], ids=str
+)
 def test_switches_that_only_choose_how_to_compute_give_the_same_film(accel):
     preset = replace(PRESET, accel=AccelSpec(**accel))
 
@@ -83,7 +86,8 @@ def test_the_call_that_attention_is_tried_at_is_that_of_a_full_window(name):
 
 @pytest.mark.parametrize("name", list(attention.kernels(CPU, torch.bfloat16)))
 @pytest.mark.parametrize("masked", [False, True])
-def test_every_kernel_sees_what_exact_attention_sees(name, masked):
+def test_every_kernel_sees_what_exact_attention_sees(name, masked, monkeypatch):
+    monkeypatch.setattr(attention, "PIECE", 2)
     torch.manual_seed(1)
     q, k, v = (torch.randn(2, 3, length, 16) for length in (5, 12, 12))
     mask = torch.arange(12)[None, None, None] < torch.tensor([12, 7])[:, None, None, None] if masked else None
@@ -209,6 +213,50 @@ def test_two_sessions_may_share_a_graphed_codec():
         other.step()
 
     assert same(pictures + one.flush(), play(Session(models, PRESET), film(24)))
+
+
+def test_a_graphed_codec_forgets_the_pictures_of_another_size():
+    tape = Tape()
+    codec = GraphedCodec(small_models().codec, tape)
+
+    def run(width, height):
+        frames = torch.zeros(4, 3, height, width)
+        latents, encoding = codec.encode(frames, None)
+        _, decoding = codec.decode(latents, None)
+        for _ in range(2):
+            latents, encoding = codec.encode(frames, encoding)
+            _, decoding = codec.decode(latents, decoding)
+
+    for count, size in enumerate([(64, 32), (64, 32), (32, 32), (64, 32)]):
+        run(*size)
+        assert len(codec._known) == 2, "one to encode, one to decode"
+        assert tape.recorded == (2, 2, 4, 6)[count]
+
+
+@pytest.mark.parametrize("accel", [{}, {"half_codec": True}, {"channels_last": True}], ids=str)
+def test_another_codec_is_made_as_fast_as_the_one_before_and_the_same_one_is_kept(accel, monkeypatch):
+    monkeypatch.setattr("engine.accel.apply.half_is_faster", lambda: True)
+    monkeypatch.setattr("engine.models.build.load_weights", lambda module, _weights: module.to_empty(device="cpu"))
+    preset = replace(PRESET, accel=AccelSpec(**accel))
+    models = accelerate(small_models(), preset)
+    wider = replace(preset, codec=replace(preset.codec, widths=(16, 16)))
+
+    other = with_codec(models, wider)
+
+    assert with_codec(models, preset.resized(32, 32)) is models, "a size alone loads nothing"
+    assert type(other.codec) is type(models.codec) and other.codec.spec == wider.codec
+    assert with_codec(other, wider) is other
+
+
+def test_another_codec_is_recorded_as_the_one_before_was(monkeypatch):
+    monkeypatch.setattr("engine.accel.apply.replays", lambda *_: True)  # as on a GPU
+    monkeypatch.setattr("engine.models.build.load_weights", lambda module, _weights: module.to_empty(device="cpu"))
+    preset = replace(PRESET, accel=AccelSpec(graphs=True))
+    models = accelerate(small_models(), preset)
+    wider = replace(preset, codec=replace(preset.codec, widths=(16, 16)))
+
+    assert isinstance(models.codec, GraphedCodec) and with_codec(models, preset) is models
+    assert isinstance(with_codec(models, wider).codec, GraphedCodec)
 
 
 # ---- compiled blocks

@@ -199,6 +199,49 @@ def test_the_stream_plays_on_while_a_file_is_read(models, folder, monkeypatch):
     assert models.loras.attached == {"a": 1.0}
 
 
+def test_from_one_lora_to_the_next_the_plain_model_is_never_seen(models, folder, monkeypatch):
+    for seed, name in enumerate("ab"):
+        write_lora(folder / f"{name}.safetensors", models.denoiser, seed=seed)
+    go, read, on = Event(), models.loras.read, []
+    monkeypatch.setattr(LoraRack, "read", lambda rack, name: (name == "a" or go.wait(10)) and read(name))
+    with ThreadPoolExecutor(2) as aside:
+        session = Session(models, PRESET, submit=aside.submit)
+        session.update(lora("a:1"))
+        for frame in film(48):
+            if frame.index == 16:
+                session.update(lora("b:0.5"))
+            if frame.index == 32:
+                go.set()
+                aside.shutdown(wait=True)
+            session.push(frame)
+            if session.step():
+                on.append(dict(models.loras.attached))
+
+    assert [on[0], on[-1]] == [{"a": 1.0}, {"b": 0.5}]
+    assert all(one in ({"a": 1.0}, {"b": 0.5}) for one in on), "neither none nor both"
+
+
+def test_while_another_is_read_the_strength_of_one_that_stays_moves_at_once(models, folder, monkeypatch):
+    for seed, name in enumerate("ab"):
+        write_lora(folder / f"{name}.safetensors", models.denoiser, seed=seed)
+    go, read = Event(), models.loras.read
+    monkeypatch.setattr(LoraRack, "read", lambda rack, name: (name == "a" or go.wait(10)) and read(name))
+    with ThreadPoolExecutor(2) as aside:
+        session, on = Session(models, PRESET, submit=aside.submit), {}
+        session.update(lora("a:1"))
+        for frame in film(48):
+            if frame.index == 16:
+                session.update(lora("a:0.25 | b:0.5"))
+            if frame.index == 32:
+                go.set()
+                aside.shutdown(wait=True)
+            session.push(frame)
+            session.step()
+            on[frame.index] = dict(models.loras.attached)
+
+    assert (on[31], on[47]) == ({"a": 0.25}, {"a": 0.25, "b": 0.5})
+
+
 def test_two_sessions_on_one_model_have_each_their_own(models, folder):
     frames = film(16)
     write_lora(folder / "a.safetensors", models.denoiser)

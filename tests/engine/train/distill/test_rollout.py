@@ -163,9 +163,9 @@ def test_a_block_computed_again_sees_the_past_as_it_was():
     recall.begin([[0]], [[0]], [1])
     look = recall.look()
     new = torch.ones(1, 2, PRESET.dit.heads, PRESET.dit.dim // PRESET.dit.heads)
-    first = look.extend(0, new, new)[0].clone()
+    first = look.extend(0, new, new, torch.neg)[0].clone()
     recall.begin([[1]], [[1]], [2])
-    recall.look().extend(0, 2 * new, 2 * new)
+    recall.look().extend(0, 2 * new, 2 * new, torch.neg)
 
-    assert torch.equal(look.extend(0, new, new)[0], first)
-    assert torch.equal(recall.look().extend(0, 2 * new, 2 * new)[0][0, :2], new[0])
+    assert torch.equal(look.extend(0, new, new, torch.neg)[0], first)
+    assert torch.equal(recall.look().extend(0, 2 * new, 2 * new, torch.neg)[0].transpose(1, 2)[0, :2], -new[0])

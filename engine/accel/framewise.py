@@ -1,0 +1,112 @@
+"""The Wan autoencoder as a CPU runs it fastest: channels side by side in memory, and every frame of a chunk at once.
+
+Torch gives a small float32 Conv3d to a kernel that is many times slower than the one it has for Conv2d. So a few frames
+become more channels of one. In bfloat16 the Conv3d is the faster one, and stays.
+
+A 3x3 convolution of a picture that was doubled by repeating its pixels sees each of them up to four times: four 2x2
+convolutions of the small picture, their weights added up beforehand, give the same sums with 4 multiplications for 9.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engine.models.causal import LooksBack, Past
+from engine.models.wan_vae import TIME, TINY, CausalConv, Grow, Norm, WanVae
+
+BESIDE, BESIDE_3D = torch.channels_last, torch.channels_last_3d
+
+
+def apply(codec: WanVae) -> None:
+    """Change the layers of `codec` in place, weights included; for inference. It gives the same, to rounding."""
+    for module in list(codec.modules()):
+        if isinstance(module, Grow):
+            module.resample = nn.Sequential(Doubling(module.conv))
+        if isinstance(module, nn.Sequential):
+            for place, layer in enumerate(module):
+                if isinstance(layer, Norm):  # a SiLU follows
+                    module[place], module[place + 1] = Activation(layer), nn.Identity()
+        for name, layer in module.named_children():
+            setattr(module, name, quick(layer))
+
+
+def quick(layer: nn.Module) -> nn.Module:
+    """A convolution laid out or replaced; any other layer as it is."""
+    if isinstance(layer, nn.Conv3d) and layer.weight.dtype == torch.float32:
+        return CausalFrames(layer) if isinstance(layer, CausalConv) else Frames(layer)
+    if isinstance(layer, nn.Conv2d | nn.Conv3d):
+        layer.weight = constant(layer.weight)
+    return layer
+
+
+class Activation(nn.Module):
+    """In the place of a Norm and its SiLU: both in float32, where a CPU need not convert for each of several passes."""
+
+    def __init__(self, norm: Norm) -> None:
+        super().__init__()
+        self.scale = constant(norm.gamma.float() * norm.gamma.shape[0] ** 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        exact = x.float()
+        normed = exact / torch.linalg.vector_norm(exact, dim=1, keepdim=True).clamp_(min=TINY)
+        return F.silu(normed.mul_(self.scale), inplace=True).to(x.dtype)
+
+
+class Frames(nn.Module):
+    """In the place of a Conv3d without padding in time: [1, C, T, H, W] -> [1, C', T', H', W']."""
+
+    def __init__(self, layer: nn.Conv3d) -> None:
+        super().__init__()
+        self.depth, self.stride, self.padding = layer.kernel_size[0], layer.stride, layer.padding[1:]
+        self.weight = constant(layer.weight.transpose(1, 2).flatten(1, 2))
+        self.bias = layer.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        frames, step = x[0].transpose(0, 1), self.stride[0]
+        ends = range(len(frames) - self.depth + 1, len(frames) + 1)
+        seen = [frames[first:end:step] for first, end in enumerate(ends)]
+        joined = torch.cat(seen, dim=1).contiguous(memory_format=BESIDE)
+        out = F.conv2d(joined, self.weight, self.bias, self.stride[1:], self.padding)
+        return out[None].transpose(1, 2)
+
+
+class CausalFrames(Frames, LooksBack):
+    """In the place of a CausalConv."""
+
+    def forward(self, x: Tensor, past: Past) -> Tensor:  # type: ignore[override]
+        return super().forward(past.before(x, self.depth - 1, TIME))
+
+
+class Doubling(nn.Module):
+    """In the place of nearest upsampling and a 3x3 convolution: [T, C, H, W] -> [T, C', 2H, 2W]."""
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight = constant(added(added(layer.weight.float(), 2), 4).flatten(0, 2).to(layer.weight.dtype))
+        self.bias = constant(layer.bias.repeat(4)) if layer.bias is not None else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One convolution makes the four pixels of every place; those of an odd row or column begin one place later."""
+        height, width = x.shape[2:]
+        places = F.conv2d(x, self.weight, self.bias, padding=1)
+        quarters = places.view(len(x), 2, 2, -1, height + 1, width + 1)
+        out = x.new_empty(len(x), quarters.shape[3], 2 * height, 2 * width).contiguous(memory_format=BESIDE)
+        for row in range(2):
+            for column in range(2):
+                out[:, :, row::2, column::2] = quarters[:, column, row, :, row : row + height, column : column + width]
+        return out
+
+
+def added(weight: Tensor, axis: int) -> Tensor:
+    """Three taps along `axis` over doubled pixels -> two over single ones, for the even and the odd: [2, ...]."""
+    before, middle, after = weight.unbind(axis)
+    even, odd = (before, middle + after), (before + middle, after)
+    return torch.stack([torch.stack(taps, axis) for taps in (even, odd)])
+
+
+def constant(weight: Tensor) -> nn.Parameter:
+    """A parameter nobody trains; the weight of a convolution with its channels side by side."""
+    layout = {4: BESIDE, 5: BESIDE_3D}.get(weight.dim(), torch.preserve_format)
+    return nn.Parameter(weight.detach().clone(memory_format=layout), requires_grad=False)

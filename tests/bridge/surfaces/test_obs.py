@@ -1,0 +1,24 @@
+"""Following an OBS that makes no sense. tests/obs has the real one."""
+
+import pytest
+
+from bridge.obs.place import ObsPlace
+from bridge.surfaces.obs import ObsSurface
+from tests.bridge.obs.speaker import Speaker
+
+pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
+CURRENT = "GetCurrentProgramScene"
+
+
+def test_nonsense_is_one_sentence_and_obs_is_followed_again_when_it_talks_sense(desk):
+    errors, said = [], {CURRENT: {"scene": 7}}
+    desk.control.watch(lambda event: errors.append(event.data["reason"]) if event.kind == "error" else None)
+    with Speaker(said=said) as there:
+        place = ObsPlace(port=there.port)
+        desk.start(ObsSurface(desk.control, lambda: place, {"Break": {"prompt": "ink"}}))
+        desk.until(lambda: there.asked.count(CURRENT) >= 3, 30)
+        there.said(CURRENT, {"currentProgramSceneName": "Break"})
+        desk.until(lambda: desk.control.params.prompt == "ink", 30)
+
+    assert len(errors) == 1
+    assert "is not OBS 28 or later" in errors[0]

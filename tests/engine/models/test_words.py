@@ -1,0 +1,89 @@
+"""Empty tokens after a prompt's words are folded into a few, and nothing about the result changes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from engine.models.causal_dit import CausalDiT
+from engine.models.words import STEP, count_words, extra_scores, kept_length, weigh
+from tests.engine.accel.test_twins import Tape
+from tests.engine.small import PRESET
+
+LENGTH = 512
+DIT = replace(PRESET.dit, text_len=LENGTH)
+
+
+def prompt(words, seed=0):
+    torch.manual_seed(seed)
+    embedding = torch.zeros(1, LENGTH, DIT.text_dim)
+    embedding[:, :words] = torch.randn(1, words, DIT.text_dim)
+    return embedding
+
+
+@pytest.fixture(scope="module")
+def dit():
+    torch.manual_seed(3)
+    return CausalDiT(DIT).eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("words", [0, 1, 20, 31, 32, 100, 480, 511, 512])
+def test_a_prompts_words_are_counted_and_it_is_kept_no_longer_than_it_has_to_be(words):
+    counted = count_words(prompt(words))
+    kept = kept_length(counted, LENGTH, 0)
+
+    assert counted == min(words, LENGTH - 1)  # the last one is always like itself
+    assert kept % STEP == 0 and words < kept <= words + STEP or kept == LENGTH
+
+
+def test_a_blend_is_as_long_as_its_longest_part_and_rows_that_differ_are_all_words():
+    assert count_words((prompt(7) + prompt(90, seed=1)) / 2) == 90
+    assert count_words(torch.cat([prompt(7), prompt(40, seed=1)])) == 40
+
+
+@pytest.mark.parametrize("words", [0, 20, 32, 100, 300])
+@pytest.mark.parametrize("least", [0, 128])
+def test_what_is_read_of_a_prompt_is_what_all_its_tokens_say(dit, words, least):
+    attention, text = dit.blocks[0].cross_attn, dit.text_embedding(prompt(words))
+    query = attention.query(torch.randn(2, 12, DIT.dim)).view(1, 24, DIT.heads, -1)
+
+    keys, values, extra = dit.context(prompt(words), least)[0]
+
+    assert least <= keys.shape[2] == len(extra) < LENGTH
+    torch.testing.assert_close(
+        weigh(query, keys, values, extra), attention.attend(query, *attention.words(text)), atol=2e-6, rtol=1e-5
+    )
+
+
+def test_in_bfloat16_too(dit):
+    attention = dit.blocks[0].cross_attn
+    query = attention.query(torch.randn(1, 24, DIT.dim))
+    exact = attention.attend(query, *attention.words(dit.text_embedding(prompt(20))))
+
+    keys, values, extra = dit.context(prompt(20))[0]
+    got = weigh(query.bfloat16(), keys.bfloat16(), values.bfloat16(), extra)
+
+    assert got.dtype == torch.bfloat16
+    assert (got - exact).norm() / exact.norm() < 0.01
+
+
+def test_a_prompt_of_words_only_is_read_as_it_is(dit):
+    assert [len(text) for text in dit.context(prompt(512))] == [2] * DIT.layers
+
+
+def test_what_stands_for_many_weighs_as_much_as_they():
+    extra = extra_scores(20, 32, LENGTH, torch.device("cpu"))
+
+    assert extra[:20].eq(0).all()
+    assert extra[20:].exp().sum().item() == pytest.approx(LENGTH - 20)
+
+
+def test_a_shorter_prompt_needs_no_new_graph(dit):
+    from engine.accel.cudagraph import GraphedDenoiser
+    from engine.models.lora import LoraRack
+
+    graphed = GraphedDenoiser(dit, LoraRack(dit, torch.device("cpu"), torch.float32), Tape())
+
+    lengths = [graphed.context(prompt(words))[0][0].shape[2] for words in (20, 100, 20, 40)]
+
+    assert lengths == [32, 128, 128, 128]
