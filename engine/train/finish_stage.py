@@ -37,7 +37,9 @@ class FinishStage:
         self.examples = Examples(preset, make, recipe.finish_stock, self.seed, device, ahead)
         self.translator.text.requires_grad_(False)
         self.rival = Discriminator(preset.text.dim).to(device)
-        rates = Rates(rest=3e-4, matrices=8e-4, slow=3e-5, gentle=(".skip.", "patch_embedding"))
+        rates = Rates(
+            rest=3e-4, matrices=8e-4, slow=3e-5, gentle=(".skip.", "patch_embedding"), fast=3e-3, eager=("rival.",)
+        )
         modules = {"dit": self.translator.dit, "codec": self.codec, "rival": self.rival}
         self.learner = Learner(modules, rates, decay=0.99)
 
