@@ -18,7 +18,9 @@ ANNEAL = 0.45  # share of a stage, at its end, in which it falls to nothing: hal
 
 @dataclass(frozen=True)
 class Rates:
-    """Learning rates: Muon's for a transformer's inner matrices, AdamW's for the rest, for `gentle` and `eager` names."""
+    """Learning rates: Muon's for a transformer's inner matrices, AdamW's for the rest; `slow` for names with one of the
+    words in `gentle`, `fast` for those with one in `eager`.
+    """
 
     rest: float
     matrices: float = 0.0

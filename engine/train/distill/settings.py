@@ -80,7 +80,7 @@ class Settings:
             (self.critic_updates > 0, "the critic needs at least one update for each of the student's"),
             (
                 self.guidance == 1 or not self.study,
-                "a score that is learnt from videos cannot be guided: study or guidance",
+                "a score that is studied is not guided: guidance = 1",
             ),
             (len(self.noise) == 2 and 0 < self.noise[0] <= self.noise[1] <= 1, "noise is a range within 0 to 1"),
             (self.frames > 1 and self.updates > 0, "frames are 2 or more, updates 1 or more"),
@@ -94,6 +94,7 @@ class Settings:
 
 LAPTOP = Settings(
     updates=300, warm_up=150, times=(500, 400, 200), rows=1, side=16, whole=0.1, anneal=0.4, matching=0.1, study=True,
+    rate=5e-5, critic_rate=1e-4,
 )  # fmt: skip
 CLUSTER = Settings(
     frames=21, batch=64, updates=3000, warm_up=0, regression=0.0, critic_updates=5, guidance=3.0, causal=False,
