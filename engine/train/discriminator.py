@@ -22,7 +22,7 @@ class Discriminator(nn.Module):
     def __init__(self, words: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(UnitConv(*widths) for widths in zip(WIDTHS, WIDTHS[1:], strict=False))
-        self.plain = nn.Linear(WIDTHS[-1], 1)
+        self.plain = nn.Linear(WIDTHS[-1], 1, bias=False)
         self.asked = nn.Linear(words, WIDTHS[-1], bias=False)
 
     def forward(self, pairs: Tensor, words: Tensor) -> Tensor:
@@ -55,9 +55,13 @@ def pairs(pictures: Tensor) -> Tensor:
     return rearrange(pictures, "b (t pair) c h w -> (b t) (pair c) h w", pair=2)
 
 
-def hinge(real: Tensor, fake: Tensor) -> Tensor:
-    """What the discriminator learns by. Source: Lim and Ye 2017, "Geometric GAN"."""
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+def above(upper: Tensor, lower: Tensor) -> Tensor:
+    """A loss that asks for answers above others, place by place. Real and made show one scene, so what is in it, which
+    varies far more than how well it is made, drops out of the comparison.
+
+    Source: Jolicoeur-Martineau 2018, arXiv:1807.00734 (relativistic discriminator), paired.
+    """
+    return F.softplus(lower - upper).mean()
 
 
 def pull(pictures: Tensor, judged: Tensor, doubted: Tensor, share: float) -> Tensor:

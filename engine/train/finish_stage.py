@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from engine.models.small_codec import SmallCodec, unpack
 from engine.preset import Preset
 from engine.train.denoiser_stage import Translator, mix_look, mix_source
-from engine.train.discriminator import Discriminator, hinge, pairs, pull
+from engine.train.discriminator import Discriminator, above, pairs, pull
 from engine.train.examples import SEEN, Batch, Examples, Maker
 from engine.train.learner import Learner, Rates
 from engine.train.losses import charbonnier, decibels, detail, ripple, slopes
@@ -37,9 +37,7 @@ class FinishStage:
         self.examples = Examples(preset, make, recipe.finish_stock, self.seed, device, ahead)
         self.translator.text.requires_grad_(False)
         self.rival = Discriminator(preset.text.dim).to(device)
-        rates = Rates(
-            rest=3e-4, matrices=8e-4, slow=3e-5, gentle=(".skip.", "patch_embedding"), fast=3e-3, eager=("rival.",)
-        )
+        rates = Rates(rest=3e-4, matrices=8e-4, slow=3e-5, gentle=(".skip.", "patch_embedding"))
         modules = {"dit": self.translator.dit, "codec": self.codec, "rival": self.rival}
         self.learner = Learner(modules, rates, decay=0.99)
 
@@ -62,19 +60,19 @@ class FinishStage:
         told, rivalry = self._rivalry(pictures, batch.pictures, words.float().mean(1), judged, doubt)
         self.learner.descend(worth + judged + rivalry, share)
         error = (pictures - batch.pictures).detach()
-        return {"worth": worth.item(), "picture dB": decibels(error), "told apart": told}
+        return {"worth": worth.item(), "picture dB": decibels(error), "told": told}
 
     def _rivalry(
         self, pictures: Tensor, truth: Tensor, words: Tensor, judged: Tensor, doubt: float
     ) -> tuple[float, Tensor]:
-        """How far real and made pictures are told apart, and what is to be descended: the rival's loss, and ours."""
+        """How often the real picture is told (0.5 by chance), and what to descend: the rival's loss, and ours."""
         made, real = pairs(pictures), pairs(truth)
         words = words.repeat_interleave(len(made) // len(words), 0)
         on_real, on_made = self.rival(real, words), self.rival(made.detach(), words)
-        loss = hinge(on_real, on_made)
+        loss = above(on_real, on_made)
         if doubt:
-            loss = loss + pull(pictures, judged, -self.rival.frozen(made, words).mean(), doubt)
-        return (on_real.mean() - on_made.mean()).item(), loss
+            loss = loss + pull(pictures, judged, above(self.rival.frozen(made, words), on_real.detach()), doubt)
+        return (on_real > on_made).float().mean().item(), loss
 
     @staticmethod
     def _choose(early: Tensor, last: Tensor, truth: Tensor, random: Random) -> tuple[Tensor, float]:

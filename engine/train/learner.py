@@ -18,16 +18,12 @@ ANNEAL = 0.45  # share of a stage, at its end, in which it falls to nothing: hal
 
 @dataclass(frozen=True)
 class Rates:
-    """Learning rates: Muon's for a transformer's inner matrices, AdamW's for the rest; `slow` for names with one of the
-    words in `gentle`, `fast` for those with one in `eager`.
-    """
+    """Learning rates: Muon's for a transformer's inner matrices, AdamW's for the rest, and for names in `gentle`."""
 
     rest: float
     matrices: float = 0.0
     slow: float = 0.0
     gentle: tuple[str, ...] = ()
-    fast: float = 0.0
-    eager: tuple[str, ...] = ()
 
 
 class Learner:
@@ -91,11 +87,10 @@ def rate_at(share: float) -> float:
 
 def _optimisers(modules: Mapping[str, nn.Module], rates: Rates) -> list[torch.optim.Optimizer]:
     named = [(f"{key}.{name}", p) for key, m in modules.items() for name, p in m.named_parameters() if p.requires_grad]
-    slow, fast = ([p for n, p in named if any(word in n for word in words)] for words in (rates.gentle, rates.eager))
+    slow = [p for name, p in named if any(word in name for word in rates.gentle)]
     inner = [p for name, p in named if rates.matrices and p.ndim == 2 and "blocks." in name and min(p.shape) > 8]
-    taken = {id(p) for p in slow + fast + inner}
+    taken = {id(p) for p in slow + inner}
     rest = [p for _, p in named if id(p) not in taken]
-    peaks = ((rest, rates.rest), (slow, rates.slow), (fast, rates.fast))
-    groups = [{"params": part, "peak": peak} for part, peak in peaks]
+    groups = [{"params": rest, "peak": rates.rest}, {"params": slow, "peak": rates.slow}]
     adam = torch.optim.AdamW([g for g in groups if g["params"]], lr=rates.rest, betas=(0.9, 0.99), weight_decay=0.01)
     return [adam, Muon([{"params": inner, "peak": rates.matrices}])] if inner else [adam]

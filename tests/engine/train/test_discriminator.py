@@ -2,22 +2,22 @@
 
 import torch
 
-from engine.train.discriminator import Discriminator, hinge, pairs, pull
+from engine.train.discriminator import Discriminator, above, pairs, pull
 
 
 def test_it_learns_to_tell_sharp_pictures_from_blurred_ones_by_what_was_asked():
     torch.manual_seed(0)
     rival = Discriminator(words=4)
     learn = torch.optim.AdamW(rival.parameters(), lr=3e-3)
-    for _ in range(60):
+    for _ in range(40):
         real, made, words = drawn(16)
-        loss = hinge(rival(real, words), rival(made, words))
+        loss = above(rival(real, words), rival(made, words))
         learn.zero_grad()
         loss.backward()
         learn.step()
     real, made, words = drawn(64)
 
-    assert rival(real, words).mean() > rival(made, words).mean() + 1
+    assert (rival(real, words) > rival(made, words)).float().mean() > 0.9
 
 
 def drawn(count):
