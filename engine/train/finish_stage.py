@@ -17,8 +17,7 @@ from engine.train.pictures import Random
 from engine.train.pool import Ahead
 from engine.train.recipe import Recipe
 
-DOUBT_FROM = 0.1  # share of the stage in which the discriminator only learns
-DOUBT = 0.6  # how strongly it pulls at a picture, against the judge, for each unit of crispness
+DOUBT = 0.6  # how strongly a discriminator that is always right pulls at a picture, for each unit of crispness
 
 
 class FinishStage:
@@ -56,8 +55,7 @@ class FinishStage:
         pictures = unpack(cubes.float())
         worth = self.translator.loss(early, batch.target) + self.translator.loss(last, batch.target)
         judged = 4 * judge(pictures, batch.pictures, crispness)
-        doubt = DOUBT * crispness if share > DOUBT_FROM else 0.0
-        told, rivalry = self._rivalry(pictures, batch.pictures, words.float().mean(1), judged, doubt)
+        told, rivalry = self._rivalry(pictures, batch.pictures, words.float().mean(1), judged, DOUBT * crispness)
         self.learner.descend(worth + judged + rivalry, share)
         error = (pictures - batch.pictures).detach()
         return {"worth": worth.item(), "picture dB": decibels(error), "told": told}
@@ -69,10 +67,10 @@ class FinishStage:
         made, real = pairs(pictures), pairs(truth)
         words = words.repeat_interleave(len(made) // len(words), 0)
         on_real, on_made = self.rival(real, words), self.rival(made.detach(), words)
-        loss = above(on_real, on_made)
-        if doubt:
-            loss = loss + pull(pictures, judged, above(self.rival.frozen(made, words), on_real.detach()), doubt)
-        return (on_real > on_made).float().mean().item(), loss
+        told = (on_real > on_made).float().mean().item()
+        doubted = above(self.rival.frozen(made, words), on_real.detach())
+        heard = max(0.0, 2 * told - 1)  # who cannot tell has nothing to say
+        return told, above(on_real, on_made) + pull(pictures, judged, doubted, doubt * heard)
 
     @staticmethod
     def _choose(early: Tensor, last: Tensor, truth: Tensor, random: Random) -> tuple[Tensor, float]:
