@@ -20,6 +20,7 @@ class LoraTrack:
     def __init__(self, rack: LoraRack, submit: Submit) -> None:
         self._rack, self._submit = rack, submit
         self._wanted: dict[str, float] = {}
+        self._on: dict[str, float] = {}  # of this stream; the rack may have another's
         self._files: dict[str, Future[Pairs]] = {}
         self._refused: dict[str, int] = {}  # names, and when their files were last written
         self._problem = ""
@@ -37,7 +38,7 @@ class LoraTrack:
     def aim(self, loras: Loras) -> None:
         """Want these, and no others, from now on."""
         self._wanted, self._refused = dict(loras), {}
-        self._files = {name: self._files.get(name) or self._read(name) for name in self._wanted}
+        self._files = {name: self._files.get(name) or self._read(name) for name in self._on | self._wanted}
 
     def arrive(self, wait: bool) -> bool:
         """Put on what is wanted, all at once and once all of it is read; whether that changed the model.
@@ -52,12 +53,15 @@ class LoraTrack:
                 self._problem = error.sentence if isinstance(error, EngineError) else f"LoRA {name}: {error}"
                 self._refused[name] = _written(name)
                 del self._wanted[name], self._files[name]
+        if all(name in here for name in self._wanted):
+            self._on = dict(self._wanted)
+            self._files = {name: self._files[name] for name in self._on}
+        else:
+            self._on = {name: self._wanted.get(name, strength) for name, strength in self._on.items()}
         before = self._rack.attached
-        whole = all(name in here for name in self._wanted)
-        wanted = self._wanted if whole else {name: self._wanted.get(name, before[name]) for name in before}
-        if wanted == before:
+        if self._on == before:
             return False
-        self._rack.set(wanted, {name: here[name].result() for name in wanted if name not in before})
+        self._rack.set(self._on, {name: here[name].result() for name in self._on if name not in before})
         return True
 
     def _read(self, name: str) -> Future[Pairs]:

@@ -37,11 +37,12 @@ def extra_scores(words: int, kept: int, length: int, device: torch.device) -> Te
 
 
 def weigh(query: Tensor, keys: Tensor, values: Tensor, extra: Tensor) -> Tensor:
-    """Attention with `extra` [K] added to the scores, in float32: bfloat16 would round the logarithm by a percent.
+    """Attention with `extra` [K] added to the scores. They are float32, as inside fused kernels: bfloat16 would round
+    the logarithm, and a sharp look at one word, by a percent.
 
     query [B, L, N, D], keys and values [B, N, K, D] -> [B, L, N*D].
     """
-    scores = (query.transpose(1, 2) * query.shape[-1] ** -0.5) @ keys.mT
-    shares = (scores.float() + extra).softmax(-1).to(values.dtype)
+    scores = (query.transpose(1, 2).float() * query.shape[-1] ** -0.5) @ keys.float().mT
+    shares = (scores + extra).softmax(-1).to(values.dtype)
     read: Tensor = shares @ values
     return read.transpose(1, 2).flatten(2)

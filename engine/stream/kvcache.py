@@ -100,7 +100,8 @@ class KVCache:
             return
         pick = torch.arange(wanted, device=self._positions.device).clamp(max=have - 1)
         for store in (self.keys, self.values, self._means):
-            store[:] = [part.index_select(0, pick) for part in store]
+            for layer, part in enumerate(store):  # one by one, so that old and new are never there as a whole
+                store[layer] = part.index_select(0, pick)
         self._positions = self._positions.index_select(0, pick)
         self._moved()
 

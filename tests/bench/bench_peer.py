@@ -3,7 +3,7 @@
 python -m tests.bench.bench_peer [--json] [--case NAME ...] [--chunks 12]
 
 It uses StreamDiffusionV2 0.1.1 as published, if it is there, and installs nothing. That package pins an older torch and
-numpy, so it is added without what it asks for; of that, only diffusers is imported here:
+numpy, so it is added without what it asks for; what of that is imported is in the extra:
 
     pip install -e '.[bench]' && pip install --no-deps streamdiffusionv2==0.1.1
     taskset -c 0 python -m tests.bench.bench_peer --json

@@ -13,6 +13,7 @@ from engine.memory import Frugal, Need, TooLarge, check_room, gib
 from engine.models.build import build_text
 from engine.params import Params
 from engine.preset import load_preset
+from engine.stream.kvcache import KVCache
 from tests.engine.small import PRESET, film, play, small_models, small_session
 
 FLOAT = torch.float32
@@ -226,3 +227,17 @@ def test_a_row_takes_what_is_counted_for_it():
     one, two = (measure(PRESET, FLOAT, rows).window for rows in (1, 2))
 
     assert small_session()._batch.row_bytes == (1, two - one)
+
+
+@pytest.mark.parametrize("have, wanted", [(1, 2), (1, 4), (3, 4)])
+def test_more_rows_take_no_more_on_the_way_than_in_the_end(have, wanted):
+    dit = replace(PRESET.dit, layers=30)
+    with Counting() as count:
+        cache = KVCache(PRESET.window, dit, 8, torch.device("meta"), FLOAT)
+        cache.rows(have)
+        before, each = count.now, cache.row_bytes[1]
+        count.most = 0
+        cache.rows(wanted)
+
+    assert count.now - before == pytest.approx((wanted - have) * each, rel=0.01)
+    assert count.most - before < (wanted - have + 0.1) * each

@@ -259,6 +259,31 @@ def test_two_sessions_on_one_model_have_each_their_own(models, folder):
     assert same(pictures + one.flush(), alone)
 
 
+def test_while_its_own_is_read_a_session_does_not_show_that_of_another(models, folder, monkeypatch):
+    for seed, name in enumerate("abc"):
+        write_lora(folder / f"{name}.safetensors", models.denoiser, seed=seed)
+    go, read, on = Event(), models.loras.read, []
+    monkeypatch.setattr(LoraRack, "read", lambda rack, name: (name != "c" or go.wait(10)) and read(name))
+    with ThreadPoolExecutor(2) as aside:
+        one, other = Session(models, PRESET), Session(models, PRESET, submit=aside.submit)
+        one.update(lora("a:0.5"))
+        other.update(lora("b:1"))
+        for frame in film(48):
+            if frame.index == 16:
+                other.update(lora("c:1"))
+            if frame.index == 32:
+                go.set()
+                aside.shutdown(wait=True)
+            for session in (one, other):
+                session.push(frame)
+            one.step()
+            if other.step():
+                on.append(dict(models.loras.attached))
+
+    assert [on[0], on[-1]] == [{"b": 1.0}, {"c": 1.0}]
+    assert all(one in ({"b": 1.0}, {"c": 1.0}) for one in on), "never what the other session wants"
+
+
 def test_the_keys_of_the_prompt_change_with_it_too(models, folder):
     """Cross-attention keeps keys and values of the prompt; a LoRA on the layers that make them must reach them."""
     write_lora(folder / "a.safetensors", models.denoiser)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn.functional import scaled_dot_product_attention as attend
 
 from engine.models.causal_dit import CausalDiT
 from engine.models.words import STEP, count_words, extra_scores, kept_length, weigh
@@ -65,6 +66,20 @@ def test_in_bfloat16_too(dit):
 
     assert got.dtype == torch.bfloat16
     assert (got - exact).norm() / exact.norm() < 0.01
+
+
+def test_in_bfloat16_a_sharp_look_is_no_further_off_than_that_of_torchs_own_kernel():
+    torch.manual_seed(4)
+    query, (keys, values) = 4 * torch.randn(1, 64, 2, 128), torch.randn(2, 1, 2, LENGTH, 128)
+    for part in (keys, values):
+        part[:, :, 100:] = part[:, :, 100:101]
+    half = [part.bfloat16() for part in (query.transpose(1, 2), keys, values)]
+    extra = extra_scores(100, 128, LENGTH, torch.device("cpu"))
+
+    exact, own = (attend(*parts).transpose(1, 2).flatten(2) for parts in ([part.float() for part in half], half))
+    got = weigh(half[0].transpose(1, 2), half[1][:, :, :128], half[2][:, :, :128], extra)
+
+    assert (got - exact).norm() < 1.5 * (own - exact).norm()
 
 
 def test_a_prompt_of_words_only_is_read_as_it_is(dit):
