@@ -10,6 +10,8 @@ from torch import nn
 
 from engine.accel import framewise
 from engine.accel.apply import accelerate
+from engine.measure import _coding as coding
+from engine.models.build import make_codec
 from engine.models.wan_vae import WanVae
 from engine.preset import AccelSpec, load_preset
 from tests.engine.models.test_wan_vae import CLOSE, DECODED, ENCODED, GOLDEN, in_pieces
@@ -90,6 +92,18 @@ def test_a_state_can_be_replayed_and_holds_no_more_than_it_must(quick, stream):
     assert torch.equal(*again)
     assert all(torch.equal(kept, was) for kept, was in zip(state, before, strict=True))
     assert all(kept.untyped_storage().nbytes() == kept.nbytes for kept in state)
+
+
+def test_it_takes_little_more_memory_than_the_plain_codec():
+    """Neighbours in time are joined for one frame at a time; for a whole chunk that would be twice as much and more."""
+    preset, meta = replace(load_preset("wan-1.3b"), width=64, height=64), torch.device("meta")
+    codec = make_codec(preset.codec).to(meta, torch.float32).requires_grad_(False)
+
+    plain = coding(codec, preset, torch.float32)
+    framewise.apply(codec)
+    quick = coding(codec, preset, torch.float32)
+
+    assert quick[0] == plain[0] and quick[1] < 1.5 * plain[1]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 3), (8, 6)])
