@@ -103,7 +103,7 @@ def _alone(folder: Path, bar: Bar) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
         try:
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=0)
         except Timeout:
             bar.say(f"another download into {folder} is under way: this one goes on when that has ended")
             lock.acquire()

@@ -25,9 +25,11 @@ from bridge.ring import RingWriter
 
 SIZE = 640, 360  # pixels
 LEAST = 80, 48  # pixels; below, the card's word and its bars cannot be made out
-OPENS_WITHIN = 15.0  # seconds, either end
+OPENS_WITHIN = 20.0  # seconds for the output, a process with a library from a slow disk
+FOUND_WITHIN = 15.0  # seconds for the input, which may appear only some time after the output did
 APPEARS_WITHIN = 10.0  # seconds until the first picture comes back
 SETTLES = 0.7  # seconds after it that count for nothing: drivers fill their queues
+UNSEEN = {"ndi": "allow NDI in the firewall; where there is no network, set NDI_CONFIG_DIR as docs/ndi.md says"}
 FINISHED_FIRST = "recorder"  # what can be read only when it is whole
 
 
@@ -91,7 +93,10 @@ def play(loop: Loop) -> Seen:
             child.end()
             seen.live = False
         seen.source = loop.source or partner(loop.sink, device)
-        _collect(loop, seen)
+        try:
+            _collect(loop, seen)
+        except AdapterUnavailable as error:
+            raise error if loop.source else _unseen(loop, error) from error
     return seen
 
 
@@ -107,6 +112,12 @@ def partner(sink: str, device: str) -> str:
     if scheme == FINISHED_FIRST:
         return str(Path(where).with_name(device))
     raise BridgeError(f"which input shows {sink} is not known", "name it first: latentcast selftest IN OUT")
+
+
+def _unseen(loop: Loop, error: AdapterUnavailable) -> BridgeError:
+    """What to say when it is our own sender that does not appear."""
+    scheme = loop.sink.partition(":")[0]
+    return BridgeError(f"{loop.sink} sends, and is not found on this machine: {error}", UNSEEN.get(scheme, error.hint))
 
 
 @contextmanager
@@ -149,8 +160,8 @@ def _collect(loop: Loop, seen: Seen) -> None:
 
 
 def _open(uri: str, loop: Loop) -> FrameSource:
-    """Open the input, which may appear only some time after the output did. Raises BridgeError."""
-    deadline = time.monotonic() + OPENS_WITHIN
+    """Open the input as soon as it is there. Raises BridgeError."""
+    deadline = time.monotonic() + FOUND_WITHIN
     while True:
         source = load_source(uri)
         try:

@@ -15,7 +15,7 @@ from bridge.adapters.base import EXTRAS
 from bridge.doctor import Check
 from bridge.errors import BridgeError
 from bridge.interpreter import python
-from bridge.selftest import APPEARS_WITHIN, OPENS_WITHIN, Loop, play
+from bridge.selftest import APPEARS_WITHIN, FOUND_WITHIN, OPENS_WITHIN, Loop, play
 from bridge.verdict import judge
 from engine.errors import EngineError
 
@@ -33,7 +33,9 @@ def hold(loop: Loop) -> Outcome:
     """Test a pair of adapters apart from this process. Raises BridgeError, also where a library crashes or hangs."""
     with subprocess.Popen(python("-m", "bridge.trial", json.dumps(asdict(loop))), stdout=subprocess.PIPE) as process:
         try:
-            said, _ = process.communicate(timeout=2 * OPENS_WITHIN + APPEARS_WITHIN + 2 * loop.seconds + MARGIN)
+            said, _ = process.communicate(
+                timeout=OPENS_WITHIN + FOUND_WITHIN + APPEARS_WITHIN + 2 * loop.seconds + MARGIN
+            )
         except subprocess.TimeoutExpired:
             process.kill()
             raise BridgeError(f"the test of {loop.sink} hangs", "end other programs that use it, try again") from None

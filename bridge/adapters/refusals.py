@@ -29,7 +29,8 @@ REFUSALS = (
     Refusal(
         TAKEN,
         "another program sends to the virtual camera",
-        "end that program, or make two: sudo modprobe -r v4l2loopback; sudo modprobe v4l2loopback devices=2",
+        "end that program, or make two: sudo modprobe -r v4l2loopback;"
+        " sudo modprobe v4l2loopback devices=2 exclusive_caps=1,1",
     ),
     Refusal(
         "could not be configured",

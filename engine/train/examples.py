@@ -24,6 +24,7 @@ LATENTS = 7  # latent frames in a clip of the stock
 SHORT, LONG = 3, 6  # latent frames in an example: mostly short, for variety; long ones show the window at work
 SEEN = 2  # latent frames at an example's end whose pictures are kept, to compare decoded ones with
 PER_CLIP = 3  # looks rendered of each clip
+ODDS = {"watercolor": 3.0, "ink": 2.0, "comic": 2.0, "oil painting": 1.5}  # the hard ones are drawn more often than 1
 EVERY = 6  # steps between two new clips: rendering one costs about as much as a step
 
 
@@ -65,7 +66,7 @@ class Maker:
 
     def __call__(self, random: Random) -> Pair:
         clip = draw_clip(LATENTS * self._codec.spec.temporal, self._width, self._height, random)
-        names = [NAMES[i] for i in random.choice(len(NAMES), PER_CLIP, replace=False)]
+        names = [NAMES[i] for i in random.choice(len(NAMES), PER_CLIP, replace=False, p=_chances())]
         clips = {wish: grant(wish, clip) for wish in (draw_wish(name, random) for name in names)}
         return Pair(self._encode(clip), {wish: self._encode(clips[wish]) for wish in clips}, clips)
 
@@ -74,6 +75,11 @@ class Maker:
         with torch.autocast("cpu", torch.bfloat16):
             latents, _ = self._codec.encode(to_tensor(clip), None)
         return latents.half()
+
+
+def _chances() -> list[float]:
+    odds = [ODDS.get(name, 1.0) for name in NAMES]
+    return [each / sum(odds) for each in odds]
 
 
 class Examples:

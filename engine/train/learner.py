@@ -47,8 +47,8 @@ class Learner:
     def descend(self, loss: Tensor, share: float) -> None:
         """One optimiser step down `loss`; `share` of the stage is done."""
         loss.backward()  # type: ignore[no-untyped-call]
-        parameters = [p for module in self.modules.values() for p in module.parameters()]
-        nn.utils.clip_grad_norm_(parameters, 1.0)
+        for module in self.modules.values():  # each for itself: one that stumbles does not slow the others
+            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         for optimiser in self._optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = group["peak"] * rate_at(share)

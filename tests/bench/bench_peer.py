@@ -3,7 +3,7 @@
 python -m tests.bench.bench_peer [--json] [--case NAME ...] [--chunks 12]
 
 It uses StreamDiffusionV2 0.1.1 as published, if it is there, and installs nothing. That package pins an older torch and
-numpy, so it is added without what it asks for; of that, only diffusers is imported here:
+numpy, so it is added without what it asks for; what of that is imported is in the extra:
 
     pip install -e '.[bench]' && pip install --no-deps streamdiffusionv2==0.1.1
     taskset -c 0 python -m tests.bench.bench_peer --json
@@ -65,6 +65,8 @@ SMALL = (
     Case("small-512-rows2-bf16", 512, 512, 2, "bfloat16"),
     Case("small-128-rows2-codec-f32", 128, 128, 2, "float32", codec=True),
     Case("small-128-rows2-codec-bf16", 128, 128, 2, "bfloat16", codec=True),
+    Case("small-256-rows2-codec-f32", 256, 256, 2, "float32", codec=True),
+    Case("small-256-rows2-codec-bf16", 256, 256, 2, "bfloat16", codec=True),
 )
 LEAST = (Case("least-64-rows2-codec-f32", 64, 64, 2, "float32", codec=True),)  # to see that all of it works
 FULL = tuple(

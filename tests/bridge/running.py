@@ -22,7 +22,7 @@ from engine.frame import Frame
 ROOT = Path(__file__).parents[2]
 FPS = 20
 LIGHT = 200  # the camera's grey
-PATIENCE = 60.0  # seconds; the machine may be busy, and what never happens can wait
+PATIENCE = 180.0  # seconds; the machine may be busy, and what never happens can wait
 INVERTING = "tests.bridge.inverting_run"
 
 

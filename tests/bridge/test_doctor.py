@@ -14,6 +14,12 @@ from engine.preset import load_preset
 from tests.bridge.children import ring_name
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """More than people have, since the machine may be busy."""
+    monkeypatch.setattr(doctor, "PATIENCE", 900.0)
+
+
 @pytest.fixture
 def options(free_ports):
     osc, web = free_ports

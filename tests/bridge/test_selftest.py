@@ -144,8 +144,18 @@ def test_what_cannot_be_tested_is_one_sentence_and_a_next_step(capsys, arguments
     assert all(word in said for word in words), said
 
 
+def test_our_own_sender_that_does_not_appear_is_told_from_somebody_elses(monkeypatch):
+    monkeypatch.setattr(selftest, "FOUND_WITHIN", 0.5)
+    monkeypatch.setattr(selftest, "partner", lambda sink, device: "ring:lc-ta-nobody")
+    monkeypatch.setitem(selftest.UNSEEN, "ring", "say where it is")
+
+    with pytest.raises(BridgeError, match="sends, and is not found on this machine: there is no ring named") as error:
+        selftest.play(selftest.Loop("", f"ring:{ring_name()}"))
+    assert error.value.hint == "say where it is"
+
+
 def test_a_ring_that_never_appears_is_said(capsys, monkeypatch):
-    monkeypatch.setattr(selftest, "OPENS_WITHIN", 3.0)
+    monkeypatch.setattr(selftest, "FOUND_WITHIN", 0.5)
     monkeypatch.setattr(trial, "hold", trial.outcome)
 
     assert main(["selftest", "ring:lc-ta-nobody", f"ring:{ring_name()}"]) == 2
@@ -162,7 +172,8 @@ def test_a_ring_that_never_appears_is_said(capsys, monkeypatch):
 )
 def test_a_driver_that_crashes_or_hangs_is_one_sentence_and_a_next_step(capsys, monkeypatch, code, words):
     monkeypatch.setattr(trial, "python", lambda *_: [sys.executable, "-c", code])
-    monkeypatch.setattr(trial, "MARGIN", 2 - 2 * selftest.OPENS_WITHIN - selftest.APPEARS_WITHIN)
+    for patience in ("OPENS_WITHIN", "FOUND_WITHIN", "APPEARS_WITHIN", "MARGIN"):
+        monkeypatch.setattr(trial, patience, 1.0)
 
     assert main(["selftest", "ndi", "--duration", "0.1"]) == 2
 

@@ -59,11 +59,16 @@ def failure(work):
     return ["", ""]
 
 
-def tell(seen, steps):
-    """Run the steps; print what they have seen as one line of JSON, which Machine.run returns, if all came through."""
-    try:
+class Seen(dict):
+    """What was seen, by name; said as it comes, since a machine may come to no end."""
+
+    def __setitem__(self, name, value):
+        super().__setitem__(name, value)
+        sys.stdout.write(f"\nSEEN {time.monotonic():.0f} s {name}: {json.dumps(value)}\n")
+        sys.stdout.flush()
+
+    def tell(self, *steps):
+        """Run the steps, and print all that they have seen as one line of JSON, which Machine.run returns."""
         for step in steps:
             step()
-    finally:
-        sys.stdout.write("\nSEEN " + json.dumps(seen) + "\n")
-    sys.stdout.write("RESULT " + json.dumps(seen) + "\n")
+        sys.stdout.write("\nRESULT " + json.dumps(self) + "\n")

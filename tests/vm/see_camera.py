@@ -12,11 +12,11 @@ from bridge.adapters.base import load_sink, load_source, survey
 from bridge.adapters.testcard import read_number
 from bridge.one_child import OneChild
 from bridge.slate import slate
-from tests.vm.inside import PATIENCE, Player, corners, failure, tell, watch
+from tests.vm.inside import PATIENCE, Player, Seen, corners, failure, watch
 
 RING, CAMERA = "lc-vm", "320x240@15"
 CARD = slice(24, 216)  # the rows of the card in the camera's picture, between the bars of the letterbox
-seen = {}
+seen = Seen()
 
 
 def look():
@@ -71,8 +71,8 @@ def refuse():
 
 def test_itself():
     """With more patience than people have, since everything is slow in here."""
-    code = f"from bridge import cli, selftest, trial; selftest.OPENS_WITHIN = selftest.APPEARS_WITHIN = {PATIENCE}\n"
-    code += "trial.hold = trial.outcome\n"
+    code = "from bridge import cli, selftest, trial; trial.hold = trial.outcome\n"
+    code += f"selftest.OPENS_WITHIN = selftest.FOUND_WITHIN = selftest.APPEARS_WITHIN = {PATIENCE}\n"
     code += "cli.main(['selftest', 'virtualcam:320x240@15', '--size', '320x240', '--fps', '5', '--json'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout, done.stderr
@@ -86,4 +86,4 @@ def without():
 
 
 if __name__ == "__main__":
-    tell(seen, (look, refuse, test_itself, without))
+    seen.tell(look, refuse, test_itself, without)

@@ -6,6 +6,7 @@ Matching Distillation", arXiv:2405.14867.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,22 +26,28 @@ from engine.train.distill.scenes import CHECKED, Scenes
 from engine.train.distill.score import Scores
 from engine.train.distill.settings import Settings
 
+Videos = list[tuple[Scene, Tensor]]  # [T, C, h, w] each
+
 
 class Distiller:
     """Student, teacher and critic. What an update does depends on its number, the seed and the weights alone.
 
-    networks: student, teacher and critic, on the device, shared out if there are many processes.
+    networks: student, teacher and critic, on the device, shared out if there are many processes; and with
+    `settings.study` one more, which learns of the teacher's videos what the critic learns of the student's.
     negative: embedding [1, L, D] of what guidance leads away from, if there is guidance.
     worth: weight of each latent channel in `regression` and in what the critic learns by.
     """
 
     def __init__(
-        self, networks: tuple[Generator, Generator, Generator], scenes: Scenes, preset: Preset, settings: Settings,
+        self, networks: Sequence[Generator], scenes: Scenes, preset: Preset, settings: Settings,
         world: World, seed: int, negative: Tensor | None = None, worth: Tensor | float = 1.0,
     ) -> None:  # fmt: skip
-        student, self._teacher, critic = networks
+        student, self._teacher, critic, *study = networks
         self._student = Pupil(student, settings.rate, settings.momentum, settings.clip, settings.anneal)
-        self._critic = Pupil(critic, settings.critic_rate, settings.momentum, settings.clip, settings.anneal)
+        self._critic, *self._study = (
+            Pupil(network, settings.critic_rate, settings.momentum, settings.clip, settings.anneal)
+            for network in (critic, *study)
+        )
         self._scenes, self._preset, self._settings, self._world = scenes, preset, settings, world
         self._seed, self._negative, self._worth = seed, negative, worth
         self._scores = Scores(preset, settings, preset.params.carry, world.device)
@@ -49,38 +56,47 @@ class Distiller:
 
     def update(self, share: float) -> dict[str, float]:
         """One update of the student and its critic's; `share` of the run is done. Returns what to plot."""
-        videos, losses = self._teach(share)
+        videos, shown, losses = self._teach(share)
         for turn in range(self._settings.critic_updates):
-            losses["critic"] = self._follow(videos if turn == 0 else self._rolled(turn), turn, share)
+            losses["critic"] = self._follow(self._critic, videos if turn == 0 else self._rolled(turn), turn, share)
+        for study in self._study:
+            losses["study"] = self._follow(study, shown, 0, share)
         self.updates += 1
         self._average.update(self.updates)
         return self._world.mean(losses)
 
-    def _teach(self, share: float) -> tuple[list[tuple[Scene, Tensor]], dict[str, float]]:
-        """The student's update, scene by scene so that one graph is in memory at a time; also its videos."""
-        videos, sums = [], {"regression": 0.0, "matching": 0.0}
+    def _teach(self, share: float) -> tuple[Videos, Videos, dict[str, float]]:
+        """The student's update, scene by scene so that one graph is in memory at a time; its videos, the teacher's."""
+        videos, shown, sums = Videos(), Videos(), {"regression": 0.0, "matching": 0.0}
         for index, scene in zip(self._own, self._draw(0), strict=True):
             with self._world.precision(self._settings.bf16):
                 video = self._roll(self._student.network, scene, self._exit(0), learn=True)
-                losses = self._losses(video[None], scene, self._generator(index, 0))
+                shown += self._show(scene)
+                losses = self._losses(video[None], scene, shown, self._generator(index, 0))
             total = torch.stack([self._weight(name) * loss for name, loss in losses.items()]).sum()
             (total / len(self._own)).backward()  # type: ignore[no-untyped-call]
             videos.append((scene, video.detach()))
             for name, loss in losses.items():
                 sums[name] += loss.item() / len(self._own)
         sums["norm"] = self._student.descend(share)
-        return videos, sums
+        return videos, shown, sums
 
-    def _losses(self, video: Tensor, scene: Scene, random: torch.Generator) -> dict[str, Tensor]:
+    @torch.no_grad()
+    def _show(self, scene: Scene) -> Videos:
+        """The teacher's video, where anyone learns of it."""
+        if not (self._weight("regression") or self._study):
+            return []
+        return [(scene, self._roll(self._teacher, scene, self._settings.teacher_steps))]
+
+    def _losses(self, video: Tensor, scene: Scene, shown: Videos, random: torch.Generator) -> dict[str, Tensor]:
         losses = dict[str, Tensor]()
         if self._weight("regression"):
-            with torch.no_grad():
-                target = self._roll(self._teacher, scene, self._settings.teacher_steps)[None]
-            losses["regression"] = regression(video, target, self._worth)
+            losses["regression"] = regression(video, shown[-1][1][None], self._worth)
         if self._weight("matching"):
             noisy, _, t = self._scores.noised(video.detach(), random)
             with torch.no_grad():
-                real = self._scores.clean(self._teacher, noisy, t, scene.prompt, self._negative)
+                expert = self._study[0].network if self._study else self._teacher
+                real = self._scores.clean(expert, noisy, t, scene.prompt, self._negative)
                 fake = self._scores.clean(self._critic.network, noisy, t, scene.prompt, None)
             losses["matching"] = matching(video, real, fake)
         return losses
@@ -90,20 +106,20 @@ class Distiller:
             return float(loss == "regression")
         return self._settings.regression if loss == "regression" else self._settings.matching
 
-    def _follow(self, videos: list[tuple[Scene, Tensor]], turn: int, share: float) -> float:
-        """One update of the critic on the student's videos. Returns its loss."""
+    def _follow(self, pupil: Pupil, videos: Videos, turn: int, share: float) -> float:
+        """One update, on somebody's videos, of the network that knows their score. Returns its loss."""
         mean = 0.0
         for index, (scene, video) in zip(self._own, videos, strict=True):
             noisy, noise, t = self._scores.noised(video[None], self._generator(index, turn + 1))
             with self._world.precision(self._settings.bf16):
-                flow = self._scores.flow(self._critic.network, noisy, t, scene.prompt)
+                flow = self._scores.flow(pupil.network, noisy, t, scene.prompt)
             loss = flow_matching(flow, noise, video[None], self._worth) / len(self._own)
             loss.backward()  # type: ignore[no-untyped-call]
             mean += loss.item()
-        self._critic.descend(share)
+        pupil.descend(share)
         return mean
 
-    def _rolled(self, turn: int) -> list[tuple[Scene, Tensor]]:
+    def _rolled(self, turn: int) -> Videos:
         """Videos for the critic alone."""
         with torch.no_grad(), self._world.precision(self._settings.bf16):
             return [(scene, self._roll(self._student.network, scene, self._exit(turn))) for scene in self._draw(turn)]
@@ -161,6 +177,7 @@ class Distiller:
             "updates": self.updates,
             "student": self._student.state(),
             "critic": self._critic.state(),
+            "study": [study.state() for study in self._study],
             "average": self._average.means,
         }
 
@@ -168,4 +185,6 @@ class Distiller:
         self.updates = saved["updates"]
         self._student.load(saved["student"])
         self._critic.load(saved["critic"])
+        for study, state in zip(self._study, saved["study"], strict=True):
+            study.load(state)
         restore(saved["average"], self._average.means)

@@ -126,11 +126,11 @@ def _distiller(
             raise BadSettings(
                 f"{expert.name} cannot teach {base.name}: {part} {other}, not {mine}", "see docs/distill.md"
             )
-    networks = (
+    networks = [
         network(base, settings, world, learns=True),
         network(expert, settings, world, learns=False),
-        network(expert, settings, world, learns=True),
-    )
+        *(network(expert, settings, world, learns=True) for _ in range(1 + settings.study)),
+    ]
     models = _models(base, world, networks[0])
     scenes = _scenes(models, base, settings, clips, prompts, seed)
     negative = embed(models, settings.negative) if settings.guidance != 1 else None

@@ -26,6 +26,8 @@ class Settings:
     updates:    of the student; `warm_up` of them learn from the teacher's rollouts alone.
     regression: weight of the teacher's rollouts after that; 0 leaves distribution matching alone.
     matching:   weight of distribution matching.
+    study:      learn the teacher's score from its videos, as the critic learns the student's, instead of asking the
+                teacher: for one whose last training was not by squared error, as `tiny`'s was not.
     critic_updates: of the critic per update of the student.
     teacher_steps:  of the rollouts that the warm-up learns from.
     guidance, negative: classifier-free guidance of the teacher's score; 1 asks it once and needs no negative prompt.
@@ -46,6 +48,7 @@ class Settings:
     warm_up: int = 300
     regression: float = 1.0
     matching: float = 1.0
+    study: bool = False
     critic_updates: int = 1
     teacher_steps: int = 4
     guidance: float = 1.0
@@ -75,6 +78,10 @@ class Settings:
             (1 <= self.teacher_steps <= most, f"its teacher takes 1 to {most} steps, not {self.teacher_steps}"),
             (self.batch > 0 and self.batch % processes == 0, f"{self.batch} rollouts do not divide by {processes}"),
             (self.critic_updates > 0, "the critic needs at least one update for each of the student's"),
+            (
+                self.guidance == 1 or not self.study,
+                "a score that is studied is not guided: guidance = 1",
+            ),
             (len(self.noise) == 2 and 0 < self.noise[0] <= self.noise[1] <= 1, "noise is a range within 0 to 1"),
             (self.frames > 1 and self.updates > 0, "frames are 2 or more, updates 1 or more"),
             (all(0 < t < 1000 for t in self.times), "times lie between 0 and 1000"),
@@ -85,7 +92,10 @@ class Settings:
         return self
 
 
-LAPTOP = Settings(updates=500, warm_up=150, times=(500, 400, 200), rows=1, side=16, whole=0.1, anneal=0.4, matching=0.2)
+LAPTOP = Settings(
+    updates=300, warm_up=150, times=(500, 400, 200), rows=1, side=16, whole=0.1, anneal=0.4, matching=0.1, study=True,
+    rate=5e-5, critic_rate=1e-4,
+)  # fmt: skip
 CLUSTER = Settings(
     frames=21, batch=64, updates=3000, warm_up=0, regression=0.0, critic_updates=5, guidance=3.0, causal=False,
     noise=(0.7, 0.8), rate=2e-6, critic_rate=4e-7, momentum=0.0, bf16=True, recompute=True,

@@ -17,10 +17,11 @@ HERE = World(0, 1, torch.device("cpu"))
 
 
 def distiller(student, teacher, settings, preset=SMALL):
-    critic = Generator(preset.dit)
-    critic.load_state_dict(teacher.state_dict())
+    learning = [Generator(preset.dit) for _ in range(1 + settings.study)]
+    for network in learning:
+        network.load_state_dict(teacher.state_dict())
     scenes = SameScenes(preset, settings.frames)
-    return Distiller((student, teacher.requires_grad_(False), critic), scenes, preset, settings, HERE, seed=0)
+    return Distiller((student, teacher.requires_grad_(False), *learning), scenes, preset, settings, HERE, seed=0)
 
 
 def updated(work, times):
@@ -42,7 +43,8 @@ def test_a_student_of_fewer_steps_comes_close_to_its_teachers_rollouts():
     assert all(after[name] < 0.6 * before[name] for name in ("apart 1", "apart 2"))
 
 
-def test_by_matching_alone_a_student_comes_to_where_its_teachers_videos_are():
+@pytest.mark.parametrize("study", [False, True])
+def test_by_matching_alone_a_student_comes_to_where_its_teachers_videos_are(study):
     """The teacher knows one video, the same in every frame; the student begins a long way off and sees only scores."""
     torch.manual_seed(0)
     settings = replace(
@@ -56,6 +58,7 @@ def test_by_matching_alone_a_student_comes_to_where_its_teachers_videos_are():
         critic_rate=1e-2,
         critic_updates=2,
         batch=1,
+        study=study,
     )
     truth = torch.linspace(-1, 1, 4).view(1, 1, 4, 1, 1).expand(2, 3, 4, 4, 4)
     teacher = taught(truth, settings)
@@ -90,7 +93,7 @@ def taught(truth, settings):
 
 
 def test_a_run_that_was_cut_off_ends_with_the_same_weights_to_the_bit(tmp_path, monkeypatch):
-    settings = replace(SETTINGS, frames=3, save_seconds=0.0, critic_updates=2)
+    settings = replace(SETTINGS, frames=3, save_seconds=0.0, critic_updates=2, study=True)
 
     def start():
         return distiller(generator(SMALL, seed=1), generator(SMALL, seed=0), settings)

@@ -1,0 +1,89 @@
+"""What runs inside the machine: a real OBS between our pictures and a real v4l2loopback."""
+
+from contextlib import contextmanager
+
+from bridge.adapters import virtualcam
+from bridge.adapters.base import load_sink, load_source, survey
+from bridge.adapters.testcard import read_number
+from bridge.obs import client
+from bridge.obs.client import ObsClient
+from bridge.obs.place import ObsPlace
+from bridge.obs.stock import SCENE, Wanted, set_up
+from bridge.one_child import OneChild
+from tests.obs import lab
+from tests.obs.lab import Display, Lab, free_port, until
+from tests.vm.inside import PATIENCE, SIZE, Player, Seen, corners, failure, watch
+
+RING = "lc-vm-obs"
+SLOW = {"Video": {"FPSType": 1, "FPSInt": 5}}  # pictures a second of OBS, whose drawing is emulated too
+ALIKE = 40  # of 255, a colour after OBS has made YUV of it, and another program RGB of that
+seen = Seen()
+
+
+def look():
+    virtualcam.OPENS_WITHIN = PATIENCE
+    lab.READY_WITHIN = lab.ANSWERS_WITHIN = lab.OPENS_WITHIN = client.TIMEOUT = client.READY_WITHIN = PATIENCE
+    Player(RING)
+    display = Display("640x480")
+    obs = Lab(display, size=SIZE, profile=SLOW)
+    try:
+        obs.start()
+        seen["ready"] = True
+        our_picture_in_its_camera(obs)
+    except BaseException:
+        seen["log"] = obs.log[-3000:]
+        raise
+    finally:
+        if obs.alive:
+            obs.kill()  # it may take its time, and the machine ends with us
+        display.close()
+
+
+def our_picture_in_its_camera(obs):
+    """Out of `--out obs`, into OBS's Media source, out of OBS's virtual camera, and in by --in camera:N."""
+    port = free_port()
+    with sending(f"obs:{port}"):
+        with ObsClient(ObsPlace(port=obs.port, password=obs.password)) as asked:
+            set_up(asked, Wanted(port=port))
+        obs.call("SetCurrentProgramScene", sceneName=SCENE)
+        seen["picture in OBS"] = corners(obs.shows(is_card, SCENE, PATIENCE))
+        obs.call("StartVirtualCam")
+        (camera,) = until(cameras, PATIENCE)
+        seen["its camera"] = show(camera)
+        name = camera.replace("camera:", "virtualcam:/dev/video")
+        seen["a second sender"] = failure(lambda: load_sink(name).open(*SIZE, 5))
+
+
+@contextmanager
+def sending(uri):
+    """A sink's process, which has opened."""
+    with OneChild("bridge.sink", "--ring", RING, "--", uri) as child:
+        child.opened(PATIENCE)
+        yield
+
+
+def cameras():
+    return [device.uri for device in survey("camera")]
+
+
+def is_card(picture):
+    return max(corners(picture).values()) < ALIKE
+
+
+def show(uri):
+    """What a program that chooses this camera sees: some pictures' numbers, and the corners of the last of them."""
+    source, numbers = load_source(uri), []
+    source.open(*SIZE, 5)
+
+    def more():
+        ((_, picture),) = watch(source, 0, 1)
+        numbers.append(read_number(picture))
+        return len(set(numbers)) > 2 and corners(picture)
+
+    found = until(more, PATIENCE)
+    source.close()
+    return {"corners": found, "numbers": numbers}
+
+
+if __name__ == "__main__":
+    seen.tell(look)

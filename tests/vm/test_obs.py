@@ -1,0 +1,35 @@
+"""A real OBS with a real v4l2loopback, in a virtual machine: our picture in its virtual camera."""
+
+import numpy as np
+import pytest
+
+from tests.obs.lab import missing
+from tests.vm.see_obs import ALIKE
+
+pytestmark = [pytest.mark.vm, pytest.mark.process]
+
+
+@pytest.fixture(scope="module")
+def seen(machine):
+    if reason := missing():
+        pytest.skip(reason)
+    return machine.run("tests/vm/see_obs.py")
+
+
+def is_card(corners):
+    return max(corners.values()) < ALIKE
+
+
+def is_live(shown):
+    return is_card(shown["corners"]) and np.ptp(shown["numbers"]) > 0
+
+
+def test_our_picture_goes_through_a_stock_obs_into_its_virtual_camera_and_out_of_that(seen):
+    assert is_card(seen["picture in OBS"])
+    assert is_live(seen["its camera"])
+
+
+def test_the_camera_that_obs_sends_to_is_refused_to_us_in_one_sentence(seen):
+    sentence, cure = seen["a second sender"]
+    assert sentence == "another program sends to the virtual camera"
+    assert "devices=2" in cure
