@@ -45,7 +45,7 @@ class LoraTrack:
 
         Until then what is on stays on, so that one look goes over into the next without the plain model between them;
         its strengths follow at once. wait: for the files that are on their way. One that cannot be read is no longer
-        wanted, and `take_problem` says why.
+        wanted, and `take_problem` says why; if nothing else is wanted, what is on stays.
         """
         here = {name: file for name, file in self._files.items() if wait or file.done()}
         for name, file in here.items():
@@ -53,7 +53,9 @@ class LoraTrack:
                 self._problem = error.sentence if isinstance(error, EngineError) else f"LoRA {name}: {error}"
                 self._refused[name] = _written(name)
                 del self._wanted[name], self._files[name]
-        if all(name in here for name in self._wanted):
+        if self._refused and not self._wanted:
+            pass  # nothing that was asked for can be used: what is on stays
+        elif all(name in here for name in self._wanted):
             self._on = dict(self._wanted)
             self._files = {name: self._files[name] for name in self._on}
         else:

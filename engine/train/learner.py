@@ -72,6 +72,8 @@ class Learner:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if state["modules"].keys() != self.modules.keys():
+            raise ValueError("the checkpoint is of another version's run: choose another --run")
         self.steps = state["steps"]
         for name, module in self.modules.items():
             module.load_state_dict(state["modules"][name])

@@ -24,7 +24,7 @@ from engine.train.distill.parallel import World, whole
 from engine.train.distill.rollout import Scene, roll_out
 from engine.train.distill.scenes import CHECKED, Scenes
 from engine.train.distill.score import Scores
-from engine.train.distill.settings import Settings
+from engine.train.distill.settings import BadSettings, Settings
 
 Videos = list[tuple[Scene, Tensor]]  # [T, C, h, w] each
 
@@ -185,6 +185,9 @@ class Distiller:
         self.updates = saved["updates"]
         self._student.load(saved["student"])
         self._critic.load(saved["critic"])
-        for study, state in zip(self._study, saved["study"], strict=True):
+        studied = saved.get("study", [])
+        if len(studied) != len(self._study):
+            raise BadSettings("the checkpoint is of a run with another `study`", "choose another --run")
+        for study, state in zip(self._study, studied, strict=True):
             study.load(state)
         restore(saved["average"], self._average.means)

@@ -242,6 +242,25 @@ def test_while_another_is_read_the_strength_of_one_that_stays_moves_at_once(mode
     assert (on[31], on[47]) == ({"a": 0.25}, {"a": 0.25, "b": 0.5})
 
 
+def test_one_that_cannot_be_read_leaves_on_what_was_on(models, folder):
+    write_lora(folder / "a.safetensors", models.denoiser)
+    (folder / "broken.safetensors").write_bytes(b"no such thing")
+    problems = []
+    with ThreadPoolExecutor(2) as aside:
+        session = Session(models, PRESET, submit=aside.submit)
+        session.update(lora("a:1"))
+        for frame in film(48):
+            if frame.index == 24:
+                session.update(lora("broken:1"))
+                aside.shutdown(wait=True)
+            session.push(frame)
+            if session.step():
+                problems.append(session.report.problem)
+
+    assert any("broken" in problem for problem in problems)
+    assert models.loras.attached == {"a": 1.0}
+
+
 def test_two_sessions_on_one_model_have_each_their_own(models, folder):
     frames = film(16)
     write_lora(folder / "a.safetensors", models.denoiser)

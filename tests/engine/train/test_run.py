@@ -68,6 +68,15 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(preset, trained, tmp_
             assert torch.equal(newest(tmp_path, name)[key], weight), key
 
 
+def test_a_checkpoint_with_other_parts_is_refused_in_a_sentence(preset, trained):
+    stage = FinishStage(preset, RECIPE, SmallCodec(preset.codec), None, 0, CPU)
+    state = stage.learner.state_dict()
+    del state["modules"]["rival"]
+
+    with pytest.raises(ValueError, match="choose another --run"):
+        stage.learner.load_state_dict(state)
+
+
 def cut_off_at(last, step):
     def cut_off(self, number, share):
         if number == last:

@@ -11,6 +11,7 @@ from engine.train.distill.loss import flow_matching
 from engine.train.distill.parallel import World
 from engine.train.distill.run import run
 from engine.train.distill.score import Scores
+from engine.train.distill.settings import BadSettings
 from tests.engine.train.distill.parts import SETTINGS, SMALL, SameScenes, generator
 
 HERE = World(0, 1, torch.device("cpu"))
@@ -111,6 +112,19 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights_to_the_bit(tmp_path, 
     for name, weight in straight.averaged().items():
         assert torch.equal(again.averaged()[name], weight), name
     assert (tmp_path / "cut" / "distill.png").is_file() and (tmp_path / "cut" / "apart.png").is_file()
+
+
+def test_a_checkpoint_of_a_run_that_studied_nothing_is_refused_in_a_sentence():
+    plain, studying = (
+        distiller(generator(SMALL), generator(SMALL), replace(SETTINGS, study=study)) for study in (False, True)
+    )
+    with pytest.raises(BadSettings, match="another `study`"):
+        studying.load_state_dict(updated_state(plain))
+
+
+def updated_state(work):
+    work.update(0.5)
+    return work.state_dict()
 
 
 def cut_off_at(last, update):
