@@ -45,6 +45,7 @@ def save(path, sheet):
     for quality in range(90, 30, -4):
         fine, data = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
         if fine and len(data) <= MOST_BYTES:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data.tobytes())
             return
     raise SystemExit(f"{path} would be larger than {MOST_BYTES} bytes")
