@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bridge.errors import BridgeError
 from bridge.obs.place import PASSWORD, ObsPlace
@@ -21,6 +21,7 @@ TIMEOUT = 5.0  # seconds for an answer, and for a connection
 READY_WITHIN = 15.0  # seconds OBS may be busy with starting, or with changing its scene collection
 READY_RETRY = 0.2  # seconds
 NOT_READY = 207
+T = TypeVar("T")
 OnEvent = Callable[[str, Mapping[str, Any]], None]  # name and data; called on a thread of the connection
 SWITCH_ON = "in OBS, Tools, WebSocket Server Settings, tick Enable WebSocket server"
 
@@ -51,11 +52,39 @@ class Answer(dict[str, Any]):
     def __init__(self, place: ObsPlace, said: Any) -> None:
         if not isinstance(said, Mapping):
             raise foreign(place)
-        super().__init__({key: self._read(place, value) for key, value in said.items()})
+        try:
+            super().__init__({key: self._read(place, value) for key, value in said.items()})
+        except RecursionError:  # a few hundred tables in one another
+            raise foreign(place) from None
         self._place = place
 
     def __missing__(self, key: str) -> Any:
         raise foreign(self._place)
+
+    def text(self, key: str) -> str:
+        """What should be a string."""
+        return self._of(str, self[key])
+
+    def number(self, key: str) -> int:
+        """What should be a whole number."""
+        return self._of(int, self[key])
+
+    def table(self, key: str) -> Answer:
+        """What should be an object."""
+        return self._of(Answer, self[key])
+
+    def tables(self, key: str) -> list[Answer]:
+        """What should be a list of objects."""
+        return [self._of(Answer, each) for each in self._of(list, self[key])]
+
+    def texts(self, key: str) -> list[str]:
+        """What should be a list of strings."""
+        return [self._of(str, each) for each in self._of(list, self[key])]
+
+    def _of(self, kind: type[T], value: Any) -> T:
+        if not isinstance(value, kind):
+            raise foreign(self._place)
+        return value
 
     @classmethod
     def _read(cls, place: ObsPlace, value: Any) -> Any:

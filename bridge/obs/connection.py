@@ -23,7 +23,13 @@ from bridge.obs.place import ObsPlace
 
 WRONG_PASSWORD = 4009  # close code of obs-websocket
 NORMAL = 1000
-_NONSENSE = (ValueError, LookupError, TypeError, AttributeError)  # what an answer of another shape ends in
+_NONSENSE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)  # what an answer of another shape ends in
 logging.getLogger("obswebsocket").setLevel(logging.CRITICAL)  # what people need to know is raised
 
 

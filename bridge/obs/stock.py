@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.errors import BridgeError
-from bridge.obs.client import ObsClient, ObsRefused
+from bridge.obs.client import Answer, ObsClient, ObsRefused
 from bridge.obs.wire import CONTAINER, HOST, PICTURE_PORT, PROGRAM_PORT
 
 SCENE = "Latentcast"
@@ -99,10 +99,10 @@ def _picture(obs: ObsClient, wanted: Wanted, memory: dict[str, Any]) -> str:
     settings = media_settings(wanted.port)
     if PICTURE not in _inputs(obs):
         made = {"sceneName": wanted.scene, "inputName": PICTURE, "inputKind": MEDIA}
-        item = obs.ask("CreateInput", **made, inputSettings={**settings, OURS: json.dumps(memory)})["sceneItemId"]
-        _fit(obs, wanted.scene, item)
+        made_one = obs.ask("CreateInput", **made, inputSettings={**settings, OURS: json.dumps(memory)})
+        _fit(obs, wanted.scene, made_one.number("sceneItemId"))
         return f"Made the Media source {PICTURE!r} in it, which plays what `--out obs` sends to port {wanted.port}."
-    now = obs.ask("GetInputSettings", inputName=PICTURE)["inputSettings"]
+    now = _settings(obs, PICTURE)
     if any(now.get(key) != value for key, value in settings.items()):
         obs.ask("SetInputSettings", inputName=PICTURE, inputSettings=settings)
         return f"Set the Media source {PICTURE!r} to port {wanted.port}."
@@ -143,7 +143,7 @@ def media_settings(port: int) -> dict[str, Any]:
 def _state(obs: ObsClient, scene: str) -> str:
     if STATE in _inputs(obs):
         return f"The text {STATE!r} is there."
-    kinds = obs.ask("GetInputKindList")["inputKinds"]
+    kinds = obs.ask("GetInputKindList").texts("inputKinds")
     kind = next((kind for kind in TEXTS if kind in kinds), None)
     if kind is None:
         raise BridgeError("this OBS has no text source", "leave out --state")
@@ -158,7 +158,7 @@ def _note_program(obs: ObsClient, port: int, memory: dict[str, Any]) -> None:
         return
     if obs.ask("GetRecordStatus")["outputActive"] or obs.ask("GetStreamStatus")["outputActive"]:
         raise BridgeError("OBS is recording or streaming", "stop that first: the record settings are about to change")
-    profile = obs.ask("GetProfileList")["currentProfileName"]
+    profile = _profile(obs)
     was = {f"{profile}/{key}": _get(obs, key) for key in program_settings(port)}
     memory["was"] = {**was, **memory.get("was", {})}
 
@@ -170,7 +170,7 @@ def _sends_program(obs: ObsClient, port: int) -> bool:
 def _program(obs: ObsClient, port: int) -> str:
     if _sends_program(obs, port):
         return f"Start Recording sends OBS's program to `--in obs` on port {port}."
-    profile = obs.ask("GetProfileList")["currentProfileName"]
+    profile = _profile(obs)
     for key, value in program_settings(port).items():
         _set(obs, f"{profile}/{key}", value)
     return (
@@ -204,7 +204,7 @@ def program_settings(port: int) -> dict[str, str]:
 
 
 def _made_by_us(obs: ObsClient, name: str) -> bool:
-    return name in _inputs(obs) and OURS in obs.ask("GetInputSettings", inputName=name)["inputSettings"]
+    return name in _inputs(obs) and OURS in _settings(obs, name)
 
 
 def _remove_input(obs: ObsClient, name: str) -> None:
@@ -213,7 +213,8 @@ def _remove_input(obs: ObsClient, name: str) -> None:
     First from each scene, since OBS would only do that once the scene is shown.
     """
     for scene in _scenes(obs):
-        while (item := _item(obs, scene, name)) is not None:
+        deadline = time.monotonic() + GONE_WITHIN
+        while (item := _item(obs, scene, name)) is not None and time.monotonic() < deadline:
             obs.ask("RemoveSceneItem", sceneName=scene, sceneItemId=item)
     _ask_if_there(obs, "RemoveInput", inputName=name)  # a source that is in no scene any more may have gone by itself
     deadline = time.monotonic() + GONE_WITHIN
@@ -224,14 +225,19 @@ def _remove_input(obs: ObsClient, name: str) -> None:
 def _get(obs: ObsClient, key: str) -> str | None:
     section, _, name = key.partition("/")
     asked = {"parameterCategory": section, "parameterName": name}
-    value: str | None = obs.ask("GetProfileParameter", **asked)["parameterValue"]
-    return value
+    answer = obs.ask("GetProfileParameter", **asked)
+    return None if answer["parameterValue"] is None else answer.text("parameterValue")
+
+
+def _profile(obs: ObsClient) -> str:
+    """The current one's name."""
+    return obs.ask("GetProfileList").text("currentProfileName")
 
 
 def _set(obs: ObsClient, key: str, value: str | None) -> None:
     """Set `profile/section/name`, if that profile is the current one: OBS lets nobody write to another."""
     profile, section, name = key.rsplit("/", 2)
-    if profile != obs.ask("GetProfileList")["currentProfileName"]:
+    if profile != _profile(obs):
         hint = f"choose the profile {profile!r} in OBS, and try again"
         raise BridgeError(f"the record settings of the profile {profile!r} were changed, another one is on", hint)
     if value is None and _get(obs, f"{section}/{name}") is None:
@@ -244,11 +250,24 @@ def _memory(obs: ObsClient) -> dict[str, Any]:
     kind = _inputs(obs).get(PICTURE)
     if kind is None:
         return {}
-    settings = obs.ask("GetInputSettings", inputName=PICTURE)["inputSettings"]
+    settings = _settings(obs, PICTURE)
     if kind != MEDIA or OURS not in settings:
         raise NotOurs(f"OBS has a source {PICTURE!r} that latentcast did not make", "rename that one in OBS")
-    memory: dict[str, Any] = json.loads(settings[OURS])
-    return memory
+    return _recall(settings[OURS])
+
+
+def _recall(noted: Any) -> dict[str, Any]:
+    """Our memory as it was noted down. Raises BridgeError for what `_remember` would not have written."""
+    try:
+        memory: dict[str, Any] = json.loads(noted)
+        was = dict(memory.get("was", {}))
+        whole = all(key.count("/") >= 2 and isinstance(value, str | None) for key, value in was.items())
+        if whole and isinstance(memory.get("made_scene", ""), str):
+            return memory
+    except (ValueError, TypeError, AttributeError):
+        pass
+    hint = "remove that source in OBS, and run `latentcast obs setup` again"
+    raise BridgeError(f"what latentcast noted down in OBS's source {PICTURE!r} cannot be read", hint)
 
 
 def _remember(obs: ObsClient, memory: Mapping[str, Any]) -> None:
@@ -259,33 +278,33 @@ def _fit(obs: ObsClient, scene: str, item: int) -> None:
     """Fill the canvas with the picture's shape kept, whatever its size turns out to be."""
     canvas = obs.ask("GetVideoSettings")
     bounds = {"boundsType": "OBS_BOUNDS_SCALE_INNER", "boundsAlignment": 0, "alignment": 5, "positionX": 0}
-    size = {"positionY": 0, "boundsWidth": canvas["baseWidth"], "boundsHeight": canvas["baseHeight"]}
+    size = {"positionY": 0, "boundsWidth": canvas.number("baseWidth"), "boundsHeight": canvas.number("baseHeight")}
     obs.ask("SetSceneItemTransform", sceneName=scene, sceneItemId=item, sceneItemTransform={**bounds, **size})
 
 
 def _add(obs: ObsClient, scene: str, source: str) -> int:
-    return int(obs.ask("CreateSceneItem", sceneName=scene, sourceName=source)["sceneItemId"])
+    return obs.ask("CreateSceneItem", sceneName=scene, sourceName=source).number("sceneItemId")
 
 
 def _item(obs: ObsClient, scene: str, source: str) -> int | None:
     found = _ask_if_there(obs, "GetSceneItemId", sceneName=scene, sourceName=source)
-    return int(found["sceneItemId"]) if found else None
+    return found.number("sceneItemId") if found else None
 
 
-def _ask_if_there(obs: ObsClient, request: str, **data: Any) -> Mapping[str, Any]:
+def _ask_if_there(obs: ObsClient, request: str, **data: Any) -> Answer:
     """The answer, or {} if what is asked about does not exist."""
     try:
         return obs.ask(request, **data)
     except ObsRefused as error:
         if error.code != MISSING:
             raise
-        return {}
+        return Answer(obs.place, {})
 
 
 def _remove_scene(obs: ObsClient, name: str) -> str:
     if name not in _scenes(obs):
         return f"The scene {name!r} is gone already."
-    if obs.ask("GetSceneItemList", sceneName=name)["sceneItems"]:
+    if obs.ask("GetSceneItemList", sceneName=name).tables("sceneItems"):
         return f"Kept the scene {name!r}, because there is something of yours in it."
     if len(_scenes(obs)) == 1:
         return f"Kept the scene {name!r}, because OBS needs one."
@@ -295,8 +314,13 @@ def _remove_scene(obs: ObsClient, name: str) -> str:
 
 def _inputs(obs: ObsClient) -> dict[str, str]:
     """Name -> kind of every source there is."""
-    return {each["inputName"]: each["inputKind"] for each in obs.ask("GetInputList")["inputs"]}
+    return {each.text("inputName"): each.text("inputKind") for each in obs.ask("GetInputList").tables("inputs")}
 
 
 def _scenes(obs: ObsClient) -> set[str]:
-    return {each["sceneName"] for each in obs.ask("GetSceneList")["scenes"]}
+    return {each.text("sceneName") for each in obs.ask("GetSceneList").tables("scenes")}
+
+
+def _settings(obs: ObsClient, name: str) -> Answer:
+    """What a source is set to, as far as it differs from its defaults."""
+    return obs.ask("GetInputSettings", inputName=name).table("inputSettings")

@@ -141,7 +141,7 @@ class ObsSurface:
             self._news.put("lost")
 
     def _scene(self, obs: ObsClient) -> str:
-        return str(obs.ask("GetCurrentProgramScene")["currentProgramSceneName"])
+        return obs.ask("GetCurrentProgramScene").text("currentProgramSceneName")
 
     def _line(self) -> str:
         """How the run stands, for the people in front of OBS."""

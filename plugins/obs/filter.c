@@ -163,7 +163,11 @@ static bool send(struct filter *filter, gs_texture_t *dry)
 		return false;
 	if (!is_due(filter, time))
 		return true;
-	struct staged picture = {.texture = dry, .multiplied = true, .time = time, .index = filter->index++};
+	struct staged picture = {.texture = dry,
+				 .multiplied = true,
+				 .time = time,
+				 .period = 1.0 / filter->now.rate,
+				 .index = filter->index++};
 	if (!filter->mixer.opaque) {
 		picture.texture = mixer_plain(&filter->mixer, filter->width, filter->height);
 		picture.multiplied = false;

@@ -14,7 +14,7 @@
 #endif
 #define SLOW_MAX 8    // pictures: one that had to wait says nothing, most of several do
 #define MEMORY 30     // pictures: what was transparent may soon be so again
-#define STALE 0.5     // seconds: a picture from before the source was hidden
+#define STALE 0.5     // seconds later than its turn: a picture from before the source was hidden
 
 static bool make(struct stage *stage, uint32_t width, uint32_t height)
 {
@@ -116,7 +116,8 @@ void stage_send(struct stage *stage, struct ring *ring, const struct staged *pic
 	if (!stage->late)
 		put(stage, picture);
 	const int due = (stage->turn + SURFACES - stage->late) % SURFACES;
-	if (stage->held[due].time > picture->time - STALE)
+	const double oldest = picture->time - stage->late * picture->period - STALE; // at a low rate, it has to wait
+	if (stage->held[due].time > 0 && stage->held[due].time > oldest)
 		learn(stage, fetch(stage, due, ring));
 	if (stage->late)
 		put(stage, picture);

@@ -13,6 +13,7 @@ struct staged {
 	gs_texture_t *texture;
 	bool multiplied; // premultiplied: fit for a ring only if nothing in it is transparent
 	double time;     // 0: none
+	double period;   // seconds between two pictures, at least
 	uint64_t index;
 };
 

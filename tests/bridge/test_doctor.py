@@ -92,6 +92,8 @@ def test_a_taken_port_is_a_failure_that_names_the_option(options):
 @pytest.mark.process
 def test_weights_that_were_never_fetched_come_with_their_own_advice(monkeypatch, tmp_path):
     monkeypatch.setenv("LATENTCAST_MODELS", str(tmp_path))
+    roomy = "import engine.measure\nengine.measure.free_bytes = lambda _device: 2**50\n"
+    monkeypatch.setattr(doctor, "ENGINE", roomy + doctor.ENGINE)
 
     check = doctor._model("wan-1.3b")
 

@@ -121,13 +121,32 @@ def test_a_film_in_obs_gets_the_effect_loses_it_with_the_engine_and_has_it_again
         run.close()
 
 
-def test_where_the_graphics_card_is_slow_pictures_are_read_later_and_stay_exact_and_in_order(make_obs, tmp_path):
+@pytest.fixture
+def slow_obs(make_obs, tmp_path):
+    """A running OBS where every picture counts as one that the graphics card was slow with."""
     if reason := cannot_build():
         pytest.skip(reason)
     obs = make_obs()
-    obs.install_plugin(build(tmp_path, "-DCMAKE_C_FLAGS=-DWAIT_MAX=-1.0") / "latentcast.so")  # every one counts as slow
+    obs.install_plugin(build(tmp_path, "-DCMAKE_C_FLAGS=-DWAIT_MAX=-1.0") / "latentcast.so")
     obs.start()
-    wanted = card(321, 181)
+    return obs
+
+
+def test_where_the_graphics_card_is_slow_a_filter_that_sends_one_picture_a_second_still_sends(slow_obs):
+    with Writer(own("dry"), card(64, 36)) as ring, Follower(own("seldom")) as out:
+        add_source(slow_obs, "camera", ring=ring.name)
+        add_filter(slow_obs, "camera", ring=out.name, answer=own("none"))
+        until(lambda: (seen := out.newest()) and seen[1][1] > 30)  # it learns for 16 pictures
+        settings = {"rate": 1}
+        slow_obs.call("SetSourceFilterSettings", sourceName="camera", filterName="effect", filterSettings=settings)
+        time.sleep(1.0)  # those on their way
+        numbers = [until(out.newest, 30, "no picture came any more")[1][1] for _ in range(3)]
+
+    assert numbers == sorted(set(numbers))
+
+
+def test_where_the_graphics_card_is_slow_pictures_are_read_later_and_stay_exact_and_in_order(slow_obs):
+    obs, wanted = slow_obs, card(321, 181)
     with Writer(own("dry"), wanted) as ring, Follower(own("late")) as out:
         add_source(obs, "camera", ring=ring.name)
         add_filter(obs, "camera", ring=out.name, answer=own("none"))

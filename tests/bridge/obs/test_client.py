@@ -54,7 +54,7 @@ def test_a_server_that_says_nothing_is_no_obs_of_today():
     assert "update OBS" in error.value.hint
 
 
-@pytest.mark.parametrize("greeting", ['{"update-type": "Hello"}', "not JSON", "[]", '{"op": 0}', "7"])
+@pytest.mark.parametrize("greeting", ['{"update-type": "Hello"}', "not JSON", "[]", '{"op": 0}', "7", "[" * 200_000])
 def test_a_server_that_greets_otherwise_is_no_obs_of_today(greeting):
     with Speaker(greeting=greeting) as there, pytest.raises(ObsForeign, match="not OBS 28"):
         ObsClient(ObsPlace(port=there.port))
@@ -63,6 +63,15 @@ def test_a_server_that_greets_otherwise_is_no_obs_of_today(greeting):
 @pytest.mark.parametrize("status", [{}, [], "fine", 7, {"result": False}])
 def test_an_answer_that_makes_no_sense_is_one_sentence(status):
     odd = Speaker(lambda request, number: WELL if number == 1 else status)
+    with odd as there, ObsClient(ObsPlace(port=there.port)) as client, pytest.raises(ObsForeign, match="not OBS 28"):
+        client.ask("GetSceneList")
+
+
+def test_tables_in_tables_without_end_are_one_sentence():
+    deep = {}
+    for _ in range(400):
+        deep = {"scenes": deep}
+    odd = Speaker(said={"GetSceneList": deep})
     with odd as there, ObsClient(ObsPlace(port=there.port)) as client, pytest.raises(ObsForeign, match="not OBS 28"):
         client.ask("GetSceneList")
 

@@ -1,0 +1,85 @@
+"""`latentcast obs setup` and `remove` where OBS makes no sense. tests/obs has the real one."""
+
+import json
+
+import pytest
+
+from bridge.cli import main
+from bridge.errors import BridgeError
+from bridge.obs import stock
+from bridge.obs.client import ObsClient, ObsForeign
+from bridge.obs.place import PASSWORD, ObsPlace
+from bridge.obs.stock import MEDIA, OURS, PICTURE, STATE, TEXTS, Wanted, hangs, remove, set_up, wake
+from tests.bridge.obs.speaker import Speaker
+
+pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
+MEMORY = {"made_scene": "Latentcast", "was": {"Mine/Output/Mode": "Simple", "Mine/AdvOut/FFURL": None}}
+OURSELVES = [{"inputName": PICTURE, "inputKind": MEDIA}, {"inputName": STATE, "inputKind": TEXTS[0]}]
+SENSE = {
+    "GetInputList": {"inputs": []},
+    "GetInputSettings": {"inputSettings": {OURS: json.dumps(MEMORY)}},
+    "GetSceneList": {"scenes": [{"sceneName": "Mine"}]},
+    "GetInputKindList": {"inputKinds": list(TEXTS)},
+    "GetRecordStatus": {"outputActive": False},
+    "GetStreamStatus": {"outputActive": False},
+    "GetProfileList": {"currentProfileName": "Mine"},
+    "GetProfileParameter": {"parameterValue": None},
+    "GetVideoSettings": {"baseWidth": 640, "baseHeight": 360},
+    "CreateInput": {"sceneItemId": 1},
+    "CreateSceneItem": {"sceneItemId": 1},
+    "GetSceneItemId": {"sceneItemId": 1},
+    "GetSceneItemList": {"sceneItems": []},
+    "GetMediaInputStatus": {"mediaState": "OBS_MEDIA_STATE_PLAYING", "mediaCursor": 0},
+}
+NONSENSE = (7, 1.5, "x", None, True, [7], [[]], [{}], {}, {"a": [1]})
+DEEDS = (lambda obs: set_up(obs, Wanted(program=True, state=True)), remove, hangs, wake)
+ANYTHING = [(request, key) for request, answer in SENSE.items() for key in answer]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(stock, "GONE_WITHIN", 0.05)
+
+
+@pytest.mark.parametrize(("request_", "key"), ANYTHING)
+def test_whatever_obs_answers_is_done_or_said_in_one_sentence(request_, key):
+    answers = [{**SENSE[request_], key: nonsense} for nonsense in NONSENSE]
+    if isinstance(rows := SENSE[request_][key], list) and rows and isinstance(rows[0], dict):
+        answers += [{key: [{**rows[0], name: nonsense}]} for name in rows[0] for nonsense in NONSENSE]
+    with Speaker(said=SENSE) as there, ObsClient(ObsPlace(port=there.port)) as obs:
+        for answer in answers:
+            for inputs in ([], OURSELVES):
+                there.said("GetInputList", {"inputs": inputs})
+                there.said(request_, answer)
+                for deed in DEEDS:
+                    try:
+                        deed(obs)
+                    except BridgeError as error:
+                        assert error.hint or isinstance(error, ObsForeign), str(error)
+
+
+@pytest.mark.parametrize(
+    "noted",
+    ["", "{", "[]", "7", "null", 7, None, {"was": {}}, '{"was": 7}', '{"was": {"Mode": "x"}}']
+    + ['{"was": {"Mine/Output/Mode": []}}', '{"made_scene": 7}'],
+)
+@pytest.mark.parametrize("deed", [DEEDS[0], remove])
+def test_a_memory_in_obs_that_was_damaged_is_said_with_a_next_step_and_nothing_is_changed(noted, deed):
+    said = {**SENSE, "GetInputList": {"inputs": OURSELVES}, "GetInputSettings": {"inputSettings": {OURS: noted}}}
+    damaged = Speaker(said=said)
+    with damaged as there, ObsClient(ObsPlace(port=there.port)) as obs, pytest.raises(BridgeError) as error:
+        deed(obs)
+
+    assert "cannot be read" in str(error.value)
+    assert "remove that source" in error.value.hint
+    assert all(asked.startswith("Get") for asked in there.asked)
+
+
+def test_the_command_says_it_without_a_traceback(monkeypatch, capsys):
+    monkeypatch.setenv(PASSWORD, "")
+    with Speaker(said={**SENSE, "GetSceneList": {"scenes": [7]}}) as there:
+        assert main(["obs", "setup", "--obs-port", str(there.port)]) != 0
+
+    said = capsys.readouterr().err
+    assert "is not OBS 28 or later" in said
+    assert "Traceback" not in said
