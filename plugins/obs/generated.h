@@ -18,7 +18,7 @@ static const struct control_row CONTROLS[CONTROL_COUNT] = {
 	{"lora", "Lora", "LoRA files to add, and how strongly: \"ghibli:0.8 | grain:0.3\".", "", OSC_TEXT, 0, 0, 0, ""},
 	{"steps", "Steps", "Denoising steps per chunk; fewer is faster.", "", OSC_WHOLE, 1, 4, 2, ""},
 	{"rows", "Rows", "Chunks denoised together: 1 waits least, 0 takes one row a step.", "", OSC_WHOLE, 0, 4, 1, ""},
-	{"noise", "Noise", "How far the model may depart from the camera.", "", OSC_NUMBER, 0, 1, 0.75, ""},
+	{"noise", "Noise", "How far the model may depart from the camera.", "", OSC_NUMBER, 0, 1, 0.71, ""},
 	{"motion", "Motion", "How much a moving picture lowers the noise.", "", OSC_NUMBER, 0, 0.5, 0.1, ""},
 	{"carry", "Carry", "Keep the noise fixed in place instead of drawing it anew for every chunk.", "", OSC_SWITCH, 0, 0, 1, ""},
 	{"seed", "Seed", "Same seed, same noise.", "", OSC_WHOLE, 0, 2147483647, 0, ""},

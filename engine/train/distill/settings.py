@@ -80,7 +80,7 @@ class Settings:
             (self.critic_updates > 0, "the critic needs at least one update for each of the student's"),
             (
                 self.guidance == 1 or not self.study,
-                "a score that is studied is not guided: guidance = 1",
+                "a score that is studied is not guided: guidance = 1, or study = false",
             ),
             (len(self.noise) == 2 and 0 < self.noise[0] <= self.noise[1] <= 1, "noise is a range within 0 to 1"),
             (self.frames > 1 and self.updates > 0, "frames are 2 or more, updates 1 or more"),

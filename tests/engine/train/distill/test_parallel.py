@@ -65,6 +65,7 @@ bf16 = true
 recompute = true
 causal = false
 guidance = 3.0
+study = false
 negative = "blurred"
 side = 0
 """
