@@ -26,7 +26,7 @@ from engine.frame import Frame
 READERS = 8  # at most; one OBS is one reader, however many scenes show it
 CALLERS = 8  # at most who have connected and shown nothing yet: anything on this machine may knock
 WAITING = 2  # pictures: OBS sends two at once after it was held up, and neither is to be lost for that
-NOT_OURS = "in OBS's Settings, Output, Recording, choose Custom Output (FFmpeg) and the container nut"
+NOT_OURS = "`latentcast obs setup --program` sets OBS up: Custom Output (FFmpeg), container nut, video encoder yuv4"
 
 
 class ObsSink:

@@ -75,8 +75,7 @@ def remove(obs: ObsClient) -> list[str]:
     memory = _memory(obs)
     said = []
     if "was" in memory:
-        for key, value in memory["was"].items():
-            _set(obs, key, value)
+        _restore(obs, memory)
         said.append("The record settings are as they were; restart OBS so that it takes note.")
     for name in (STATE, PICTURE):
         if _made_by_us(obs, name):
@@ -85,6 +84,27 @@ def remove(obs: ObsClient) -> list[str]:
     if memory.get("made_scene"):
         said.append(_remove_scene(obs, memory["made_scene"]))
     return said or ["There is nothing of latentcast in this scene collection."]
+
+
+def _restore(obs: ObsClient, memory: dict[str, Any]) -> None:
+    """Set the record settings to what they were. Raises BridgeError for those of a profile that has to be chosen first.
+
+    Those of a profile that is no more are gone with it.
+    """
+    profiles = obs.ask("GetProfileList")
+    current, known = profiles.text("currentProfileName"), profiles.texts("profiles")
+    others = {key: value for key, value in memory["was"].items() if _profile_of(key) != current}
+    for key in memory["was"].keys() - others.keys():
+        _set(obs, key, memory["was"][key])
+    if left := {key: value for key, value in others.items() if _profile_of(key) in known}:
+        _remember(obs, {**memory, "was": left})
+        name = _profile_of(next(iter(left)))
+        hint = f"choose the profile {name!r} in OBS, and try again"
+        raise BridgeError(f"the record settings of the profile {name!r} were changed, another one is on", hint)
+
+
+def _profile_of(key: str) -> str:
+    return key.rsplit("/", 2)[0]
 
 
 def _scene(obs: ObsClient, name: str, memory: dict[str, Any]) -> str:
@@ -235,11 +255,8 @@ def _profile(obs: ObsClient) -> str:
 
 
 def _set(obs: ObsClient, key: str, value: str | None) -> None:
-    """Set `profile/section/name`, if that profile is the current one: OBS lets nobody write to another."""
-    profile, section, name = key.rsplit("/", 2)
-    if profile != _profile(obs):
-        hint = f"choose the profile {profile!r} in OBS, and try again"
-        raise BridgeError(f"the record settings of the profile {profile!r} were changed, another one is on", hint)
+    """Set `profile/section/name`, whose profile is the current one: OBS lets nobody write to another."""
+    _, section, name = key.rsplit("/", 2)
     if value is None and _get(obs, f"{section}/{name}") is None:
         return  # OBS refuses to unset what is not set
     obs.ask("SetProfileParameter", parameterCategory=section, parameterName=name, parameterValue=value)

@@ -266,6 +266,7 @@ def test_what_is_no_stream_of_pictures_is_said_with_a_next_step(source):
             until(lambda: source.read(0.1))
 
     assert "Custom Output" in error.value.hint
+    assert program_settings(1)["AdvOut/FFVEncoder"] in error.value.hint
 
 
 def test_without_anybody_there_is_no_picture_and_no_error(source):

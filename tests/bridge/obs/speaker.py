@@ -19,7 +19,7 @@ class Speaker:
         self._greeting = None if silent else greeting or json.dumps(hello)
         self._answer = answer or (lambda request, number: {"result": True, "code": 100})
         self._said = {"GetVersion": {"obsVersion": "29.0.2"}, **(said or {})}
-        self.asked = []
+        self.asked, self.questions = [], []
         self._server = serve(self._talk, "127.0.0.1", 0)
         self.port = self._server.socket.getsockname()[1]
         self._thread = threading.Thread(target=self._server.serve_forever)
@@ -49,6 +49,7 @@ class Speaker:
 
     def _reply(self, client, question):
         self.asked.append(question["requestType"])
+        self.questions.append((question["requestType"], question.get("requestData") or {}))
         status = self._answer(question["requestType"], len(self.asked))
         if status is not None:
             answer = {"requestType": question["requestType"], "requestId": question["requestId"]}

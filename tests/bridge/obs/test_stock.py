@@ -22,7 +22,7 @@ SENSE = {
     "GetInputKindList": {"inputKinds": list(TEXTS)},
     "GetRecordStatus": {"outputActive": False},
     "GetStreamStatus": {"outputActive": False},
-    "GetProfileList": {"currentProfileName": "Mine"},
+    "GetProfileList": {"currentProfileName": "Mine", "profiles": ["Mine"]},
     "GetProfileParameter": {"parameterValue": None},
     "GetVideoSettings": {"baseWidth": 640, "baseHeight": 360},
     "CreateInput": {"sceneItemId": 1},
@@ -73,6 +73,26 @@ def test_a_memory_in_obs_that_was_damaged_is_said_with_a_next_step_and_nothing_i
     assert "cannot be read" in str(error.value)
     assert "remove that source" in error.value.hint
     assert all(asked.startswith("Get") for asked in there.asked)
+
+
+def test_record_settings_changed_in_two_profiles_are_given_back_in_each_and_a_profile_that_was_deleted_is_no_obstacle():
+    was = {"One/Output/Mode": "Simple", "Two/Output/Mode": "Simple", "Gone/Output/Mode": "Simple"}
+    answers = {**SENSE, "GetInputList": {"inputs": OURSELVES}}
+    answers["GetInputSettings"] = {"inputSettings": {OURS: json.dumps({"was": was})}}
+    answers["GetProfileList"] = {"currentProfileName": "Two", "profiles": ["One", "Two"]}
+    with Speaker(said=answers) as there, ObsClient(ObsPlace(port=there.port)) as obs:
+        with pytest.raises(BridgeError, match="profile 'One'") as error:
+            remove(obs)
+        assert "choose the profile 'One'" in error.value.hint
+        assert [data["parameterValue"] for name, data in there.questions if name == "SetProfileParameter"] == ["Simple"]
+        (kept,) = [data["inputSettings"] for name, data in there.questions if name == "SetInputSettings"]
+
+        there.said("GetInputSettings", {"inputSettings": kept})
+        there.said("GetProfileList", {"currentProfileName": "One", "profiles": ["One", "Two"]})
+        assert any("as they were" in sentence for sentence in remove(obs))
+
+    assert json.loads(kept[OURS]) == {"was": {"One/Output/Mode": "Simple"}}
+    assert [name for name, _ in there.questions].count("SetProfileParameter") == 2
 
 
 def test_the_command_says_it_without_a_traceback(monkeypatch, capsys):
