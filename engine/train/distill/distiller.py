@@ -57,7 +57,7 @@ class Distiller:
     def update(self, share: float) -> dict[str, float]:
         """One update of the student and its critic's; `share` of the run is done. Returns what to plot."""
         videos, shown, losses = self._teach(share)
-        for turn in range(self._settings.critic_updates):
+        for turn in range(self._settings.critic_updates if self._settings.matching else 0):
             losses["critic"] = self._follow(self._critic, videos if turn == 0 else self._rolled(turn), turn, share)
         for study in self._study:
             losses["study"] = self._follow(study, shown, 0, share)

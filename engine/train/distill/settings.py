@@ -25,7 +25,7 @@ class Settings:
     batch:      rollouts per update, over all processes together.
     updates:    of the student; `warm_up` of them learn from the teacher's rollouts alone.
     regression: weight of the teacher's rollouts after that; 0 leaves distribution matching alone.
-    matching:   weight of distribution matching.
+    matching:   weight of distribution matching; 0 leaves it out, and the critic.
     study:      learn the teacher's score from its videos, as the critic learns the student's, instead of asking the
                 teacher: for one whose last training was not by squared error, as `tiny`'s was not.
     critic_updates: of the critic per update of the student.
@@ -93,8 +93,8 @@ class Settings:
 
 
 LAPTOP = Settings(
-    updates=300, warm_up=150, times=(500, 400, 200), rows=1, side=16, whole=0.1, anneal=0.4, matching=0.1, study=True,
-    rate=5e-5, critic_rate=1e-4,
+    updates=300, warm_up=150, matching=0.0, times=(500, 400, 200), rows=1, side=16, whole=0.1, anneal=0.4, rate=5e-5,
+    critic_rate=1e-4,
 )  # fmt: skip
 CLUSTER = Settings(
     frames=21, batch=64, updates=3000, warm_up=0, regression=0.0, critic_updates=5, guidance=3.0, causal=False,
