@@ -150,8 +150,8 @@ static void filter_tick(void *data, float seconds)
 	if (filter->width && filter->height)
 		keeper_write(filter->out, claimed ? filter->now.ring : "", filter->width, filter->height);
 	keeper_read(filter->in, filter->now.answer);
-	keeper_follow(filter->out, &filter->ring);
-	keeper_follow(filter->in, &filter->answer_ring);
+	keeper_follow(filter->out);
+	keeper_follow(filter->in);
 	filter->captured = false;
 }
 
@@ -246,9 +246,14 @@ static void render(struct filter *filter)
 static void filter_render(void *data, gs_effect_t *effect)
 {
 	static const char scope[] = "latentcast_filter"; // in the profile at the end of OBS's log
+	struct filter *filter = data;
 	UNUSED_PARAMETER(effect);
 	profile_start(scope);
-	render(data);
+	filter->ring = keeper_borrow(filter->out);
+	filter->answer_ring = keeper_borrow(filter->in);
+	render(filter);
+	keeper_return(filter->in);
+	keeper_return(filter->out);
 	profile_end(scope);
 }
 
