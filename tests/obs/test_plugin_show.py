@@ -247,6 +247,22 @@ def test_filters_can_be_removed_while_they_are_rendered_and_leave_no_memory_behi
     obs.stop()
 
 
+def test_screenshots_may_drop_removed_sources_while_rings_change(crowded_obs):
+    obs, names = crowded_obs, [f"thing {number}" for number in range(60)]
+    for index, name in enumerate(names):
+        with Writer(own("rough"), card(64 + index, 36)):
+            add_source(obs, name, ring=own("rough"))
+            add_filter(obs, name, answer=own("rough"))
+            obs.screenshot()
+            if index >= 8:
+                obs.call("RemoveInput", inputName=names[index - 8])
+                obs.screenshot()  # OBS lets go of a removed source when a scene is drawn, on whichever thread
+
+    drawn = obs.call("GetStats")["renderTotalFrames"]
+    until(lambda: obs.call("GetStats")["renderTotalFrames"] > drawn + 10, what="OBS draws no more")
+    obs.stop()
+
+
 def test_obs_neither_crashes_nor_hangs_while_sources_and_filters_come_go_and_change(make_obs, library):
     obs = make_obs(fps=60)
     obs.install_plugin(library)
