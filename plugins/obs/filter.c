@@ -2,6 +2,7 @@
 // The filter "Latentcast effect": sends what it filters into a ring, and shows the engine's answer in its place.
 #include "filter.h"
 
+#include "kin.h"
 #include "plugin.h"
 
 #include <util/platform.h>
@@ -71,7 +72,8 @@ static void filter_update(void *data, obs_data_t *settings)
 	wishes->rate = clamped((double)obs_data_get_int(settings, "rate"), 1, 60);
 	filter_command(wishes, (int)obs_data_get_int(settings, "port"), command, sizeof(command));
 	pthread_mutex_unlock(&filter->mutex);
-	obs_data_set_string(settings, "command", command);
+	if (strcmp(command, obs_data_get_string(settings, "command")) != 0) // another thread may read the settings
+		obs_data_set_string(settings, "command", command);
 	controls_update(&filter->controls, settings);
 }
 
@@ -119,11 +121,24 @@ static void filter_destroy(void *data)
 	bfree(filter);
 }
 
+static void filter_remove(void *data, obs_source_t *parent)
+{
+	UNUSED_PARAMETER(data);
+	kin_part(parent);
+}
+
+static void follow_parent(struct filter *filter)
+{
+	obs_source_t *parent = kin_parent(filter->self);
+	controls_hotkeys(&filter->controls, parent);
+	obs_source_release(parent);
+}
+
 static void filter_tick(void *data, float seconds)
 {
 	struct filter *filter = data;
 	controls_tick(&filter->controls, seconds);
-	controls_hotkeys(&filter->controls, obs_filter_get_parent(filter->self));
+	follow_parent(filter);
 	pthread_mutex_lock(&filter->mutex);
 	filter->now = filter->wishes;
 	if (!filter->claimed) // whoever has the name may have gone
@@ -131,14 +146,12 @@ static void filter_tick(void *data, float seconds)
 	const bool claimed = filter->claimed;
 	pthread_mutex_unlock(&filter->mutex);
 
-	obs_source_t *target = obs_filter_get_target(filter->self);
-	filter->width = target ? obs_source_get_base_width(target) : 0;
-	filter->height = target ? obs_source_get_base_height(target) : 0;
+	kin_size(filter->self, &filter->width, &filter->height);
 	if (filter->width && filter->height)
 		keeper_write(filter->out, claimed ? filter->now.ring : "", filter->width, filter->height);
 	keeper_read(filter->in, filter->now.answer);
-	keeper_follow(filter->out, &filter->ring);
-	keeper_follow(filter->in, &filter->answer_ring);
+	keeper_follow(filter->out);
+	keeper_follow(filter->in);
 	filter->captured = false;
 }
 
@@ -221,8 +234,9 @@ static bool capture_once(struct filter *filter)
 
 static void render(struct filter *filter)
 {
-	const bool there = obs_filter_get_parent(filter->self) && filter->width && filter->height;
-	if (!there || !filter->works || !capture_once(filter)) {
+	if (!obs_filter_get_parent(filter->self))
+		return; // OBS's functions for filters take for granted that there is one
+	if (!filter->width || !filter->height || !filter->works || !capture_once(filter)) {
 		obs_source_skip_video_filter(filter->self);
 		return;
 	}
@@ -232,9 +246,14 @@ static void render(struct filter *filter)
 static void filter_render(void *data, gs_effect_t *effect)
 {
 	static const char scope[] = "latentcast_filter"; // in the profile at the end of OBS's log
+	struct filter *filter = data;
 	UNUSED_PARAMETER(effect);
 	profile_start(scope);
-	render(data);
+	filter->ring = keeper_borrow(filter->out);
+	filter->answer_ring = keeper_borrow(filter->in);
+	render(filter);
+	keeper_return(filter->in);
+	keeper_return(filter->out);
 	profile_end(scope);
 }
 
@@ -253,6 +272,7 @@ struct obs_source_info latentcast_filter = {
 	.get_name = filter_name,
 	.create = filter_create,
 	.destroy = filter_destroy,
+	.filter_remove = filter_remove,
 	.get_defaults = filter_defaults,
 	.get_properties = filter_properties,
 	.update = filter_update,

@@ -36,7 +36,7 @@ struct filter {
 	bool claimed; // no other filter writes wishes.ring
 
 	// of whoever is in the graphics context: a screenshot is rendered on a thread of its own
-	struct ring *ring, *answer_ring;
+	struct ring *ring, *answer_ring; // borrowed while rendering
 	struct filter_wishes now;
 	struct mixer mixer;
 	struct stage stage;

@@ -2,6 +2,7 @@
 // What a person sees of the filter in OBS's window of filters.
 #include "filter.h"
 
+#include "kin.h"
 #include "status.h"
 
 #include <util/platform.h>
@@ -24,8 +25,10 @@ void filter_command(const struct filter_wishes *wishes, int port, char *text, si
 
 static bool on_program(const struct filter *filter)
 {
-	const obs_source_t *parent = obs_filter_get_parent(filter->self);
-	return parent && obs_source_active(parent);
+	obs_source_t *parent = kin_parent(filter->self);
+	const bool active = parent && obs_source_active(parent);
+	obs_source_release(parent);
+	return active;
 }
 
 static void tell_sending(const struct filter *filter, const struct filter_news *news, char *text, size_t size)

@@ -25,9 +25,10 @@ struct keeper {
 
 	pthread_mutex_t mutex; // guards the rest, for moments
 	struct wish wish;
-	struct ring *used;    // the graphics thread's
-	struct ring *offered; // ready for it
-	struct ring *retired; // a list that it let go of
+	struct ring *used;    // what is read or written
+	struct ring *offered; // ready for that
+	struct ring *retired; // a list of what was let go of
+	int borrowers;        // who render from `used` at the moment
 	bool orphaned;        // the owner of `used` is dead
 	char trouble[RING_REASON];
 };
@@ -186,30 +187,42 @@ static bool is_spent(const struct keeper *keeper)
 	return keeper->used && (keeper->orphaned || !serves(keeper->used, &keeper->wish));
 }
 
-static bool needs_change(struct keeper *keeper)
+static void change_ring(struct keeper *keeper)
 {
-	pthread_mutex_lock(&keeper->mutex);
-	const bool needed = is_spent(keeper) || (!keeper->used && keeper->offered);
-	pthread_mutex_unlock(&keeper->mutex);
-	return needed;
-}
-
-void keeper_follow(struct keeper *keeper, struct ring **ring)
-{
-	if (!needs_change(keeper))
-		return;
-	obs_enter_graphics();
-	pthread_mutex_lock(&keeper->mutex);
-	if (is_spent(keeper))
+	if (is_spent(keeper)) {
 		retire(keeper, &keeper->used);
-	keeper->orphaned = false;
+		keeper->orphaned = false;
+	}
 	if (!keeper->used && keeper->offered) {
 		keeper->used = keeper->offered;
 		keeper->offered = NULL;
 	}
-	*ring = keeper->used;
+}
+
+const struct ring *keeper_follow(struct keeper *keeper)
+{
+	pthread_mutex_lock(&keeper->mutex);
+	if (!keeper->borrowers) // else the next frame will do
+		change_ring(keeper);
+	const struct ring *ring = keeper->used;
 	pthread_mutex_unlock(&keeper->mutex);
-	obs_leave_graphics();
+	return ring;
+}
+
+struct ring *keeper_borrow(struct keeper *keeper)
+{
+	pthread_mutex_lock(&keeper->mutex);
+	keeper->borrowers++;
+	struct ring *ring = keeper->used;
+	pthread_mutex_unlock(&keeper->mutex);
+	return ring;
+}
+
+void keeper_return(struct keeper *keeper)
+{
+	pthread_mutex_lock(&keeper->mutex);
+	keeper->borrowers--;
+	pthread_mutex_unlock(&keeper->mutex);
 }
 
 void keeper_trouble(struct keeper *keeper, char why[RING_REASON])

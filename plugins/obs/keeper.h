@@ -14,9 +14,15 @@ void keeper_destroy(struct keeper *keeper);
 void keeper_read(struct keeper *keeper, const char *name);
 void keeper_write(struct keeper *keeper, const char *name, uint32_t width, uint32_t height);
 
-// Put the ring, or NULL while there is none, into `ring`. Once a frame, by the graphics thread. Other threads render too,
-// a screenshot's for one; so `ring` changes only in the graphics context, and who is in it may use what it found.
-void keeper_follow(struct keeper *keeper, struct ring **ring);
+// The ring, or NULL while there is none: whichever is right now, unless someone renders from another. Once a frame, by the
+// graphics thread, which may use it until the next call. Waits for nothing: OBS holds a lock over all its sources then, and
+// who renders may want that one.
+const struct ring *keeper_follow(struct keeper *keeper);
+
+// The ring, or NULL, for who is in the graphics context, on any thread: a screenshot is rendered on one of its own. It stays
+// until it is returned.
+struct ring *keeper_borrow(struct keeper *keeper);
+void keeper_return(struct keeper *keeper);
 
 // Why there is none, in one sentence; empty if there is one.
 void keeper_trouble(struct keeper *keeper, char why[RING_REASON]);

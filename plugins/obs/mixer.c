@@ -44,7 +44,7 @@ static const char shader[] =
 bool mixer_create(struct mixer *mixer)
 {
 	char *problem = NULL;
-	mixer->effect = gs_effect_create(shader, "latentcast.effect", &problem);
+	mixer->effect = gs_effect_create(shader, NULL, &problem); // OBS keeps what has a name until it ends
 	if (!mixer->effect)
 		say(LOG_ERROR, "the shader was refused: %s", problem ? problem : "no reason given");
 	bfree(problem);

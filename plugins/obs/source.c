@@ -22,7 +22,6 @@ struct source {
 	double hold;           // seconds the last picture stays when no new one comes
 
 	// of whoever is in the graphics context: a screenshot is rendered on a thread of its own
-	struct ring *ring;
 	struct picture picture;
 	gs_texture_t *slate;
 	uint32_t width, height;
@@ -88,10 +87,10 @@ static void source_tick(void *data, float seconds)
 {
 	struct source *source = data;
 	controls_tick(&source->controls, seconds);
-	keeper_follow(source->keeper, &source->ring);
-	if (source->ring) {
-		source->width = source->ring->width;
-		source->height = source->ring->height;
+	const struct ring *ring = keeper_follow(source->keeper);
+	if (ring) {
+		source->width = ring->width;
+		source->height = ring->height;
 	}
 }
 
@@ -111,7 +110,8 @@ static void source_render(void *data, gs_effect_t *effect)
 	const double hold = source->hold;
 	pthread_mutex_unlock(&source->mutex);
 	profile_start(scope);
-	picture_take(&source->picture, source->ring);
+	picture_take(&source->picture, keeper_borrow(source->keeper));
+	keeper_return(source->keeper);
 	profile_end(scope);
 	const bool fresh = source->picture.texture && picture_age(&source->picture) <= hold;
 	picture_draw(fresh ? source->picture.texture : slate(source), effect, source->width, source->height);
