@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,8 @@ class Place:
     def start(self, *arguments, **environment):
         command = [sys.executable, "-m", "bridge.cli", *map(str, arguments)]
         environment = {**self.environment, **environment}
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=-1, stderr=-1, text=True)
+        heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs are deaf to Ctrl-C
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=-1, stderr=-1, text=True, preexec_fn=heard)
 
     def run(self, *arguments, **environment):
         process = self.start(*arguments, **environment)

@@ -49,7 +49,7 @@ class Desk:
         self._surfaces.append(surface)
         return surface
 
-    def until(self, condition, seconds=5.0):
+    def until(self, condition, seconds=30.0):
         """Wait for what was sent to arrive."""
         deadline = time.monotonic() + seconds
         while not condition():
