@@ -3,6 +3,8 @@
 
 #include "plugin.h"
 
+#include <string.h>
+
 // `image` is premultiplied, `answer` is not. Everything is linear light: textures are decoded when read, and what is
 // drawn is encoded when written.
 static const char shader[] =
@@ -86,6 +88,14 @@ static bool begin(gs_texrender_t *target, uint32_t width, uint32_t height)
 	return true;
 }
 
+// Whether a source draws one sprite and no more, as cameras and films do, and ours. A display draws its cursor over
+// itself, a scene its items, and they need blending.
+static bool draws_once(obs_source_t *source)
+{
+	const bool ours = source && strcmp(obs_source_get_id(source), latentcast_source.id) == 0;
+	return ours || (obs_source_get_output_flags(source) & OBS_SOURCE_ASYNC);
+}
+
 gs_texture_t *mixer_capture(struct mixer *mixer, obs_source_t *filter, uint32_t width, uint32_t height)
 {
 	if (!begin(mixer->dry, width, height))
@@ -93,6 +103,7 @@ gs_texture_t *mixer_capture(struct mixer *mixer, obs_source_t *filter, uint32_t 
 	const bool linear = gs_set_linear_srgb(!mixer->opaque); // multiplied in light, if at all
 	gs_blend_state_push();
 	gs_blend_function_separate(GS_BLEND_SRCALPHA, GS_BLEND_INVSRCALPHA, GS_BLEND_ONE, GS_BLEND_INVSRCALPHA);
+	gs_enable_blending(!mixer->opaque || !draws_once(obs_filter_get_target(filter))); // it costs a fifth of the time
 	obs_source_skip_video_filter(filter); // knows how each kind of source wants to be rendered
 	gs_blend_state_pop();
 	gs_set_linear_srgb(linear);

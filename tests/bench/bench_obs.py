@@ -51,9 +51,10 @@ ODD = 0.93  # the writer's rate, in OBS's, so that the delay spreads over a whol
 
 @dataclass
 class Loop:
-    """An OBS that shows what is put into it. back: the number of the next picture that came back, and when."""
+    """An OBS that shows a card put into it. back: the number of the next that came back, and when."""
 
     obs: Lab
+    card: Picture
     put: Callable[[Picture, int], None]
     back: Callable[[], tuple[int, float] | None]
 
@@ -61,17 +62,17 @@ class Loop:
 class Numbers(threading.Thread):
     """A program that sends a card with its number, at a rate that is not OBS's; `sent` has the moment of each."""
 
-    def __init__(self, put: Callable[[Picture, int], None], size: tuple[int, int], rate: float) -> None:
+    def __init__(self, loop: Loop, rate: float) -> None:
         super().__init__(daemon=True)
         self.sent: dict[int, float] = {}
-        self._put, self._rate, self._card = put, rate, draw_card(*size)
+        self._put, self._card, self._rate = loop.put, loop.card, rate
         self._over = threading.Event()
 
     def run(self) -> None:
         start, number = time.monotonic(), 0
         while not self._over.wait(max(0.0, start + number / self._rate - time.monotonic())):
             number += 1
-            draw_number(self._card, number)
+            draw_number(self._card[..., :3], number)
             self.sent[number % 2**BITS] = time.monotonic()
             self._put(self._card, number)
 
@@ -89,17 +90,14 @@ def through_the_plugin(library: Path, display: Display, size: tuple[int, int], f
         stack.enter_context(obs)
         ring = RingWriter.create(own("bench"), *size, slots=3)
         stack.callback(ring.close)
-        opaque = np.full((size[1], size[0], 4), 255, np.uint8)
-
-        def put(picture: Picture, number: int) -> None:
-            opaque[..., :3] = picture
-            ring.write_rgba(opaque, time.monotonic(), number)
-
+        card = np.dstack([draw_card(*size), np.full(size[::-1], 255, np.uint8)])
         out = stack.enter_context(Follower(own("loop")))
         add_source(obs, PICTURE, ring=ring.name)
         if whole:
             add_filter(obs, PICTURE, ring=out.name, answer=own("none"), rate=60)
-        yield Loop(obs, put, partial(from_ring, out))
+        yield Loop(
+            obs, card, lambda card, number: ring.write_rgba(card, time.monotonic(), number), partial(from_ring, out)
+        )
 
 
 def from_ring(out: Follower) -> tuple[int, float] | None:
@@ -127,7 +125,8 @@ def through_a_stock_obs(_: None, display: Display, size: tuple[int, int], fps: i
             obs.call("StartRecord")
         yield Loop(
             obs,
-            lambda picture, number: sink.send(Frame(picture, time.monotonic(), number)),
+            draw_card(*size),
+            lambda card, number: sink.send(Frame(card, time.monotonic(), number)),
             lambda: (got := source.read(PATIENCE)) and (read_number(got.pixels), got.time),
         )
 
@@ -160,7 +159,7 @@ def watch(
     loop: Loop, size: tuple[int, int], rate: float, seconds: float, whole: bool
 ) -> tuple[dict[str, Any], list[float], int]:
     """OBS's own figures over a while; ms from here to here for each picture, and how many never came back."""
-    numbers = Numbers(loop.put, size, rate)
+    numbers = Numbers(loop, rate)
     numbers.start()
     try:
         until(lambda: shown_size(loop.obs) == size)
