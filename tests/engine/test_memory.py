@@ -132,6 +132,13 @@ def test_size_goes_before_the_codec_and_the_codec_before_steps():
     assert Frugal(preset).hold(params) == params
 
 
+def test_rows_that_do_not_divide_the_steps_are_one_row_and_none_is_given_up():
+    way, done = Frugal(replace(PRESET, width=832, height=480)).step_down(Params(steps=3, rows=2), None)
+
+    assert done == "pictures are made at 624x352"
+    assert way.rows == 4
+
+
 @pytest.mark.parametrize(
     "error, is_it",
     [
