@@ -80,6 +80,9 @@ def download(name: str, to: Path | None = None, keep: bool = False) -> None:
 
 
 def _fetch_all(name: str, preset: Preset, folder: Path, keep: bool, bar: Bar) -> None:
+    for part in parts_of(preset, folder):
+        if part.kind:  # what a conversion left that was killed; nobody else is at it now
+            part.target.with_name(part.target.name + ".part").unlink(missing_ok=True)
     errands = list(_errands(parts_of(preset, folder), folder, bar))
     _check_room(errands, folder)
     bar.announce(sum(_missing(errand) for errand in errands), folder)
