@@ -11,6 +11,7 @@ from engine.threads import wait_politely
 
 RUNS = Path("runs")
 STAGES = ("codec", "denoiser", "finish")
+ASKED = "words"  # run if --stages names it
 LEAST = 4  # frames that can be measured
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 
@@ -43,7 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     tiny.add_argument("--run", type=Path, default=RUNS / "tiny", help="folder of checkpoints, curves and sheets")
     tiny.add_argument("--hours", type=_hours, help="end by the clock, in parts of a fifth, three fifths and a fifth")
     tiny.add_argument("--from-weights", type=Path, metavar="FOLDER", help="start from these, not from nothing")
-    tiny.add_argument("--stages", type=_stages, help="of codec,denoiser,finish; with --from-weights without the codec")
+    tiny.add_argument(
+        "--stages",
+        type=_stages,
+        help="of codec,denoiser,finish; with --from-weights without the codec. "
+        "Or words: the text encoder alone learns more words for what the model can do",
+    )
     tiny.add_argument("--seed", type=_count, default=0)
     tiny.add_argument("--threads", type=_count, default=0, help="processor threads; 0 leaves the choice to torch")
     tiny.set_defaults(act=_train)
@@ -65,8 +71,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _stages(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
-    if not set(names) <= set(STAGES):
-        raise argparse.ArgumentTypeError(f"the stages are {', '.join(STAGES)}")
+    if not set(names) <= {*STAGES, ASKED}:
+        raise argparse.ArgumentTypeError(f"the stages are {', '.join(STAGES)}, and {ASKED}")
     return names
 
 

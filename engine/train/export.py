@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.train.disk import BadRun, keep, read_state
 
-STAGES = ("finish", "denoiser", "codec", "start")
+STAGES = ("words", "finish", "denoiser", "codec", "start")
 PARTS = ("codec", "dit", "text")
 PRESET = "trained.toml"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import torch
 
+from engine.models.byte_text import ByteText
 from engine.models.small_codec import SmallCodec
 from engine.preset import Preset, load_preset
 from engine.train.adopt import adopt
@@ -20,9 +21,10 @@ from engine.train.examples import Maker
 from engine.train.export import newest
 from engine.train.finish_stage import FinishStage
 from engine.train.recipe import CPU, GPU, SHARES, Recipe
-from engine.train.samples import draw_samples
+from engine.train.samples import Sampler, draw_samples
 from engine.train.stage import Budget, Stage, run_stage
 from engine.train.watch import Watch
+from engine.train.words_stage import WordsStage
 
 
 def train(
@@ -53,6 +55,12 @@ def train_preset(
     budgets = recipe.budgets(hours, stages)
     if "codec" in stages:
         _run(CodecStage(preset, recipe, seed, device), folder, preset, budgets["codec"])
+    if "words" in stages:
+        text = ByteText(preset.text)
+        text.load_state_dict(newest(folder, "text", ("finish", "denoiser", "start")))
+        _run(WordsStage(recipe, text, Sampler(folder, preset), seed, device), folder, preset, budgets["words"])
+    if set(stages) <= {"codec", "words"}:
+        return
     codec = SmallCodec(preset.codec)
     codec.load_state_dict(newest(folder, "codec", ("codec", "start")))
     make = Maker(preset, codec)
@@ -79,7 +87,7 @@ def _run(stage: Stage, folder: Path, preset: Preset, budget: Budget) -> None:
         draw_curves(folder, stage.name)
 
     def samples() -> None:
-        if stage.name != "codec":
+        if stage.name in ("denoiser", "finish"):
             draw_samples(folder, preset, stage.name)
 
     with Watch(stage.name, curves, samples) as watch:

@@ -32,7 +32,8 @@ class Watch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._bar.stop()
+        if self._bar.console.is_terminal:
+            self._bar.stop()
 
     def step(self, step: int, share: float, seconds: float, means: dict[str, float]) -> None:
         if means:
