@@ -107,8 +107,11 @@ def _alone(folder: Path, bar: Bar) -> Iterator[None]:
         except Timeout:
             bar.say(f"another download into {folder} is under way: this one goes on when that has ended")
             lock.acquire()
+    except NotImplementedError:
+        pass  # a disk without locks, as filelock 3 says it; whatever two at once would mix up, the digests show
     except OSError as error:
-        raise HubError(f"{folder} cannot be written: {error.strerror}", "choose another folder with --to") from error
+        what = f"{folder} cannot be written: {error.strerror or error}"
+        raise HubError(what, "choose another folder with --to") from error
     try:
         yield
     finally:

@@ -28,7 +28,8 @@ def pick_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 on a GPU that has it, float16 on other GPUs, float32 on a CPU (where the rounding is visible)."""
     if device.type == "cpu":
         return torch.float32
-    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float16
+    has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)  # Turing emulates it
+    return torch.bfloat16 if has_it else torch.float16
 
 
 class StageClock:
@@ -39,7 +40,7 @@ class StageClock:
         self._marks: list[tuple[str, Any]] = []
 
     def mark(self, stage: str) -> None:
-        """Stage `stage` starts now and the one before it ends."""
+        """Stage `stage` starts now, on the stream that is current, and the one before it ends; "" is none, a gap."""
         self._marks.append((stage, self._now()))
 
     def end(self) -> list[tuple[str, Any]]:
@@ -51,7 +52,8 @@ class StageClock:
         """Milliseconds by stage, in the order they ran."""
         spans: dict[str, float] = {}
         for (stage, start), (_, end) in zip(marks, marks[1:], strict=False):
-            spans[stage] = spans.get(stage, 0.0) + self._between(start, end)
+            if stage:
+                spans[stage] = spans.get(stage, 0.0) + self._between(start, end)
         return spans
 
     def _now(self) -> Any:

@@ -23,6 +23,8 @@ from torch.utils._pytree import tree_leaves
 from engine.errors import EngineError
 from engine.memory import Need, check_room, gib
 from engine.models.build import make_codec, make_denoiser, make_text
+from engine.models.interfaces import Context
+from engine.models.words import STEP
 from engine.places import locate
 from engine.preset import Preset, load_preset, preset_names
 from engine.stream.kvcache import KVCache
@@ -135,7 +137,7 @@ def _coding(codec: Any, preset: Preset, dtype: torch.dtype) -> tuple[int, int]:
     return kept, max(0, most - kept)
 
 
-def _denoising(denoiser: Any, preset: Preset, cache: KVCache, context: Any, rows: int) -> int:
+def _denoising(denoiser: Any, preset: Preset, cache: KVCache, context: Context, rows: int) -> int:
     """The most a pass over a full window takes."""
     slots, frames = preset.window.slots, max(1, preset.chunk.later // preset.codec.temporal)
     places, codec = list(range(slots - frames, slots)), preset.codec
@@ -144,8 +146,15 @@ def _denoising(denoiser: Any, preset: Preset, cache: KVCache, context: Any, rows
     x = torch.empty(rows, frames, codec.channels, *sides, device=META, dtype=cache.keys[0].dtype)
     t = torch.zeros(rows, frames, device=META, dtype=torch.int64)
     with _counted() as count:
-        denoiser(x, t, cache, context)
+        denoiser(x, t, cache, _longest(context, preset))
         return count.most
+
+
+def _longest(context: Context, preset: Preset) -> Context:
+    """The prompt that takes the most work: long, with some padding, so that its scores are there as a whole."""
+    if preset.dit.text_len <= STEP:
+        return context
+    return [(*pair, torch.empty(preset.dit.text_len, device=META)) for pair in context]
 
 
 @contextmanager
@@ -208,10 +217,12 @@ def _left_in_container() -> Iterator[int]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether that is what an error means, on whatever device."""
+    """Whether that is what an error means, or what it came from, on whatever device."""
     said = str(error).lower()  # MPS and the CPU have no class of their own for it
-    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or any(words in said for words in OUT_OF_MEMORY)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in said for words in OUT_OF_MEMORY):
+        return True
+    before = error.__cause__ or error.__context__  # recording a graph ends with an error of its own
+    return before is not None and is_out_of_memory(before)
 
 
 def release() -> None:

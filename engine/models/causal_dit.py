@@ -168,7 +168,7 @@ class CausalDiT(nn.Module):
 
     def __init__(self, spec: DitSpec) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.least = spec, 0  # tokens of a prompt that are read at least; a compiler wants them all alike
         patch = (1, spec.patch, spec.patch)
         self.patch_embedding = nn.Conv3d(spec.channels, spec.dim, kernel_size=patch, stride=patch)
         self.text_embedding = nn.Sequential(
@@ -187,7 +187,7 @@ class CausalDiT(nn.Module):
         """
         embedding = embedding.to(self.head.head.weight.dtype)
         length, words = embedding.shape[1], count_words(embedding)
-        kept = kept_length(words, length, least)
+        kept = kept_length(words, length, max(least, self.least))
         text = self.text_embedding(embedding[:, :kept])
         extra = () if kept == length else (extra_scores(words, kept, length, embedding.device),)
         return [(*block.cross_attn.words(text), *extra) for block in self.blocks]  # type: ignore[union-attr, operator]

@@ -14,7 +14,7 @@ from engine.models.build import build_text
 from engine.params import Params
 from engine.preset import load_preset
 from engine.stream.kvcache import KVCache
-from tests.engine.small import PRESET, film, play, small_models, small_session
+from tests.engine.small import PRESET, film, play, same, small_models, small_session
 
 FLOAT = torch.float32
 
@@ -269,3 +269,44 @@ def test_more_rows_take_no_more_on_the_way_than_in_the_end(have, wanted):
 
     assert count.now - before == pytest.approx((wanted - have) * each, rel=0.01)
     assert count.most - before < (wanted - have + 0.1) * each
+
+
+def test_a_prompt_that_nearly_fills_its_place_is_counted_with_its_scores():
+    preset = replace(PRESET, dit=replace(PRESET.dit, text_len=64))
+    bare = replace(PRESET, dit=replace(PRESET.dit, text_len=measuring.STEP))
+    tokens = preset.width * preset.height // preset.unit**2
+
+    most = []
+    for each in (bare, preset):
+        cache = KVCache(each.window, each.dit, tokens, torch.device("meta"), FLOAT)
+        cache.rows(4)
+        denoiser = measuring.make_denoiser(each.dit)
+        context = denoiser.context(torch.empty(1, each.dit.text_len, each.dit.text_dim, device="meta"))
+        with torch.no_grad():
+            most.append(measuring._denoising(denoiser, each, cache, context, rows=4))
+
+    scores = 4 * tokens * preset.dit.heads * 64 * 4  # rows, tokens, heads, words, bytes
+    assert most[1] - most[0] >= scores
+
+
+def test_a_stream_that_begins_anew_takes_no_more_memory():
+    """Else a card that is nearly full steps down after warming up, for a window that is there twice for a moment."""
+    session = small_session(params={"steps": 4, "rows": 4})
+    play(session, film(40))
+    each = session._batch.row_bytes[1]
+
+    with Counting("cpu") as count:
+        session.reset()
+
+    assert count.most < each / 10
+    assert same(play(session, film(24)), play(small_session(params={"steps": 4, "rows": 4}), film(24)))
+
+
+def test_what_ran_out_of_memory_is_known_behind_the_error_it_led_to():
+    try:
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        finally:
+            raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+    except RuntimeError as error:
+        assert is_out_of_memory(error)
