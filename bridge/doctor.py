@@ -183,14 +183,18 @@ def _ports(options: RunOptions) -> Iterator[Check]:
         return
     except BridgeError:
         pass  # not running, which is what the next lines are for
-    kinds = {"osc": (socket.SOCK_DGRAM, options.osc_port), "web": (socket.SOCK_STREAM, options.web_port)}
-    for name, (kind, port) in kinds.items():
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    for name, port in (("osc", options.osc_port), ("web", options.web_port)):
         try:
-            with socket.socket(socket.AF_INET6 if ":" in options.host else socket.AF_INET, kind) as probe:
-                probe.bind((options.host, port))
+            if name == "web":  # as the web surface does: connections of a run that has just ended are in nobody's way
+                socket.create_server((options.host, port), family=family).close()
+            else:
+                with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                    probe.bind((options.host, port))
             yield Check(f"{name} port", "ok", f"{port} is free")
         except OSError as error:
-            yield Check(f"{name} port", "fail", f"{port}: {error.strerror}", f"choose another with --{name}-port")
+            said = (error.strerror or str(error)).partition(" (while")[0]  # the port is in the sentence already
+            yield Check(f"{name} port", "fail", f"{port}: {said}", f"choose another with --{name}-port")
 
 
 def _memory(options: RunOptions) -> Check:

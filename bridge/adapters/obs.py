@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from threading import Condition, Lock, Thread
@@ -164,8 +165,7 @@ class ObsSource:
 class _Door:
     """A listening port of this machine, and the thread that lets guests in."""
 
-    def __init__(self, port: int, welcome: object, other: str) -> None:
-        assert callable(welcome)
+    def __init__(self, port: int, welcome: Callable[[socket.socket], None], other: str) -> None:
         try:
             self._listener = socket.create_server((HOST, port))
         except OSError as error:
