@@ -145,9 +145,11 @@ class Lab:
             raise
 
     def stop(self):
-        """End it as closing its window would; its exit code."""
+        """End it by closing its window; its exit code."""
         self._disconnect()
-        return self._gone(_end(self.process, signal.SIGINT))
+        command = [sys.executable, str(Path(__file__).with_name("window.py")), str(self.process.pid)]
+        closed = self.alive and subprocess.run(command, env=self.environment, timeout=60).returncode == 0
+        return self._gone(_end(self.process, 0 if closed else signal.SIGINT))
 
     def kill(self):
         """End it as a crash would."""

@@ -329,4 +329,4 @@ def test_obs_neither_crashes_nor_hangs_while_sources_and_filters_come_go_and_cha
     until(lambda: obs.call("GetStats")["renderTotalFrames"] > drawn + 10, what="OBS draws no more")
     assert obs.screenshot(person.names[-1]).size
     assert person.made > ROUGH / 5
-    obs.stop()
+    assert obs.stop() == 0, "OBS ends as it should"
