@@ -19,7 +19,7 @@ from bridge import devices
 from bridge.adapters.base import EXTRAS
 from bridge.client import ask_status
 from bridge.config import RunOptions
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, system_says
 from bridge.interpreter import python
 from bridge.obs.client import SWITCH_ON
 from bridge.obs.place import find_place
@@ -193,8 +193,7 @@ def _ports(options: RunOptions) -> Iterator[Check]:
                     probe.bind((options.host, port))
             yield Check(f"{name} port", "ok", f"{port} is free")
         except OSError as error:
-            said = (error.strerror or str(error)).partition(" (while")[0]  # the port is in the sentence already
-            yield Check(f"{name} port", "fail", f"{port}: {said}", f"choose another with --{name}-port")
+            yield Check(f"{name} port", "fail", f"{port}: {system_says(error)}", f"choose another with --{name}-port")
 
 
 def _memory(options: RunOptions) -> Check:

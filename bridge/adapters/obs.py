@@ -19,7 +19,7 @@ from av.error import FFmpegError
 
 from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.nut import NutWriter, read_nut
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, system_says
 from bridge.obs.wire import HOST, PICTURE_PORT, PROGRAM_PORT, port_of
 from bridge.picture import Picture, cover
 from engine.frame import Frame
@@ -170,8 +170,7 @@ class _Door:
             self._listener = socket.create_server((HOST, port))
         except OSError as error:
             hint = f"end the other program that has it, or choose another port, with {other}"
-            said = (error.strerror or str(error)).partition(" (while")[0]  # the address is in the sentence already
-            raise AdapterUnavailable(f"TCP port {port} cannot be opened: {said}", hint) from error
+            raise AdapterUnavailable(f"TCP port {port} cannot be opened: {system_says(error)}", hint) from error
         self._welcome, self._closing = welcome, False
         self._thread = Thread(target=self._wait, name=f"door {port}", daemon=True)
         self._thread.start()

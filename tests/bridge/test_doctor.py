@@ -1,4 +1,3 @@
-import errno
 import json
 import os
 import socket
@@ -95,7 +94,8 @@ def test_a_taken_web_port_is_a_failure_that_names_the_option(options):
     with socket.create_server((options.host, options.web_port)):
         check = found(doctor._ports(options), "web port")
 
-    assert (check.level, check.found) == ("fail", f"{options.web_port}: {os.strerror(errno.EADDRINUSE)}")
+    assert check.level == "fail"
+    assert check.found.count(str(options.web_port)) == 1, "Python's own sentence names the address once more"
     assert "--web-port" in check.fix
 
 
