@@ -330,7 +330,8 @@ def test_hotkeys_reach_latentcast(obs, ear):
     for name in ("panic", "bypass", "freeze", "next_look"):
         obs.call("TriggerHotkeyByName", hotkeyName=f"latentcast.{name}")
 
-    got = dict(ear.heard(1.5))
+    got = {}
+    until(lambda: got.update(ear.heard(0.5)) or len(got) == 4, 30, lambda: f"heard {got}")
     assert got == {
         "/latentcast/panic": [True],
         "/latentcast/bypass": [True],
