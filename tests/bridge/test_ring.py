@@ -1,9 +1,11 @@
+import ctypes
 import multiprocessing
 import os
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -154,6 +156,16 @@ def test_an_owner_that_lives_is_not_robbed(writer):
 
     assert error.value.hint
     assert not writer.orphaned
+
+
+@pytest.mark.parametrize("refusal, lives", [(5, True), (87, False)])  # access denied, no such process
+def test_on_windows_another_users_program_lives_too(monkeypatch, refusal, lives):
+    kernel = SimpleNamespace(OpenProcess=lambda rights, inherit, pid: 0)
+    monkeypatch.setattr(ctypes, "WinDLL", lambda library, use_last_error: kernel, raising=False)
+    monkeypatch.setattr(ctypes, "get_last_error", lambda: refusal, raising=False)
+    monkeypatch.setattr(segment.sys, "platform", "win32")
+
+    assert segment.process_alive(7) is lives
 
 
 def test_a_ring_can_be_made_again_after_it_was_closed(name):
