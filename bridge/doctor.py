@@ -21,7 +21,7 @@ from bridge.client import ask_status
 from bridge.config import RunOptions
 from bridge.errors import BridgeError, system_says
 from bridge.interpreter import python
-from bridge.obs.client import SWITCH_ON
+from bridge.obs.client import SWITCH_ON, ObsClient
 from bridge.obs.place import find_place
 from bridge.ring_format import ring_size, slots_for
 from engine.errors import EngineError
@@ -157,7 +157,11 @@ def _obs() -> Check:
     place = find_place()
     if not place.enabled:
         return Check("obs", "note", "OBS's WebSocket server is off", SWITCH_ON)
-    return Check("obs", "ok", f"remote control is looked for at {place.host}:{place.port}")
+    try:
+        with ObsClient(place) as obs:
+            return Check("obs", "ok", f"OBS {obs.version} answers at {place.host}:{place.port}")
+    except BridgeError as error:
+        return Check("obs", "note", str(error), error.hint)
 
 
 def _codecs() -> Check:

@@ -82,14 +82,16 @@ class NdiSource:
         self._size = width, height
         self._stamp = 0.0, 0.0
         self._last: Picture | None = None
-        self._finder = Finder()
-        self._finder.open()
-        found = _search(self._finder, self._channel.name)
+        self._finder = Finder()  # owns the memory that names the source
+        with self._finder:  # left at once: its thread waits for 5 s, and is not safe to end just when those are over
+            found, names = _search(self._finder, self._channel.name), self._finder.get_source_names()
+            if found is not None:
+                self._connect(found)
         if found is None:
-            names = self._finder.get_source_names()
-            self._finder.close()
             what = f"no NDI source named {self._channel.name}" if self._channel.name else "no NDI source"
             raise AdapterUnavailable(f"there is {what}", known(names, PROGRAM))
+
+    def _connect(self, found: Source) -> None:
         self.name = found.name
         self._video = VideoFrameSync()
         self._receiver = Receiver(color_format=RecvColorFormat.RGBX_RGBA, bandwidth=RecvBandwidth.highest)
@@ -116,7 +118,6 @@ class NdiSource:
         if self._receiver is not None:
             self._receiver.disconnect()
             self._receiver = None
-            self._finder.close()
 
     def _capture(self) -> bool:
         """Whether NDI has a picture that was not read before; it hands out the last one again and again."""

@@ -13,6 +13,7 @@ from bridge.config import RunOptions
 from bridge.obs.place import ObsPlace
 from engine.preset import load_preset
 from tests.bridge.children import ring_name
+from tests.bridge.obs.speaker import Speaker
 
 
 @pytest.fixture(autouse=True)
@@ -65,8 +66,14 @@ def test_what_the_remote_control_of_obs_needs_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "find_place", lambda: ObsPlace(enabled=False))
     assert "tick Enable WebSocket server" in doctor._obs().fix
 
-    monkeypatch.setattr(doctor, "find_place", ObsPlace)
-    assert doctor._obs().level == "ok"
+    with Speaker() as obs:
+        place = ObsPlace(port=obs.port)
+        monkeypatch.setattr(doctor, "find_place", lambda: place)
+        assert doctor._obs() == ("obs", "ok", f"OBS 29.0.2 answers at 127.0.0.1:{obs.port}", "")
+
+    away = doctor._obs()
+    assert (away.level, away.found) == ("note", f"OBS at 127.0.0.1:{place.port} does not answer")
+    assert away.fix.startswith("start OBS")
 
 
 def test_an_output_says_whether_it_can_be_used_and_what_to_do_if_not(monkeypatch):

@@ -43,6 +43,7 @@ def windows(tmp_path_factory):
 
     yield start
     subprocess.run([SERVER, "-k"], env=environment, timeout=60, check=False)
+    shutil.rmtree(folder / "wine", ignore_errors=True)  # 700 MB, which pytest would keep
 
 
 @pytest.fixture

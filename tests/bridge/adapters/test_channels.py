@@ -1,5 +1,6 @@
 """What Spout and Syphon do each in their own way, and the names that all such channels have."""
 
+import threading
 import time
 
 import numpy as np
@@ -174,3 +175,15 @@ def test_a_mac_that_nobody_is_logged_in_at_says_so(mac, monkeypatch):
     with pytest.raises(AdapterUnavailable, match="No Metal device is available") as error:
         load_sink("syphon").open(64, 48, 30)
     assert "logged in" in error.value.hint
+
+
+def test_an_ndi_input_looks_for_its_sender_only_until_it_has_it(ndi_here):
+    """Its thread, of cyndilib 0.1.3, waits 5 s at a time; to end it just when they are over frees a lock twice."""
+    with another_program("ndi") as program:
+        source = load_source(program.uri)
+        source.open(64, 48)
+        try:
+            assert not [thread for thread in threading.enumerate() if "Finder" in type(thread).__name__]
+            assert any(source.read(0.5) for _ in range(40))
+        finally:
+            source.close()
