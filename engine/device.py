@@ -12,12 +12,16 @@ from engine.errors import DeviceUnavailable
 
 def pick_device(name: str | None = None) -> torch.device:
     """The device called `name`, or the best there is: cuda, then mps, then cpu. Raises DeviceUnavailable."""
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    kind = (name or next(kind for kind, here in present.items() if here)).partition(":")[0]
-    if not present.get(kind):
-        known = ", ".join(kind for kind, here in present.items() if here)
-        raise DeviceUnavailable(f"there is no device {name!r} here", f"available: {known}")
-    return torch.device(name or kind)
+    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = {"cuda": cards, "mps": int(torch.backends.mps.is_available()), "cpu": 1}  # how many of each kind
+    known = [kind for kind, count in there.items() if count]
+    try:
+        device = torch.device(name or known[0])
+    except RuntimeError:  # it is no device's name
+        device = torch.device("meta")
+    if (device.index or 0) >= there.get(device.type, 0):
+        raise DeviceUnavailable(f"there is no device {name!r:.80} here", f"available: {', '.join(known)}")
+    return device
 
 
 def pick_dtype(device: torch.device) -> torch.dtype:

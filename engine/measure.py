@@ -25,6 +25,7 @@ from engine.memory import Need, check_room, gib
 from engine.models.build import make_codec, make_denoiser, make_text
 from engine.models.interfaces import Context
 from engine.models.words import STEP
+from engine.places import locate
 from engine.preset import Preset, load_preset, preset_names
 from engine.stream.kvcache import KVCache
 from engine.stream.pace import plan_steps
@@ -32,6 +33,7 @@ from engine.stream.pace import plan_steps
 META = torch.device("meta")
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")  # the last is how cuBLAS and cuDNN say it
 CGROUP = Path("/sys/fs/cgroup")  # where Linux says what a container may have
+PLENTY = 16  # times what is seen at a glance; all that a preset takes is two or three times that
 
 
 class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -88,8 +90,7 @@ def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None) -> Need
 
     Raises BadPreset for what cannot be built.
     """
-    params = preset.params
-    rows = rows or plan_steps(min(params.steps, len(preset.schedule.timesteps)), params.rows).rows
+    rows = rows or own_rows(preset)
     codec, denoiser, text = make_codec(preset.codec), make_denoiser(preset.dit), make_text(preset.text)
     models = [model.to(META, dtype) for model in (denoiser, codec, text)]
     tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
@@ -107,6 +108,12 @@ def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None) -> Need
         stream=state,
         work=max(work, _denoising(denoiser, preset, cache, context, rows)),
     )
+
+
+def own_rows(preset: Preset) -> int:
+    """How many rows `preset` has with its own controls."""
+    params = preset.params
+    return plan_steps(len(preset.schedule.take(params.steps)), params.rows).rows
 
 
 def size_of(tensors: Iterable[Tensor]) -> int:
@@ -157,11 +164,27 @@ def _counted() -> Iterator[Counting]:
 
 
 def preflight(preset: Preset, device: torch.device, dtype: torch.dtype) -> None:
-    """Raises TooLarge, naming presets that do fit, if `preset` cannot run here; before anything is loaded."""
-    need, free = measure(preset, dtype), free_bytes(device)
+    """Raises TooLarge, naming presets that do fit, if `preset` cannot run here; before anything is loaded.
+
+    Where there is PLENTY of room nothing is counted: for that torch imports its compiler, which takes as long as torch.
+    """
+    free, seen = free_bytes(device), at_a_glance(preset)
+    if free is not None and seen is not None and PLENTY * seen < free:
+        return
+    need = measure(preset, dtype)
     too_large = free is not None and need.fixed > free
     others = dict(_others(preset.name, dtype)) if too_large else {}
     check_room(preset, need, free, str(device), others)
+
+
+def at_a_glance(preset: Preset) -> int | None:
+    """Bytes of the preset's weight files, and of its window in float32; None where a file is missing."""
+    files = [locate(spec.weights) for spec in (preset.codec, preset.dit, preset.text)]
+    if not all(file.is_file() for file in files):
+        return None
+    places = own_rows(preset) * preset.window.slots * (preset.width // preset.unit) * (preset.height // preset.unit)
+    keys_and_values = 2 * preset.dit.layers * preset.dit.dim * torch.float32.itemsize
+    return sum(file.stat().st_size for file in files) + places * keys_and_values
 
 
 def _others(name: str, dtype: torch.dtype) -> Iterator[tuple[str, Need]]:

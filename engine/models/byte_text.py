@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 from engine.preset import TextSpec
 
 MAX_BYTES = 120
+PICTURES = ("So", "Sk", "Cn", "Co", "Cs")  # emoji, their skin tones, and what Unicode has not named yet
 START, PAD = 1, 0  # bytes that no prompt contains; START gives the empty prompt something to be
 
 
@@ -27,12 +29,12 @@ class ByteText(nn.Module):
         self.letters = nn.Embedding(spec.vocab, spec.dim)
         self.groups = nn.ModuleList(nn.Conv1d(spec.dim, spec.dim, 5, padding=2) for _ in range(2))
         self.blocks = nn.ModuleList(TextBlock(spec) for _ in range(spec.layers))
-        self.queries = nn.Parameter(torch.randn(spec.length, spec.dim) / spec.dim**0.5)
+        self.queries = nn.Parameter(nn.init.normal_(torch.empty(spec.length, spec.dim), std=spec.dim**-0.5))
         self.read = TextAttention(spec)
         self.leave = nn.Linear(spec.dim, spec.dim)
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """n texts -> [n, length, dim]. Case, outer blanks and whatever follows the first 119 bytes do not matter."""
+        """n texts -> [n, length, dim]. Case, emoji, blanks and whatever follows the first 119 bytes do not matter."""
         letters = torch.tensor(_pad([_to_bytes(text) for text in texts]), device=self.queries.device)
         seen = letters != PAD  # [n, bytes]
         x = self.letters(letters)
@@ -82,7 +84,10 @@ class TextAttention(nn.Module):
 
 
 def _to_bytes(text: str) -> list[int]:
-    known = (byte for byte in " ".join(text.lower().split()).encode("utf-8", "replace") if byte > START)
+    """One spelling for what looks the same (NFKC), and no pictographs: nothing can be meant by them here."""
+    spelt = unicodedata.normalize("NFKC", text.lower())
+    words = "".join(" " if unicodedata.category(sign) in PICTURES else sign for sign in spelt)
+    known = (byte for byte in " ".join(words.split()).encode("utf-8", "replace") if byte > START)
     return [START, *known][:MAX_BYTES]
 
 

@@ -77,7 +77,7 @@ class Block(nn.Module):
         self.ffn = nn.Sequential(
             nn.Linear(spec.dim, spec.ffn), nn.GELU(approximate="tanh"), nn.Linear(spec.ffn, spec.dim)
         )
-        self.modulation = nn.Parameter(torch.randn(1, 6, spec.dim) / spec.dim**0.5)
+        self.modulation = nn.Parameter(nn.init.normal_(torch.empty(1, 6, spec.dim), std=spec.dim**-0.5))
 
     def forward(self, x: Tensor, time: Tensor, view: View, text: tuple[Tensor, ...]) -> Tensor:
         """x [B, T, n, C], time [B, T, 6, C] -> x."""
@@ -119,7 +119,7 @@ class Head(nn.Module):
         super().__init__()
         self.eps = spec.eps
         self.head = nn.Linear(spec.dim, spec.channels * spec.patch**2)
-        self.modulation = nn.Parameter(torch.randn(1, 2, spec.dim) / spec.dim**0.5)
+        self.modulation = nn.Parameter(nn.init.normal_(torch.empty(1, 2, spec.dim), std=spec.dim**-0.5))
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """x [B, T, n, C], time [B, T, C] -> [B, T, n, patch*patch*channels], channel fastest."""

@@ -11,6 +11,8 @@ from engine.threads import wait_politely
 
 RUNS = Path("runs")
 STAGES = ("codec", "denoiser", "finish")
+ASKED = "words"  # run if --stages names it
+LEAST = 4  # frames that can be measured
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 
 
@@ -23,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(f"training needs {error.name}", "pip install 'latentcast[train]'")
     except EngineError as error:
         return _refuse(str(error), error.hint)
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         return _refuse(str(error), "see python -m engine.train --help")
     except KeyboardInterrupt:
         return _refuse("stopped", "the same command goes on from the last checkpoint")
@@ -40,11 +42,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     tiny = commands.add_parser("tiny", help="train the embedded model: codec, denoiser and text, finish, export")
     tiny.add_argument("--run", type=Path, default=RUNS / "tiny", help="folder of checkpoints, curves and sheets")
-    tiny.add_argument("--hours", type=float, help="end by the clock, in parts of a fifth, three fifths and a fifth")
+    tiny.add_argument("--hours", type=_hours, help="end by the clock, in parts of a fifth, three fifths and a fifth")
     tiny.add_argument("--from-weights", type=Path, metavar="FOLDER", help="start from these, not from nothing")
-    tiny.add_argument("--stages", type=_stages, help="of codec,denoiser,finish; with --from-weights without the codec")
-    tiny.add_argument("--seed", type=int, default=0)
-    tiny.add_argument("--threads", type=int, default=0, help="processor threads; 0 leaves the choice to torch")
+    tiny.add_argument(
+        "--stages",
+        type=_stages,
+        help="of codec,denoiser,finish; with --from-weights without the codec. "
+        "Or words: the text encoder alone learns more words for what the model can do",
+    )
+    tiny.add_argument("--seed", type=_count, default=0)
+    tiny.add_argument("--threads", type=_count, default=0, help="processor threads; 0 leaves the choice to torch")
     tiny.set_defaults(act=_train)
     export = commands.add_parser("export", help="write the newest averaged weights of a run as float16 safetensors")
     export.add_argument("--run", type=Path, default=RUNS / "tiny")
@@ -53,8 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="measure the shipped weights on a clip")
     evaluate.add_argument("--preset", default="tiny", help="another model of these looks, as distill leaves it")
     evaluate.add_argument("--clip", type=Path, help="a video file; without it, an animated picture never trained on")
-    evaluate.add_argument("--steps", type=_span, default=(2,), help="1 to 4, or from-to: a table for each")
-    evaluate.add_argument("--frames", type=int, default=48)
+    evaluate.add_argument("--steps", type=_span, default=(2,), help="1 to 4, from-to, or 1,3,4: a table for each")
+    evaluate.add_argument("--frames", type=_frames, default=48, help="at most so many, from the clip's start")
     evaluate.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
     evaluate.add_argument("--sheet", type=Path, help="also write a PNG: input, rendered look and model, one row a look")
     evaluate.set_defaults(act=_evaluate)
@@ -64,16 +71,41 @@ def _parser() -> argparse.ArgumentParser:
 
 def _stages(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
-    if not set(names) <= set(STAGES):
-        raise argparse.ArgumentTypeError(f"the stages are {', '.join(STAGES)}")
+    if not set(names) <= {*STAGES, ASKED}:
+        raise argparse.ArgumentTypeError(f"the stages are {', '.join(STAGES)}, and {ASKED}")
     return names
 
 
 def _span(text: str) -> tuple[int, ...]:
-    first, _, last = text.partition("-")
-    if not (first in tuple("1234") and last in ("", *"1234") and first <= (last or first)):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a number from 1 to 4 nor a span like 1-4")
-    return tuple(range(int(first), int(last or first) + 1))
+    """ "2", "1-4", "1,3,4" or a mixture of them."""
+    steps: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not dash:
+            last = first
+        if not (first in tuple("1234") and last in tuple("1234") and first <= last):
+            raise argparse.ArgumentTypeError(f"{text!r} is neither a number from 1 to 4 nor a span like 1-4 or 1,3,4")
+        steps += range(int(first), int(last) + 1)
+    return tuple(steps)
+
+
+def _hours(text: str) -> float:
+    hours = float(text)
+    if not 0 < hours < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} hours are no time to train in; write 0.5 for half an hour")
+    return hours
+
+
+def _count(text: str) -> int:
+    if int(text) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return int(text)
+
+
+def _frames(text: str) -> int:
+    if int(text) < LEAST:
+        raise argparse.ArgumentTypeError(f"{text} frames are too few: {LEAST} make one chunk")
+    return int(text)
 
 
 def _add_distill(distill: argparse.ArgumentParser) -> None:
@@ -87,9 +119,9 @@ def _add_distill(distill: argparse.ArgumentParser) -> None:
     distill.add_argument("--settings", type=Path, help="a TOML file of settings that differ from the usual")
     distill.add_argument("--clips", type=Path, help="a folder of videos; tiny makes its own")
     distill.add_argument("--prompts", type=Path, help="a text file with a prompt a line, for clips that bring none")
-    distill.add_argument("--hours", type=float, help="end by the clock")
-    distill.add_argument("--seed", type=int, default=0)
-    distill.add_argument("--threads", type=int, default=0, help="processor threads; 0 leaves the choice to torch")
+    distill.add_argument("--hours", type=_hours, help="end by the clock")
+    distill.add_argument("--seed", type=_count, default=0)
+    distill.add_argument("--threads", type=_count, default=0, help="processor threads; 0 leaves the choice to torch")
     distill.add_argument("--device", help="cpu, cuda or mps; the best there is by default")
     distill.set_defaults(act=_distill)
 
@@ -104,11 +136,14 @@ def _train(asked: argparse.Namespace) -> None:
 
 
 def _export(asked: argparse.Namespace) -> None:
-    from engine.train.export import export
+    from engine.train.export import export, export_preset
 
     sizes = export(asked.run, asked.to)
     parts = ", ".join(f"{name} {size / 2**20:.1f} MiB" for name, size in sizes.items())
     sys.stdout.write(f"{asked.to}: {parts}; {sum(sizes.values()) / 2**20:.1f} MiB in all\n")
+    if asked.to.resolve() != ASSETS / "tiny":
+        made = export_preset(asked.to)
+        sys.stdout.write(f"{made}: play it with --preset {made}; what the package plays is replaced by: export\n")
 
 
 def _evaluate(asked: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from engine.models.byte_text import ByteText
 from engine.models.causal_dit import CausalDiT
 from engine.models.small_codec import SmallCodec
 from engine.preset import Preset
+from engine.train.disk import keep
 from engine.weights import load_weights
 
 
@@ -22,6 +23,5 @@ def adopt(weights: Path, folder: Path, preset: Preset) -> None:
     for name, module in modules.items():
         load_weights(module, str(weights.resolve() / f"{name}.safetensors"))
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / "start.part"
-    torch.save({"learner": {"averages": {name: module.state_dict() for name, module in modules.items()}}}, part)
-    part.replace(folder / "start.pt")
+    state = {"learner": {"averages": {name: module.state_dict() for name, module in modules.items()}}}
+    keep({folder / "start.pt": lambda part: torch.save(state, part)})

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 
 import cv2
 import numpy as np
@@ -27,10 +30,16 @@ class Workers:
     def __init__(self, make: Callable[[np.random.Generator], object], count: int) -> None:
         self.depth = DEPTH * count
         spawn = multiprocessing.get_context("spawn")
-        self._processes = ProcessPoolExecutor(count, mp_context=spawn, initializer=_enter, initargs=(make,))
+        self._open = partial(ProcessPoolExecutor, count, mp_context=spawn, initializer=_enter, initargs=(make,))
+        self._processes = self._open()
 
     def start(self, generator: np.random.Generator) -> Future[object]:
-        return self._processes.submit(_run, generator)
+        """Begin one example. Workers that died are replaced; what they had begun is lost."""
+        try:
+            return self._processes.submit(_run, generator)
+        except BrokenProcessPool:
+            self._processes = self._open()
+            return self._processes.submit(_run, generator)
 
     def close(self) -> None:
         """Drop what waits, and end the processes."""
@@ -40,6 +49,7 @@ class Workers:
 def _enter(make: Callable[[np.random.Generator], object]) -> None:
     global _make
     _make = make
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that trains; it ends the others
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     if hasattr(os, "nice"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from engine.preset import Preset, load_preset
 from engine.session import open_session
 from engine.train import measures
 from engine.train.clips import Clip, to_tensor, unseen_clip
+from engine.train.disk import keep
 from engine.train.judge import Judge
 from engine.train.looks import LOOKS, render
 from engine.weights import load_weights
@@ -39,9 +41,16 @@ class Marks:
 def evaluate(clip: Path | None, steps: int, frames: int, sheet: Path | None, as_json: bool, model: str = "tiny") -> str:
     """Play a clip through every look with `steps` steps and measure it. A table, or one line of JSON.
 
-    Raises ValueError for a file that holds no video.
+    mean_db is the mean of the looks' decibels without "natural", recognition and flicker_ratio (the looks' mean flicker
+    against the codec's own) are over all of them. What cannot be measured, such as flicker where nothing is still, is
+    not a number in the table and null in JSON.
+    Raises ValueError for a file that holds no video or less than one chunk, and for a model of other looks.
     """
     preset = load_preset(model)
+    if preset.codec.kind != "small":
+        raise ValueError(f"{model} does not make these looks: evaluate measures tiny, and what was made of it")
+    if sheet is not None:
+        sheet.parent.mkdir(parents=True, exist_ok=True)
     frames -= frames % preset.codec.temporal
     source = unseen_clip(frames, preset.width, preset.height) if clip is None else read_clip(clip, preset, frames)
     codec = round_trip(source, preset)
@@ -57,9 +66,14 @@ def evaluate(clip: Path | None, steps: int, frames: int, sheet: Path | None, as_
         "flicker_ratio": _ratio(looks, measures.flicker(codec, source)),
     }
     if as_json:
-        rounded = {name: {key: round(getattr(marks, key), 3) for key in JSON} for name, marks in looks.items()}
-        return json.dumps({**{name: round(value, 3) for name, value in summary.items()}, "looks": rounded})
+        each = {name: {key: _plain(getattr(marks, key)) for key in JSON} for name, marks in looks.items()}
+        return json.dumps({**{name: _plain(value) for name, value in summary.items()}, "looks": each})
     return f"{steps} steps, {len(source)} frames\n" + _table(summary, looks, judge.held_out)
+
+
+def _plain(value: float) -> float | None:
+    """A figure as JSON has it, which knows no NaN."""
+    return None if math.isnan(value) else round(value, 3)
 
 
 @cache
@@ -102,6 +116,10 @@ def read_clip(path: Path, preset: Preset, frames: int) -> Clip:
     except (av.FFmpegError, IndexError) as error:
         raise ValueError(f"{path} cannot be read as a video: {error}") from error
     whole = len(pictures) - len(pictures) % preset.codec.temporal
+    if not whole:
+        raise ValueError(
+            f"{path} has {len(pictures)} frames, and one chunk is {preset.codec.temporal}: take a longer clip"
+        )
     return np.stack(pictures[:whole])
 
 
@@ -144,4 +162,5 @@ def _write_sheet(path: Path, source: Clip, played: dict[str, Clip]) -> None:
         np.concatenate([source[-1], render(name, source[-1:])[0], *(out[i] for i in moments)], axis=1)
         for name, out in played.items()
     ]
-    cv2.imwrite(str(path), np.concatenate(rows)[..., ::-1])
+    data = cv2.imencode(".png", np.concatenate(rows)[..., ::-1])[1].tobytes()
+    keep({path: lambda part: part.write_bytes(data)})

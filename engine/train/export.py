@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
-STAGES = ("finish", "denoiser", "codec", "start")
+from engine.train.disk import BadRun, keep, read_state
+
+STAGES = ("words", "finish", "denoiser", "codec", "start")
+PARTS = ("codec", "dit", "text")
+PRESET = "trained.toml"
 
 
 def export(folder: Path, target: Path) -> dict[str, int]:
     """Write codec, dit and text .safetensors from the newest stage in a run's folder; return each one's size in bytes.
 
-    Raises FileNotFoundError if the run has not come far enough.
+    Raises BadRun if the run has not come far enough, or there is no room; `target` is as it was then.
     """
+    found = {name: newest(folder, name) for name in PARTS}
     target.mkdir(parents=True, exist_ok=True)
-    return {name: _write(newest(folder, name), target / f"{name}.safetensors") for name in ("codec", "dit", "text")}
+    paths = {name: target / f"{name}.safetensors" for name in PARTS}
+    keep({path: partial(_write, found[name]) for name, path in paths.items()})
+    return {name: path.stat().st_size for name, path in paths.items()}
 
 
-def newest(folder: Path, name: str, stages: Sequence[str] = STAGES) -> dict[str, torch.Tensor]:
-    """The averaged weights of module `name` from the first of `stages` that trained it."""
+def export_preset(target: Path) -> Path:
+    """Write a preset for the weights in `target`, so that they can be played and measured before they ship."""
+    lines = ['extends = "tiny"']
+    for name in PARTS:
+        lines += ["", f"[{name}]", f"weights = {json.dumps((target / f'{name}.safetensors').resolve().as_posix())}"]
+    path = target / PRESET
+    keep({path: lambda part: part.write_text("\n".join(lines) + "\n", encoding="utf-8")})
+    return path
+
+
+def newest(folder: Path, name: str, stages: Sequence[str] = STAGES) -> dict[str, Tensor]:
+    """The averaged weights of module `name` from the first of `stages` that trained it. Raises BadRun without one."""
     for stage in stages:
         path = folder / f"{stage}.pt"
         if path.exists():
-            averages = torch.load(path, map_location="cpu", weights_only=True)["learner"]["averages"]
+            averages = read_state(path)["learner"]["averages"]
             if name in averages:
-                weights: dict[str, torch.Tensor] = averages[name]
+                weights: dict[str, Tensor] = averages[name]
                 return weights
-    raise FileNotFoundError(f"{folder} holds no trained {name} yet")
+    raise BadRun(f"{folder} holds no trained {name} yet", "train first: python -m engine.train tiny")
 
 
-def _write(weights: dict[str, torch.Tensor], path: Path) -> int:
-    part = path.with_suffix(".part")
+def _write(weights: dict[str, Tensor], part: Path) -> None:
     save_file({name: tensor.half().contiguous() for name, tensor in weights.items()}, part)
     part.chmod(0o644)  # safetensors writes for the owner alone; a package is for everybody
-    part.replace(path)
-    return path.stat().st_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -11,27 +12,29 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.train.clips import Clip, draw_clip
+from engine.train.clips import Clip, Path, draw_clip, film
 from engine.train.looks import CELL, LOOKS, LUMA, render
-from engine.train.pictures import Random
+from engine.train.pictures import UNSEEN, Random, load_picture, recolour
 
 NAMES = tuple(LOOKS)
-HELD_OUT = 40  # clips, each in every look
+HELD_OUT = 40  # views, each in every look
+STRANGE = (UNSEEN, "motorcycle_left.png", "moon.png", "cell.png")  # photographs, all bundled with scikit-image
 ROUNDS = 400
 Array = NDArray[Any]
+Draw = Callable[[int, int, int, Random], Clip]
 
 
 class Judge:
     """Colours and textures of a picture, through one hidden layer, to a look.
 
     Half of what it learns from is softened, or it would take any softness for a look of its own.
-    held_out: its share of right answers on HELD_OUT further clips, in every look, softened likewise: what it can
-    certify.
+    held_out: its share of right answers on HELD_OUT views of photographs that no clip it learns from is cut from, in
+    every look, softened likewise: what it can certify.
     """
 
     def __init__(self, clips: int = 110, held_out: int = HELD_OUT, seed: int = 77) -> None:
         random = np.random.default_rng(seed)
-        known, unknown = _examples(clips, random), _examples(held_out, random)
+        known, unknown = _examples(draw_clip, clips, random), _examples(_strange, held_out, random)
         self._mean, self._spread = known.mean(0), known.std(0) + 1e-2
         torch.manual_seed(seed)
         self._model = nn.Sequential(
@@ -63,10 +66,16 @@ class Judge:
         return scores
 
 
-def _examples(clips: int, random: Random) -> Tensor:
+def _examples(draw: Draw, clips: int, random: Random) -> Tensor:
     """[clips * looks, features], looks changing fastest."""
-    frames = [draw_clip(1, 320, 192, random) for _ in range(clips)]
+    frames = [draw(1, 320, 192, random) for _ in range(clips)]
     return torch.stack([features(_soften(render(name, clip)[0], random)) for clip in frames for name in NAMES])
+
+
+def _strange(frames: int, width: int, height: int, random: Random) -> Clip:
+    """A view of a photograph that is not among those that clips are made of."""
+    canvas = recolour(load_picture(STRANGE[random.integers(len(STRANGE))]), random)
+    return film(canvas, Path.draw(frames, random, still=True), width, height)
 
 
 def _soften(frame: Clip, random: Random) -> Clip:

@@ -19,13 +19,13 @@ WORDS: dict[str, tuple[str, ...]] = {
     "watercolor": _words("""
         watercolor, watercolour, watercolors, watercolours, water color, water colour, water colors, aquarelle,
         aquarell, acuarela, acquerello, aquarela, akwarela, акварель, 水彩, 수채화, gouache, wet on wet, washes, wash
-        painting, water paint, watercolor painting, watercolour painting, pastel wash
+        painting, water paint, watercolor painting, watercolour painting, pastel wash, 水彩画
     """),
     "oil painting": _words("""
         oil painting, oil paint, oil, oils, oil on canvas, oil paintings, painting in oil, painted in oils,
         impasto, van gogh, impressionist, impressionism, rembrandt, monet, brush strokes, brushstrokes, thick
         paint, painterly, acrylic, ölgemälde, oelbild, peinture à l'huile, óleo, pintura al oleo, pittura a
-        olio, масло, 油画, 油絵
+        olio, масло, 油画, 油絵, 油彩画
     """),
     "pencil sketch": _words("""
         pencil sketch, pencil, sketch, pencils, sketches, pencil drawing, drawing, graphite, hand drawn,
@@ -41,7 +41,8 @@ WORDS: dict[str, tuple[str, ...]] = {
     "comic": _words("""
         comic, comics, comic book, comic strip, cartoon, cartoons, manga, anime, graphic novel, pop art,
         superhero, toon, cel shading, cel shaded, marvel, roy lichtenstein, animated, halftone, comique, bande
-        dessinée, bd, cómic, historieta, fumetto, zeichentrick, комикс, 漫画, 动漫, 만화
+        dessinée, bande dessinee, bd, cómic, historieta, fumetto, zeichentrick, комикс,
+        漫画, マンガ, コミック, 动漫, 만화
     """),
     "neon": _words("""
         neon, neon lights, neon light, neon sign, neon signs, neons, cyberpunk, synthwave, vaporwave, retrowave,
@@ -63,12 +64,12 @@ WORDS: dict[str, tuple[str, ...]] = {
         blueprint, blueprints, blue print, technical drawing, technical plan, architect plan, architecture plan,
         engineering drawing, schematic, schematics, cyanotype, draft, drafting, white lines on blue,
         construction plan, cad, blaupause, bauplan, plan d'architecte, plan technique, plano, planos, cianotipo,
-        чертёж, 蓝图, 設計図, 설계도
+        чертёж, 蓝图, 設計図, 青写真, 설계도
     """),
     "pixel art": _words("""
         pixel art, pixel, pixels, pixelart, pixelated, pixelate, 8 bit, 8-bit, 8bit, 16 bit, 16-bit, retro game,
         video game, nintendo, gameboy, minecraft, arcade, sprite, old video game, blocky, lego, voxel,
-        pixelkunst, pixelig, arte pixel, pixel kunst, пиксель, пиксель арт, 像素, ドット絵, 픽셀
+        pixelkunst, pixelig, arte pixel, pixel kunst, пиксель, пиксель арт, 像素, ドット絵, ピクセルアート, 픽셀
     """),
     "mosaic": _words("""
         mosaic, mosaics, mosaic tiles, tiles, tile, tiled, roman mosaic, byzantine, stained glass, tessera,
@@ -119,6 +120,33 @@ SUBJECTS = _words("""
     eyes, a smile, friends, music, a party, a landscape, a still life, the desk, a streamer, two people
     talking, a fish, a bicycle, a train, winter, summer, rain
 """)
+TALK = _words("""
+    good, morning, thanks, thank you, how are you, guys, people of the internet, live now, on air, we, you,
+    they, is, are, was, the, with, without, over, under, today, tomorrow, yesterday, new, big, small, fast,
+    slow, happy, sad, angry, crazy, nice, great, amazing, awesome, lovely, boring, secret, quiet, loud, best,
+    ever, more, less, one, two, three, four, five, hundred, who, why, where, when, that, this, here, there,
+    start, stop, pause, go, come on, show me, give me, look at, let us, time, world cup, chat, follow,
+    like and share, donate, follower, viewer, channel, stream deck, microphone, headset, keyboard, computer,
+    phone, internet, money, job, school, teacher, doctor, boss, family, mother, father, brother, baby, king,
+    queen, princess, knight, soldier, pirate, ninja, samurai, witch, vampire, ghost, monster, alien, angel,
+    demon, hero of the day, clown, cowboy, astronaut, mermaid, fairy, giant, dinosaur, wolf, bear, lion, monkey,
+    elephant, snake, spider, frog, rabbit, mouse, cow, pig, chicken, bee, butterfly, shark, whale, mountain top,
+    river, ocean, island, desert, cave, volcano, storm, thunder, wind, fog, star, planet, sun, rainbow,
+    space station, rocket, ship, boat, plane, truck, bus, road, bridge, tower, church, temple, palace, village,
+    town, market, shop, kitchen, bedroom, bathroom, office, library, museum, theatre, stadium, hospital, farm,
+    park, pool, bread, cheese, pizza, cake, apple, banana, beer, wine, water glass, tea, rose garden, tulip,
+    grass field, leaf, wood, stone wall, paper plane, cloth, leather, plastic, rubber, feather, fur coat, hair,
+    beard, glasses, hat, dress, suit, shoes, mask, sword, shield, gun, bomb, war, peace, love, hate, dream,
+    memory, future, past, ancient, medieval, modern, gothic, baroque, renaissance, victorian, cinema, movie,
+    film noir, documentary, cinematic, epic, fantasy, science, magic, mystery, thriller, romance, comedy, drama,
+    opera, jazz, rock band, techno, hip hop, piano, drums, violin, singer, football, basketball, tennis, chess,
+    dance floor, birthday, wedding, halloween, easter, holiday, vacation, weekend, monday, friday, januar,
+    danke, hallo, ich bin, wir, und, der, die, das, mein, heute, morgen, schön, toll, freunde, merci, salut,
+    je suis, nous, et, le, la, les, mon, aujourd'hui, demain, beau, amis, gracias, yo soy, nosotros, y, el, los,
+    mi, hoy, mañana, bonito, ciao, grazie, io sono, oggi, bello, obrigado, olá, hoje, tchau, спасибо, я, мы,
+    сегодня, друзья, кот, собака, ありがとう, 今日, 私, 猫, 犬, 友達, おはよう, かわいい, 谢谢, 我, 今天, 朋友,
+    猫咪, 漂亮, 안녕, 감사, 오늘, 친구, 고양이
+""")
 LEAD = (
     *("", "", "", "a ", "in ", "as ", "like ", "the ", "make it ", "turn it into ", "beautiful ", "an old ", "my "),
     *("a detailed ", "please ", "ein ", "une ", "un "),
@@ -143,7 +171,8 @@ def draw_phrase(wish: Wish, random: Random) -> str:
         return word
     phrase = _pick(LEAD, random) + word + _pick(TAIL, random)
     if random.random() < 0.35:
-        phrase = _pick(JOINTS, random).format(subject=_pick(SUBJECTS, random), look=phrase.strip(" .!"))
+        subject = _pick(SUBJECTS if random.random() < 0.6 else TALK, random)
+        phrase = _pick(JOINTS, random).format(subject=subject, look=phrase.strip(" .!"))
     return _misspell(phrase, random) if random.random() < 0.08 else phrase
 
 
@@ -161,9 +190,11 @@ def _aimless(random: Random) -> str:
     chance = random.random()
     if chance < 0.15:
         return ""
-    if chance < 0.45:
+    if chance < 0.35:
         letters = random.integers(97, 123, int(random.integers(3, 12)))
         return "".join(chr(letter) for letter in letters)
+    if chance < 0.75:
+        return " ".join(_pick(TALK, random) for _ in range(int(random.integers(1, 5))))
     return (
         _pick(LEAD, random)
         + _pick(SUBJECTS, random)

@@ -26,7 +26,7 @@ class Pool(Generic[Example]):
 
     Example i is `make(random)` with a generator seeded by (seed, i), and what the pool holds at a step depends on
     the step alone: a run that resumes draws exactly what it would have drawn, and no example is ever stored.
-    ahead: makes the coming examples while this process trains; one that is late is made here too.
+    ahead: makes the coming examples while this process trains; one that is late, or was lost, is made here too.
     """
 
     def __init__(self, make: Make[Example], size: int, every: int, seed: int, ahead: Ahead | None = None) -> None:
@@ -60,7 +60,7 @@ class Pool(Generic[Example]):
 
     def _get(self, index: int) -> Example:
         coming = self._coming.pop(index, None)
-        if coming is not None and coming.done():
+        if coming is not None and coming.done() and coming.exception() is None:
             return coming.result()
         if coming is not None:
             coming.cancel()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from engine.train.stage import Budget
 
 SHARES = {"codec": 0.2, "denoiser": 0.6, "finish": 0.2}  # of a run that ends by the clock
+ASKED = {"words": 0.2}  # a stage that is run only if it is asked for
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Recipe:
 
     crop: pixels, side: latents, of what is cut from clips of the preset's size.   *stock: clips held ready.
     fit_clips: clips that the linear maps are fitted to.   word_steps: of the text encoder alone, before any picture.
+    words_steps: of the stage that teaches it more words for what it knows.
     workers: processes that render ahead; what they make does not depend on their number.
     """
 
@@ -32,13 +34,18 @@ class Recipe:
     finish_stock: int = 24
     fit_clips: int = 400
     word_steps: int = 400
+    words_steps: int = 700
     workers: int = 0
 
     def budgets(self, hours: float | None, stages: Sequence[str] = tuple(SHARES)) -> dict[str, Budget]:
         """Each stage's budget; with `hours` the clock ends a stage too, and the stages share it as SHARES says."""
-        steps = {"codec": self.codec_steps, "denoiser": self.denoiser_steps, "finish": self.finish_steps}
-        seconds = float("inf") if hours is None else hours * 3600 / sum(SHARES[stage] for stage in stages)
-        return {stage: Budget(steps[stage], seconds * SHARES[stage]) for stage in stages}
+        steps = {
+            "codec": self.codec_steps, "denoiser": self.denoiser_steps, "finish": self.finish_steps,
+            "words": self.words_steps,
+        }  # fmt: skip
+        shares = {stage: (SHARES | ASKED)[stage] for stage in stages}
+        seconds = float("inf") if hours is None else hours * 3600 / sum(shares.values())
+        return {stage: Budget(steps[stage], seconds * share) for stage, share in shares.items()}
 
 
 CPU = Recipe(

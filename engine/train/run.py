@@ -8,8 +8,8 @@ from pathlib import Path
 
 import cv2
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from engine.models.byte_text import ByteText
 from engine.models.small_codec import SmallCodec
 from engine.preset import Preset, load_preset
 from engine.train.adopt import adopt
@@ -21,10 +21,10 @@ from engine.train.examples import Maker
 from engine.train.export import newest
 from engine.train.finish_stage import FinishStage
 from engine.train.recipe import CPU, GPU, SHARES, Recipe
-from engine.train.samples import draw_samples
+from engine.train.samples import Sampler, draw_samples
 from engine.train.stage import Budget, Stage, run_stage
-
-TOTAL = 1000
+from engine.train.watch import Watch
+from engine.train.words_stage import WordsStage
 
 
 def train(
@@ -54,7 +54,13 @@ def train_preset(
     folder.mkdir(parents=True, exist_ok=True)
     budgets = recipe.budgets(hours, stages)
     if "codec" in stages:
-        _run(CodecStage(preset, recipe, seed, device), folder, budgets["codec"])
+        _run(CodecStage(preset, recipe, seed, device), folder, preset, budgets["codec"])
+    if "words" in stages:
+        text = ByteText(preset.text)
+        text.load_state_dict(newest(folder, "text", ("finish", "denoiser", "start")))
+        _run(WordsStage(recipe, text, Sampler(folder, preset), seed, device), folder, preset, budgets["words"])
+    if set(stages) <= {"codec", "words"}:
+        return
     codec = SmallCodec(preset.codec)
     codec.load_state_dict(newest(folder, "codec", ("codec", "start")))
     make = Maker(preset, codec)
@@ -62,35 +68,29 @@ def train_preset(
         if "denoiser" in stages:
             stage = DenoiserStage(preset, recipe, codec.requires_grad_(False), make, seed, device, ahead)
             stage.start = {name: newest(folder, name, ("start",)) for name in ("dit", "text") if _adopted(folder)}
-            _run(stage, folder, budgets["denoiser"])
-            draw_samples(folder, preset, "denoiser")
+            _run(stage, folder, preset, budgets["denoiser"])
         if "finish" in stages:
             finish = FinishStage(preset, recipe, codec, make, seed, device, ahead)
             finish.translator.dit.load_state_dict(newest(folder, "dit", ("denoiser", "start")))
             finish.translator.text.load_state_dict(newest(folder, "text", ("denoiser", "start")))
-            _run(finish, folder, budgets["finish"])
-            draw_samples(folder, preset, "finish")
+            _run(finish, folder, preset, budgets["finish"])
 
 
 def _adopted(folder: Path) -> bool:
     return (folder / "start.pt").exists()
 
 
-def _run(stage: Stage, folder: Path, budget: Budget) -> None:
-    """Run a stage under a progress bar, and leave its curves as a picture."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[news]}"),
-    )
-    with Progress(*columns) as progress:
-        task = progress.add_task(stage.name, total=TOTAL, news="")
+def _run(stage: Stage, folder: Path, preset: Preset, budget: Budget) -> None:
+    """Run a stage before somebody's eyes, and leave its curves and, where there is a denoiser, samples as pictures."""
 
-        def show(share: float, losses: dict[str, float]) -> None:
-            news = "  ".join(f"{name} {value:.3g}" for name, value in losses.items())
-            progress.update(task, completed=share * TOTAL, news=news)
+    def curves() -> None:
+        draw_curves(folder, stage.name)
 
-        run_stage(stage, folder, budget, show)
-    draw_curves(folder, stage.name)
+    def samples() -> None:
+        if stage.name in ("denoiser", "finish"):
+            draw_samples(folder, preset, stage.name)
+
+    with Watch(stage.name, curves, samples) as watch:
+        run_stage(stage, folder, budget, watch)
+    curves()
+    samples()

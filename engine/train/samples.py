@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from engine.models.byte_text import ByteText
 from engine.models.causal_dit import CausalDiT
@@ -31,7 +32,8 @@ def draw_samples(folder: Path, preset: Preset, name: str) -> None:
     clip = unseen_clip(FRAMES, preset.width, preset.height)
     rows = []
     for look in LOOKS:
-        shown = [clip[-1], render(look, clip[-1:])[0], *(sampler.play(clip, look, steps)[-1] for steps in (1, 2))]
+        embedding = sampler.embed(look)
+        shown = [clip[-1], render(look, clip[-1:])[0], *(sampler.play(clip, embedding, steps)[-1] for steps in (1, 2))]
         rows.append(np.concatenate(shown, axis=1))
     cv2.imwrite(str(folder / f"{name}-samples.png"), np.concatenate(rows)[..., ::-1])
 
@@ -40,21 +42,26 @@ class Sampler:
     """The newest averaged weights of a run, played step by step as a stream would."""
 
     def __init__(self, folder: Path, preset: Preset) -> None:
-        self._preset = preset
+        self.preset = preset
         self._codec, self._dit, self._text = SmallCodec(preset.codec), CausalDiT(preset.dit), ByteText(preset.text)
         for name, module in (("codec", self._codec), ("dit", self._dit), ("text", self._text)):
             module.load_state_dict(newest(folder, name))
             module.eval()
 
     @torch.inference_mode()
-    def play(self, clip: Clip, prompt: str, steps: int, noise: float = 0.8) -> Clip:
-        """A clip [T, H, W, 3] in the look the prompt asks for; noise stays in place."""
-        preset, source = self._preset, NoiseSource(0, CPU)
+    def embed(self, prompt: str) -> Tensor:
+        """[1, length, dim]"""
+        return self._text.encode([prompt])
+
+    @torch.inference_mode()
+    def play(self, clip: Clip, embedding: Tensor, steps: int, noise: float = 0.8) -> Clip:
+        """A clip [T, H, W, 3] in the look that a prompt's embedding asks for; noise stays in place."""
+        preset, source = self.preset, NoiseSource(0, CPU)
         latents, _ = self._codec.encode(to_tensor(clip), None)
         tokens = latents.shape[-1] * latents.shape[-2] // preset.dit.patch**2
         cache = KVCache(preset.window, preset.dit, tokens, CPU, torch.float32)
         stream = StreamBatch(self._dit, Schedule(preset.schedule), preset.window, cache)
-        context = self._dit.context(self._text.encode([prompt]))
+        context = self._dit.context(embedding)
         t = [first_timestep(noise, preset.schedule.lead), *preset.schedule.timesteps[1:steps]]
         done = []
         for index, latent in enumerate(latents[:, None]):

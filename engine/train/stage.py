@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
+from engine.train.disk import FOREIGN, BadRun, keep, read_state
 from engine.train.learner import Learner
 
 SAVE_SECONDS = 120.0
@@ -21,6 +21,7 @@ class Stage(Protocol):
     """A part of training with its own learner."""
 
     name: str
+    seed: int
     learner: Learner
 
     def begin(self) -> None:
@@ -28,6 +29,16 @@ class Stage(Protocol):
 
     def step(self, step: int, share: float) -> dict[str, float]:
         """One optimiser step; returns what to plot."""
+
+
+class Watcher(Protocol):
+    """Who is told how a stage goes."""
+
+    def step(self, step: int, share: float, seconds: float, means: dict[str, float]) -> None:
+        """After every step. means: of the last NOTE_STEPS steps when they have been noted, else nothing."""
+
+    def saved(self) -> None:
+        """After every checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +53,21 @@ class Budget:
         return min(1.0, max(steps / self.steps, seconds / self.seconds))
 
 
-def run_stage(stage: Stage, folder: Path, budget: Budget, show: Callable[[float, dict[str, float]], None]) -> None:
+def run_stage(stage: Stage, folder: Path, budget: Budget, watcher: Watcher) -> None:
     """Train until the budget is used up; a stage that was interrupted goes on where its last checkpoint is."""
     path, curves = folder / f"{stage.name}.pt", Curves(folder / f"{stage.name}.jsonl")
     saved = spent = _restore(stage, path)
+    curves.forget_after(stage.learner.steps)
     start = time.monotonic() - spent
     while (share := budget.share(stage.learner.steps, spent)) < 1:
         losses = stage.step(stage.learner.steps, share)
         spent = time.monotonic() - start
-        if means := curves.add(stage.learner.steps, spent, losses):
-            show(share, means)
+        means = curves.add(stage.learner.steps, spent, losses)
+        watcher.step(stage.learner.steps, budget.share(stage.learner.steps, spent), spent, means)
         if spent - saved > SAVE_SECONDS:
             _save(stage, path, spent)
             saved = spent
+            watcher.saved()
     curves.flush(stage.learner.steps, spent)
     if spent > saved:
         _save(stage, path, spent)
@@ -82,19 +95,36 @@ class Curves:
         self._waiting.clear()
         return means
 
+    def forget_after(self, step: int) -> None:
+        """Drop what was noted later than the checkpoint a run goes on from: those steps will be taken again."""
+        forget_after(self._path, step)
+
+
+def forget_after(path: Path, step: int) -> None:
+    """Keep the JSON lines up to `step`; half a line, left by a kill, goes too."""
+    if not path.exists():
+        return
+    lines = path.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+    if kept != lines:
+        keep({path: lambda part: part.write_text("".join(kept))})
+
 
 def _restore(stage: Stage, path: Path) -> float:
     if not path.exists():
         stage.begin()
         _save(stage, path, 0.0)
         return 0.0
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    stage.learner.load_state_dict(state["learner"])
-    return float(state["seconds"])
+    state = read_state(path)
+    if state.get("seed", stage.seed) != stage.seed:
+        raise BadRun(f"{path} was begun with another --seed", "give that one, or choose another --run")
+    try:
+        stage.learner.load_state_dict(state["learner"])
+        return float(state["seconds"])
+    except FOREIGN as error:
+        raise BadRun(f"{path} is of another model or version", "choose another --run") from error
 
 
 def _save(stage: Stage, path: Path, spent: float) -> None:
-    """Write beside, then rename: an interruption never leaves half a checkpoint."""
-    part = path.with_suffix(".part")
-    torch.save({"learner": stage.learner.state_dict(), "seconds": spent}, part)
-    part.replace(path)
+    state = {"learner": stage.learner.state_dict(), "seconds": spent, "seed": stage.seed}
+    keep({path: lambda part: torch.save(state, part)})

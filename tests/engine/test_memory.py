@@ -79,6 +79,26 @@ def test_what_is_too_large_is_refused_before_anything_is_loaded(monkeypatch):
     assert "1024x1024 takes" in str(error.value) and "1.0 MiB are free" in str(error.value)
 
 
+@pytest.mark.parametrize("size", [(320, 192), (1024, 1024)])
+def test_where_there_is_plenty_of_room_nothing_is_counted(size, monkeypatch):
+    preset, counted = load_preset("tiny").resized(*size), []
+    need, seen = measure(preset, FLOAT), measuring.at_a_glance(preset)
+    monkeypatch.setattr(measuring, "measure", lambda *_: counted.append(1) or need)
+
+    for free in (measuring.PLENTY * seen, measuring.PLENTY * seen + 1):
+        monkeypatch.setattr(measuring, "free_bytes", lambda _device, free=free: free)
+        measuring.preflight(preset, torch.device("cpu"), FLOAT)
+
+    assert counted == [1], "once, where there was hardly less"
+    assert seen < need.total < measuring.PLENTY / 4 * seen
+
+
+def test_weights_that_are_not_there_yet_are_counted(monkeypatch, tmp_path):
+    monkeypatch.setenv("LATENTCAST_MODELS", str(tmp_path))
+
+    assert measuring.at_a_glance(load_preset("wan-1.3b")) is None
+
+
 def test_what_fits_is_named():
     need = Need(9, 0, 0, 0, 0, 0, 5)
     others = {"small": Need(3, 0, 0, 0, 0, 0, 3), "middle": Need(5, 0, 0, 0, 0, 0, 9)}
@@ -110,6 +130,13 @@ def test_size_goes_before_the_codec_and_the_codec_before_steps():
     ]
     assert way.hold(Params(steps=4, rows=2)) == Params(steps=1, rows=1)
     assert Frugal(preset).hold(params) == params
+
+
+def test_rows_that_do_not_divide_the_steps_are_one_row_and_none_is_given_up():
+    way, done = Frugal(replace(PRESET, width=832, height=480)).step_down(Params(steps=3, rows=2), None)
+
+    assert done == "pictures are made at 624x352"
+    assert way.rows == 4
 
 
 @pytest.mark.parametrize(

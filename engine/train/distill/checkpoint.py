@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engine.places import locate
 from engine.preset import Preset
+from engine.train.disk import BadRun, keep, read_state
 from engine.train.distill.ema import local
 from engine.train.distill.parallel import World
 from engine.train.distill.settings import BadSettings
@@ -26,7 +27,11 @@ def save(folder: Path, world: World, number: int, state: dict[str, Any]) -> None
     """Write state-NUMBER with a file for each process, beside the last one; only then does the last one go."""
     part, done = folder / f"{STATE}{number:07}.part", folder / f"{STATE}{number:07}"
     part.mkdir(parents=True, exist_ok=True)
-    torch.save(_plain(state), part / _name(world))
+    try:
+        keep({part / _name(world): lambda beside: torch.save(_plain(state), beside)})
+    except BadRun:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
     world.wait()
     if world.leads:
         shutil.rmtree(done, ignore_errors=True)
@@ -39,8 +44,12 @@ def save(folder: Path, world: World, number: int, state: dict[str, Any]) -> None
 def load(folder: Path, world: World) -> dict[str, Any] | None:
     """This process's part of the newest finished checkpoint, or None without one.
 
+    What a kill left half written is cleared away.
     Raises BadSettings if another number of processes wrote it: their shares are of another size.
     """
+    if world.leads:
+        for half in folder.glob(f"{STATE}*.part"):
+            shutil.rmtree(half)
     states = _finished(folder)
     if not states:
         return None
@@ -50,8 +59,7 @@ def load(folder: Path, world: World) -> dict[str, Any] | None:
         raise BadSettings(
             f"{states[-1]} was written by {wrote} processes", f"go on with {wrote}, or choose another --run"
         )
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return state
+    return read_state(path)
 
 
 def restore(saved: Any, target: Any) -> None:
@@ -67,13 +75,11 @@ def export(folder: Path, world: World, weights: dict[str, Tensor], preset: Prese
     """
     made = folder / "student.toml"
     if world.leads:
-        part = folder / "student.part"
+        student = folder / "student.safetensors"
         with safe_open(locate(preset.dit.weights), "pt") as source:
-            save_file(
-                {key: weight.to(source.get_tensor(key).dtype).contiguous() for key, weight in weights.items()}, part
-            )
-        part.replace(folder / "student.safetensors")
-        made.write_text(_toml(preset, (folder / "student.safetensors").resolve(), steps), encoding="utf-8")
+            made_of = {key: weight.to(source.get_tensor(key).dtype).contiguous() for key, weight in weights.items()}
+        words = _toml(preset, student.resolve(), steps)
+        keep({student: lambda part: save_file(made_of, part), made: lambda part: part.write_text(words, "utf-8")})
     world.wait()
     return made
 

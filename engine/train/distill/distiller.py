@@ -7,7 +7,7 @@ Matching Distillation", arXiv:2405.14867.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.preset import Preset
+from engine.train.disk import FOREIGN
 from engine.train.distill.checkpoint import restore
 from engine.train.distill.ema import Average
 from engine.train.distill.generator import Generator
@@ -27,6 +28,7 @@ from engine.train.distill.score import Scores
 from engine.train.distill.settings import BadSettings, Settings
 
 Videos = list[tuple[Scene, Tensor]]  # [T, C, h, w] each
+CHANGEABLE = ("updates", "check_every", "save_seconds", "recompute")  # settings that a run may go on with changed
 
 
 class Distiller:
@@ -179,15 +181,34 @@ class Distiller:
             "critic": self._critic.state(),
             "study": [study.state() for study in self._study],
             "average": self._average.means,
+            "begun": self._begun(),
+        }
+
+    def _begun(self) -> dict[str, Any]:
+        """What a run has to go on with as it was begun."""
+        chosen = {name: value for name, value in asdict(self._settings).items() if name not in CHANGEABLE}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in chosen.items()} | {
+            "seed": self._seed,
+            "preset": self._preset.name,
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on from there. Raises BadSettings for the checkpoint of a run that was begun otherwise."""
+        for name, value in self._begun().items():
+            if (begun := saved.get("begun", {}).get(name)) != value:
+                raise BadSettings(
+                    f"the checkpoint is of a run with another `{name}`: {begun!r}, not {value!r}",
+                    "go on with that, or choose another --run",
+                )
+        try:
+            self._restore(saved)
+        except FOREIGN as error:
+            raise BadSettings("the checkpoint is of another model", "choose another --run") from error
+
+    def _restore(self, saved: dict[str, Any]) -> None:
         self.updates = saved["updates"]
         self._student.load(saved["student"])
         self._critic.load(saved["critic"])
-        studied = saved.get("study", [])
-        if len(studied) != len(self._study):
-            raise BadSettings("the checkpoint is of a run with another `study`", "choose another --run")
-        for study, state in zip(self._study, studied, strict=True):
+        for study, state in zip(self._study, saved["study"], strict=True):
             study.load(state)
         restore(saved["average"], self._average.means)

@@ -21,7 +21,7 @@ from engine.train.distill.generator import Generator
 from engine.train.distill.parallel import World
 from engine.train.distill.scenes import DrawnScenes, Films, Scenes, embed, read_prompts
 from engine.train.distill.settings import BadSettings, Settings, settings_for
-from engine.train.stage import Budget, Curves
+from engine.train.stage import Budget, Curves, forget_after
 from engine.weights import load_weights
 
 NAME = "distill"
@@ -58,9 +58,11 @@ def run(work: Distiller, folder: Path, settings: Settings, world: World, hours: 
     notes, saved = Notes(folder, world), checkpoint.load(folder, world)
     kept = spent = 0.0 if saved is None else float(saved["seconds"])
     if saved is None:
+        notes.resume(-1)
         notes.distance(work, spent)
     else:
         work.load_state_dict(saved["work"])
+        notes.resume(work.updates)
     start = time.monotonic() - spent
     while (share := world.agree(budget.share(work.updates, spent))) < 1:
         notes.losses(work.updates + 1, spent, share, work.update(share))
@@ -70,6 +72,7 @@ def run(work: Distiller, folder: Path, settings: Settings, world: World, hours: 
         if world.agree(spent - kept) > settings.save_seconds:
             checkpoint.save(folder, world, work.updates, {"work": work.state_dict(), "seconds": spent})
             kept = spent
+            notes.draw()
     if spent > kept:
         if work.updates % settings.check_every:
             notes.distance(work, spent)
@@ -83,6 +86,12 @@ class Notes:
     def __init__(self, folder: Path, world: World) -> None:
         self._folder, self._leads = folder, world.leads
         self._curves = Curves(folder / f"{NAME}.jsonl")
+
+    def resume(self, number: int) -> None:
+        """Drop what was noted after the checkpoint a run goes on from."""
+        if self._leads:
+            self._curves.forget_after(number)
+            forget_after(self._folder / "apart.jsonl", number)
 
     def losses(self, number: int, seconds: float, share: float, losses: dict[str, float]) -> None:
         means = self._curves.add(number, seconds, losses) if self._leads else {}
@@ -100,6 +109,10 @@ class Notes:
     def end(self, number: int, seconds: float) -> None:
         if self._leads:
             self._curves.flush(number, seconds)
+        self.draw()
+
+    def draw(self) -> None:
+        if self._leads:
             draw_curves(self._folder, NAME)
             draw_curves(self._folder, "apart")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from engine.errors import EngineError
 from engine.preset import Preset
@@ -123,11 +123,14 @@ def _value(name: str, value: Any) -> Any:
         raise BadSettings(
             f"there is no setting {name!r}", f"known: {', '.join(field.name for field in fields(Settings))}"
         )
-    if isinstance(value, list):
-        value = tuple(value)
-    if hints[name] is float and type(value) is int:
+    if get_origin(hints[name]) is tuple and isinstance(value, list):
+        return tuple(_typed(name, part, get_args(hints[name])[0]) for part in value)
+    return _typed(name, value, hints[name])
+
+
+def _typed(name: str, value: Any, kind: Any) -> Any:
+    if kind is float and type(value) is int:
         value = float(value)
-    wanted = tuple if hints[name] not in (int, float, bool, str) else hints[name]
-    if type(value) is not wanted:
-        raise BadSettings(f"{name} cannot be {value!r}", f"it is like {getattr(Settings(), name)!r}")
+    if type(value) is not kind:
+        raise BadSettings(f"{name} cannot be {value!r}", f"it is like {getattr(LAPTOP, name)!r}")
     return value

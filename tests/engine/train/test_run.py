@@ -1,5 +1,6 @@
 """The whole of training, very small: it learns, it resumes, and the same seed gives the same weights."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -14,16 +15,18 @@ from engine.train.adopt import adopt
 from engine.train.attention import write_out
 from engine.train.codec_stage import CodecStage
 from engine.train.denoiser_stage import DenoiserStage
-from engine.train.export import export, newest
+from engine.train.disk import BadRun
+from engine.train.export import export, export_preset, newest
 from engine.train.finish_stage import FinishStage
 from engine.train.memory import two_lanes
 from engine.train.recipe import Recipe
 from engine.train.run import train_preset
+from engine.train.wishes import COLOURS, Wish
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(
     codec_steps=4, codec_batch=2, denoiser_steps=4, denoiser_batch=3, finish_steps=3, finish_batch=2,
-    crop=32, side=4, codec_stock=3, stock=2, finish_stock=2, fit_clips=30, word_steps=2,
+    crop=32, side=4, codec_stock=3, stock=2, finish_stock=2, fit_clips=30, word_steps=2, words_steps=3,
 )  # fmt: skip
 
 
@@ -36,6 +39,14 @@ def preset():
         dit=replace(tiny.dit, channels=6, dim=24, ffn=32, heads=2, layers=1, text_dim=16, text_len=2),
         text=replace(tiny.text, dim=16, length=2, layers=1, heads=2, ffn=16),
     )
+
+
+@pytest.fixture(autouse=True)
+def few_colours(monkeypatch):
+    """Trying them all on pictures takes a minute."""
+    monkeypatch.setattr("engine.train.words_stage.COLOURS", {"red": COLOURS["red"]})
+    monkeypatch.setattr("engine.train.words_stage.TRIED", 1)
+    monkeypatch.setattr("engine.train.words_stage.draw_wish", lambda look, random, share: Wish(look))
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +77,75 @@ def test_a_run_that_was_cut_off_ends_with_the_same_weights(preset, trained, tmp_
     for name in ("codec", "dit", "text"):
         for key, weight in newest(trained, name).items():
             assert torch.equal(newest(tmp_path, name)[key], weight), key
+
+
+def test_a_run_that_was_killed_leaves_curves_of_every_step_once(preset, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.train.stage.SAVE_SECONDS", 0)
+    monkeypatch.setattr("engine.train.stage.NOTE_STEPS", 1)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(CodecStage, "step", cut_off_at(3, CodecStage.step))
+        train_preset(preset, RECIPE, tmp_path, None, 0, CPU, ("codec",))
+    assert (tmp_path / "codec.png").is_file()
+    with (tmp_path / "codec.jsonl").open("a") as file:  # what was noted after the last checkpoint, and half a line
+        file.write('{"step": 4, "seconds": 1.0, "codec dB": 1.0}\n{"step": 5, "sec')
+
+    train_preset(preset, RECIPE, tmp_path, None, 0, CPU, ("codec",))
+
+    steps = [json.loads(line)["step"] for line in (tmp_path / "codec.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4]
+
+
+def test_in_a_log_a_run_says_how_far_it_is_and_how_long_it_will_take(preset, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("engine.train.stage.NOTE_STEPS", 2)
+    train_preset(preset, RECIPE, tmp_path, None, 0, CPU, ("codec",))
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["codec: step 2", "codec: step 4"]
+    assert " 50%," in lines[0] and " left " in lines[0] and "0:00:00 left" in lines[1]
+
+
+def test_a_run_begun_with_another_seed_is_refused_in_a_sentence(preset, trained):
+    with pytest.raises(BadRun, match="another --seed"):
+        train_preset(preset, RECIPE, trained, None, 1, CPU, ("codec",))
+
+
+def test_a_checkpoint_of_another_model_is_refused_in_a_sentence(preset, trained):
+    wider = replace(preset, codec=replace(preset.codec, widths=(16, 8)))
+
+    with pytest.raises(BadRun, match="another model or version"):
+        train_preset(wider, RECIPE, trained, None, 0, CPU, ("codec",))
+
+
+def test_a_run_that_has_not_come_far_enough_changes_no_weights(preset, trained, tmp_path):
+    export(trained, tmp_path / "weights")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "weights").iterdir()}
+    (tmp_path / "early").mkdir()
+    (tmp_path / "early" / "codec.pt").write_bytes((trained / "codec.pt").read_bytes())
+
+    with pytest.raises(BadRun, match="no trained dit yet"):
+        export(tmp_path / "early", tmp_path / "weights")
+
+    assert {path.name: path.read_bytes() for path in (tmp_path / "weights").iterdir()} == before
+
+
+def test_exported_weights_come_with_a_preset_that_plays_them(tmp_path):
+    made = export_preset(tmp_path)
+
+    preset = load_preset(str(made))
+    assert preset.dit.weights == (tmp_path / "dit.safetensors").resolve().as_posix()
+    assert preset.schedule == load_preset("tiny").schedule
+
+
+def test_more_words_leave_the_rest_of_a_model_alone(preset, trained, tmp_path):
+    export(trained, tmp_path / "weights")
+    adopt(tmp_path / "weights", tmp_path / "run", preset)
+    train_preset(preset, RECIPE, tmp_path / "run", None, 0, CPU, ("words",))
+
+    before, after = (newest(folder, "text") for folder in (trained, tmp_path / "run"))
+    assert any((after[key] != before[key].half().float()).any() for key in before)
+    for name in ("codec", "dit"):
+        for key, weight in newest(trained, name).items():
+            assert torch.equal(newest(tmp_path / "run", name)[key], weight.half().float()), key
 
 
 def test_a_checkpoint_with_other_parts_is_refused_in_a_sentence(preset, trained):
@@ -113,6 +193,16 @@ def test_a_run_can_start_from_weights_and_leaves_their_codec_alone(preset, train
 def test_weights_of_another_model_are_one_sentence(tmp_path, capsys):
     assert main(["tiny", "--run", str(tmp_path / "run"), "--from-weights", str(tmp_path)]) == 2
     assert "weights are missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option", ["--hours=0", "--hours=-1", "--hours=nan", "--hours=soon", "--seed=-1", "--threads=-2"]
+)
+@pytest.mark.parametrize("command", ["tiny", "distill"])
+def test_numbers_that_no_run_can_have_are_refused_before_it_starts(command, option, capsys):
+    with pytest.raises(SystemExit):
+        main([command, option])
+    assert f"argument {option.split('=')[0]}" in capsys.readouterr().err
 
 
 def test_an_unknown_stage_is_refused(capsys):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from engine.train.distill.checkpoint import load
 from engine.train.distill.distiller import Distiller
 from engine.train.distill.generator import Generator
 from engine.train.distill.loss import flow_matching
@@ -120,6 +121,43 @@ def test_a_checkpoint_of_a_run_that_studied_nothing_is_refused_in_a_sentence():
     )
     with pytest.raises(BadSettings, match="another `study`"):
         studying.load_state_dict(updated_state(plain))
+
+
+@pytest.mark.parametrize("change", [{"steps": 1}, {"rate": 1e-3}, {"times": (300,)}])
+def test_a_run_goes_on_as_it_was_begun_or_not_at_all(change, tmp_path):
+    settings = replace(SETTINGS, frames=2, updates=1, warm_up=1)
+    run(distiller(generator(SMALL), generator(SMALL), settings), tmp_path, settings, HERE, None)
+    other = replace(settings, **change)
+
+    with pytest.raises(BadSettings, match=f"another `{next(iter(change))}`"):
+        run(distiller(generator(SMALL), generator(SMALL), other), tmp_path, other, HERE, None)
+
+
+def test_a_run_may_be_made_longer(tmp_path):
+    settings = replace(SETTINGS, frames=2, updates=1, warm_up=1)
+    run(distiller(generator(SMALL), generator(SMALL), settings), tmp_path, settings, HERE, None)
+    longer = replace(settings, updates=2)
+    again = distiller(generator(SMALL), generator(SMALL), longer)
+    run(again, tmp_path, longer, HERE, None)
+
+    assert again.updates == 2
+
+
+def test_a_checkpoint_of_another_model_is_refused_in_a_sentence():
+    settings = replace(SETTINGS, frames=2)
+    wider = replace(SMALL, dit=replace(SMALL.dit, ffn=64))
+    other = distiller(generator(wider), generator(wider), settings, wider)
+
+    with pytest.raises(BadSettings, match="another model"):
+        other.load_state_dict(updated_state(distiller(generator(SMALL), generator(SMALL), settings)))
+
+
+def test_half_a_checkpoint_that_a_kill_left_is_cleared_away(tmp_path):
+    half = tmp_path / "state-0000004.part"
+    half.mkdir()
+    (half / "0-of-1.pt").write_bytes(b"half")
+
+    assert load(tmp_path, HERE) is None and not half.exists()
 
 
 def updated_state(work):
