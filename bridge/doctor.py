@@ -59,7 +59,7 @@ except EngineError as error:
     sys.exit(error.sentence)
 """
 REINSTALL = "pip install --force-reinstall latentcast, or choose another with --preset"
-PATIENCE = 120.0  # seconds an engine may take to load
+PATIENCE = 600.0  # seconds an engine may take to load
 
 
 Level = Literal["ok", "note", "fail"]

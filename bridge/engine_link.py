@@ -12,8 +12,9 @@ from bridge.protocol import Failure, Report, Reset, SetParams, Stage, decode, en
 from bridge.supervisor import Child
 from engine.params import Params
 
-PATIENCE = {"streaming": 5.0}  # seconds without a sign of life, by stage
-PATIENCE_LOADING = 60.0  # weights come off a slow disk, kernels are tuned
+# seconds without a sign of life, by stage: 40 GB come off a slow disk, a processor reads a prompt, kernels are compiled
+PATIENCE = {"streaming": 5.0, "loading": 600.0, "warming": 600.0}
+PATIENCE_STARTING = 60.0
 RETRY = 0.05  # seconds until the next try to get a line to an engine that still has earlier ones to read
 
 log = logging.getLogger("engine")
@@ -87,7 +88,7 @@ class EngineLink:
 
     @property
     def deadline(self) -> float:
-        return PATIENCE.get(self.stage, PATIENCE_LOADING)
+        return PATIENCE.get(self.stage, PATIENCE_STARTING)
 
     def started(self) -> None:
         self._why, self._forget = "", False  # it has nothing to forget yet

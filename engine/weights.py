@@ -12,10 +12,11 @@ from engine.places import PACKAGE, locate
 SMALL = 2  # bytes; what has fewer cannot be asked whether it is finite
 
 
-def load_weights(module: nn.Module, location: str) -> None:
+def load_weights(module: nn.Module, location: str, unread: bool = False) -> None:
     """Fill `module` from a safetensors file, keeping the module's own dtype and device.
 
     A module on the meta device has no memory to keep: it takes the file's tensors, mapped and in the file's dtype.
+    unread: leave the numbers in the file until they are used; whether they are any is then not looked at.
     Raises BadWeights if the file is missing, damaged, or does not fit; the module is unchanged then.
     """
     path = locate(location)
@@ -25,7 +26,7 @@ def load_weights(module: nn.Module, location: str) -> None:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise BadWeights(f"{path} cannot be read: {error}", "the file is damaged; fetch it again") from error
-    if problem := _misfit(module.state_dict(), tensors):
+    if problem := _misfit(module.state_dict(), tensors, unread):
         raise BadWeights(f"{path} does not fit this preset: {problem}", "it belongs to another model or version")
     module.load_state_dict(tensors, assign=any(weight.is_meta for weight in module.parameters()))
 
@@ -42,7 +43,7 @@ def _where_from(location: str) -> str:
     return "fetch them with `latentcast download`, make the file with `python -m engine.convert`, or use --preset tiny"
 
 
-def _misfit(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> str:
+def _misfit(wanted: dict[str, Tensor], found: dict[str, Tensor], unread: bool) -> str:
     """The first way in which `found` is not what `wanted` describes, or nothing."""
     if missing := sorted(wanted.keys() - found.keys()):
         return (
@@ -53,6 +54,6 @@ def _misfit(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> str:
     for key, tensor in wanted.items():
         if found[key].shape != tensor.shape:
             return f"{key} is {list(found[key].shape)}, not {list(tensor.shape)}"
-        if not is_finite(found[key]):
+        if not (unread or is_finite(found[key])):
             return f"{key} holds values that are not numbers"
     return ""

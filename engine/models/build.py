@@ -66,15 +66,15 @@ def build_text(spec: TextSpec, device: torch.device, dtype: torch.dtype) -> Text
         encoder: TextEncoder = _filled(make_text(spec), spec.weights).to(device, dtype)
         return encoder
     if spec.place == "cpu":
-        mapped = _filled(make_text(spec), spec.weights)
+        mapped = _filled(make_text(spec), spec.weights, unread=True)  # 11 GB would keep the first picture waiting
         return TextElsewhere(lambda: mapped, True, device, dtype)
-    _filled(make_text(spec), spec.weights)  # it maps the file, finds it whole, and is gone again
+    _filled(make_text(spec), spec.weights, unread=True)  # it maps the file, finds that it fits, and is gone again
     return TextElsewhere(lambda: _filled(make_text(spec), spec.weights).to(device, dtype), False, device, dtype)
 
 
-def _filled(module: Any, weights: str) -> Any:
-    """The module with its weights, mapped from the file: nothing is read that is not used."""
-    load_weights(module, weights)
+def _filled(module: Any, weights: str, unread: bool = False) -> Any:
+    """The module with its weights, mapped from the file; `unread`, none of it is read before it is used."""
+    load_weights(module, weights, unread)
     return module.eval().requires_grad_(False)
 
 

@@ -30,9 +30,13 @@ class Adapter:
         return out
 
     def attach(self, name: str, pair: LowRank, strength: Tensor) -> None:
-        """Add a LoRA. strength: a 0-d tensor on the device, read at every call."""
-        bias = None if pair.bias is None else pair.bias.to(strength)
-        self._parts[name] = (pair.down.to(strength), pair.up.to(strength), bias, strength)
+        """Add a LoRA. strength: a 0-d tensor on the device, read at every call.
+
+        All of it is copied, not mapped: the file may be written over while it is on.
+        """
+        down, up = (part.to(strength, copy=True) for part in (pair.down, pair.up))
+        bias = None if pair.bias is None else pair.bias.to(strength, copy=True)
+        self._parts[name] = (down, up, bias, strength)
 
     def detach(self, name: str) -> bool:
         """Take a LoRA off; whether none is left, and the hook is gone."""

@@ -47,6 +47,19 @@ def test_a_file_for_another_model_is_refused_and_changes_nothing(module, folder,
     assert torch.equal(module.weight, before)
 
 
+def test_what_is_to_stay_in_its_file_is_fitted_without_being_read(folder, monkeypatch):
+    save_file({"weight": torch.ones(2, 3), "bias": torch.zeros(2)}, folder / "m.safetensors")
+    monkeypatch.setattr("engine.weights.is_finite", lambda tensor: pytest.fail("it was read"))
+    with torch.device("meta"):
+        module, other = nn.Linear(3, 2), nn.Linear(4, 2)
+
+    load_weights(module, "m.safetensors", unread=True)
+
+    assert (module.weight == 1).all()
+    with pytest.raises(BadWeights, match="not \\[2, 4\\]"):
+        load_weights(other, "m.safetensors", unread=True)
+
+
 @pytest.mark.parametrize("keep", [0, 5, 60, -4])
 def test_a_truncated_file_is_refused_in_one_sentence(module, folder, keep):
     path = folder / "m.safetensors"

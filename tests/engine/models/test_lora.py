@@ -169,6 +169,23 @@ def test_taken_off_nothing_is_left(models, folder):
     assert not any(layer._forward_hooks for layer in models.denoiser.modules())
 
 
+def test_a_file_that_is_written_over_in_its_place_changes_nothing_that_is_on(models, folder):
+    path, frames = folder / "a.safetensors", film(24)
+    write_lora(path, models.denoiser)
+    untouched = streamed(small_models(), "a:0.8", frames)
+    session, pictures = Session(models, PRESET), []
+    session.update(lora("a:0.8"))
+
+    for frame in frames:
+        if frame.index == 8:
+            with path.open("r+b") as file:  # as `cp` does: the same file, other content
+                file.write(bytes(path.stat().st_size))
+        session.push(frame)
+        pictures += session.step()
+
+    assert same(pictures + session.flush(), untouched)
+
+
 def test_a_strength_moves_live_and_no_picture_is_lost(models, folder):
     write_lora(folder / "a.safetensors", models.denoiser)
     session, frames, pictures = Session(models, PRESET), film(64), []
