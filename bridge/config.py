@@ -165,6 +165,13 @@ def _port(value: Any) -> int:
     return int(value)
 
 
+def _host(value: Any) -> str:
+    host = _text(value).strip()
+    if not host:  # the system would open the port to everybody
+        raise ValueError("an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them")
+    return host
+
+
 def _root(value: Any) -> str:
     root = _text(value).rstrip("/").lower()
     if not root.startswith("/") or set(root) & set(" #*,?[]{}"):
@@ -193,7 +200,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "controls": _controls,
     "duration": _positive,
     "browser": _switch,
-    "host": _text,
+    "host": _host,
     "osc_port": _port,
     "feedback_port": _port,
     "web_port": _port,

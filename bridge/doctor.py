@@ -19,7 +19,7 @@ from bridge import devices
 from bridge.adapters.base import EXTRAS
 from bridge.client import ask_status
 from bridge.config import RunOptions
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, system_says
 from bridge.interpreter import python
 from bridge.obs.client import SWITCH_ON
 from bridge.obs.place import find_place
@@ -183,14 +183,17 @@ def _ports(options: RunOptions) -> Iterator[Check]:
         return
     except BridgeError:
         pass  # not running, which is what the next lines are for
-    kinds = {"osc": (socket.SOCK_DGRAM, options.osc_port), "web": (socket.SOCK_STREAM, options.web_port)}
-    for name, (kind, port) in kinds.items():
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    for name, port in (("osc", options.osc_port), ("web", options.web_port)):
         try:
-            with socket.socket(socket.AF_INET6 if ":" in options.host else socket.AF_INET, kind) as probe:
-                probe.bind((options.host, port))
+            if name == "web":  # as the web surface does: connections of a run that has just ended are in nobody's way
+                socket.create_server((options.host, port), family=family).close()
+            else:
+                with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                    probe.bind((options.host, port))
             yield Check(f"{name} port", "ok", f"{port} is free")
         except OSError as error:
-            yield Check(f"{name} port", "fail", f"{port}: {error.strerror}", f"choose another with --{name}-port")
+            yield Check(f"{name} port", "fail", f"{port}: {system_says(error)}", f"choose another with --{name}-port")
 
 
 def _memory(options: RunOptions) -> Check:

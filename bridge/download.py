@@ -80,6 +80,9 @@ def download(name: str, to: Path | None = None, keep: bool = False) -> None:
 
 
 def _fetch_all(name: str, preset: Preset, folder: Path, keep: bool, bar: Bar) -> None:
+    for part in parts_of(preset, folder):
+        if part.kind:  # what a conversion left that was killed; nobody else is at it now
+            part.target.with_name(part.target.name + ".part").unlink(missing_ok=True)
     errands = list(_errands(parts_of(preset, folder), folder, bar))
     _check_room(errands, folder)
     bar.announce(sum(_missing(errand) for errand in errands), folder)
@@ -107,8 +110,11 @@ def _alone(folder: Path, bar: Bar) -> Iterator[None]:
         except Timeout:
             bar.say(f"another download into {folder} is under way: this one goes on when that has ended")
             lock.acquire()
+    except NotImplementedError:
+        pass  # a disk without locks, as filelock 3 says it; whatever two at once would mix up, the digests show
     except OSError as error:
-        raise HubError(f"{folder} cannot be written: {error.strerror}", "choose another folder with --to") from error
+        what = f"{folder} cannot be written: {error.strerror or error}"
+        raise HubError(what, "choose another folder with --to") from error
     try:
         yield
     finally:

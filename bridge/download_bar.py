@@ -18,11 +18,10 @@ USUAL_RATE = 100e6 / 8  # bytes a second, for a guess before anything has come: 
 class Bar:
     """A bar per file on a terminal; lines now and then where there is none."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True, highlight=False)
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
         columns = (TextColumn("{task.description}"), BarColumn(None), DownloadColumn(), TransferSpeedColumn())
         self._progress = Progress(*columns, TimeRemainingColumn(), console=self._console)
-        self._left = 0
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -38,7 +37,6 @@ class Bar:
 
     def announce(self, size: int, folder: Path) -> None:
         """What is to come, before it does."""
-        self._left = size
         if size:
             self.say(f"{amount(size)} to fetch into {folder}: {span(size / USUAL_RATE)} at 100 Mbit/s")
 

@@ -22,3 +22,8 @@ class RingError(BridgeError):
 
 class AdapterFailed(BridgeError):
     """A source or a sink could not open its file, camera or device."""
+
+
+def system_says(error: OSError) -> str:
+    """What the system says of a port that cannot be had, without the address, which Python adds to it."""
+    return (error.strerror or str(error)).partition(" (while")[0]

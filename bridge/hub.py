@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from bridge.errors import BridgeError
 from engine.preset import HubFile, HubSource
 
 AGAIN = "run the same command again: it goes on where it stopped"
+PUBLIC = "https://huggingface.co"
 BLOCK = 2**20  # bytes
 _DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 OnBytes = Callable[[int], None]  # how much of a file is here
@@ -163,13 +165,18 @@ def verify(offer: Offer, path: Path) -> None:
 
 def _library() -> Any:
     """The hub's library, quiet: what there is to say is said by us."""
+    _check_address(os.environ.get("HF_ENDPOINT", PUBLIC))
     try:
         import huggingface_hub.utils
+
+        library: Any = huggingface_hub
+        library.utils.disable_progress_bars()
+        library.utils.logging.set_verbosity_error()
     except ImportError as error:
         raise HubError("downloads need huggingface_hub", "pip install 'latentcast[wan]'") from error
-    library: Any = huggingface_hub
-    library.utils.disable_progress_bars()
-    library.utils.logging.set_verbosity_error()
+    except ValueError as error:  # it reads numbers from the environment when it is first used
+        what = f"huggingface_hub cannot start: {_first_line(error)}"
+        raise HubError(what, "look at your environment variables whose names begin with HF_") from error
     return library
 
 
@@ -212,6 +219,16 @@ def _way_out(error: Any) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def _check_address(endpoint: str) -> None:
+    try:
+        parts = urlsplit(endpoint)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return
+    except ValueError:  # a port that is none
+        pass
+    raise HubError(f"HF_ENDPOINT is no web address: {endpoint!r:.80}", f"write it like {PUBLIC}, or unset it")
 
 
 def _host(url: str) -> str:

@@ -66,7 +66,7 @@ def build(folder: Path) -> Path:
     if sources is None:
         raise CannotInstall("the plugin's sources are not part of this installation", "pip install latentcast anew")
     generator = ["-G", "Ninja"] if not shutil.which("make") and shutil.which("ninja") else []
-    _run(["cmake", "-S", str(sources), "-B", str(folder), "-DLATENTCAST_STRICT=OFF", *generator])
+    _run(["cmake", "-S", str(sources), "-B", str(folder), *generator])
     _run(["cmake", "--build", str(folder)])
     return folder / f"{NAME}.so"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from bridge.adapter_link import AdapterLink
 from bridge.control import BadAction, OutputStatus
@@ -42,18 +43,11 @@ class Outputs:
         """Switch an output on or off. Raises BadAction for one that does not exist."""
         if name not in self._links:
             raise BadAction(f"there is no output named {name!r:.80}", f"known: {', '.join(self._links) or 'none'}")
-        task = asyncio.create_task(self._switch(self._links[name], on))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin(self._switch(self._links[name], on))
 
     def record(self, on: bool) -> None:
         """Start a recording in the current folder, or finish the one there is."""
-        link = self._links.get(RECORD)
-        if on and not (link and link.runs):
-            self._links.pop(RECORD, None)
-            self._add(RECORD, time.strftime("recorder:latentcast-%Y%m%d-%H%M%S.mp4"))
-        if on or link:
-            self.switch(RECORD, on)
+        self._begin(self._record(on))
 
     async def stop(self) -> None:
         """End every output; recordings are finished. Twice is fine."""
@@ -70,16 +64,31 @@ class Outputs:
         )
         return self._links[name]
 
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _start(self, link: AdapterLink) -> None:
         link.start()
         try:
             await link.opened(OPENS_WITHIN)
         except AdapterFailed as error:
-            self._on_failure(link.name, f"{error}; {error.hint}")
+            self._on_failure(link.name, error.sentence)
 
     async def _switch(self, link: AdapterLink, on: bool) -> None:
         async with self._switching:
             if on and not link.runs:
                 await self._start(link)
             elif link.on and not on:
+                await link.stop()
+
+    async def _record(self, on: bool) -> None:
+        """Each recording is an output of its own, with a file of its own."""
+        async with self._switching:
+            link = self._links.get(RECORD)
+            if on and not (link and link.runs):
+                self._links.pop(RECORD, None)
+                await self._start(self._add(RECORD, time.strftime("recorder:latentcast-%Y%m%d-%H%M%S.mp4")))
+            elif link and link.on and not on:
                 await link.stop()

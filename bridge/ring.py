@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bridge import ring_format, segment
 from bridge.errors import RingError
-from bridge.ring_format import ALIGN, COUNT, HEADER, KINDS, OPEN, OWNER
+from bridge.ring_format import ALIGN, COUNT, HEADER, KINDS, OPEN, OWNER, SHAPE
 from engine.frame import Frame
 
 PUBLIC = "latentcast-out"  # the ring other programs look for
@@ -44,7 +44,7 @@ class Ring:
         self._times = self._bytes.cast("d")
         self._heads = [(first + slot * stride) // 8 for slot in range(self.slots)]
         self._pictures: list[Picture] = [self._map(head * 8 + ALIGN) for head in self._heads]
-        self._owner = self._words[OWNER]
+        self._owner, self._shape = self._words[OWNER], bytes(self._bytes[SHAPE])
         self._closed = False
 
     def _map(self, offset: int) -> Picture:
@@ -53,8 +53,11 @@ class Ring:
 
     @property
     def orphaned(self) -> bool:
-        """Whether the owner is gone, so that nothing new will come: close this one and attach again."""
-        same = self._words[OPEN] and self._words[OWNER] == self._owner
+        """Whether the owner is gone, so that nothing new will come: close this one and attach again.
+
+        So it is where the owner made another ring in the same memory, as it must on Windows while we have it open.
+        """
+        same = self._words[OPEN] and self._words[OWNER] == self._owner and self._bytes[SHAPE] == self._shape
         return not (same and segment.process_alive(self._owner))
 
     @property
@@ -157,6 +160,10 @@ class RingReader(Ring):
         super().__init__(name, ring_format.find(name))
         self._next = self._first = max(0, self._words[COUNT] - 1)
         self.missed = 0  # pictures overwritten before `next` came to them
+
+    @property
+    def orphaned(self) -> bool:
+        return super().orphaned or self._words[COUNT] < self._next  # a counter that went back is another ring's
 
     def next(self, timeout: float = 0.0) -> Frame | None:
         """The oldest unread picture still there, waiting up to `timeout` seconds for one; None if none came."""

@@ -103,12 +103,13 @@ def _reserve(name: str, size: int) -> None:
 
 
 def _windows_process_alive(pid: int) -> bool:
-    import ctypes  # only there
+    import ctypes
 
-    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined, unused-ignore]
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined, unused-ignore]
     handle = kernel.OpenProcess(0x00100000, False, pid)  # SYNCHRONIZE
     if not handle:
-        return False
+        error: int = ctypes.get_last_error()  # type: ignore[attr-defined, unused-ignore]
+        return error == 5  # ERROR_ACCESS_DENIED: it runs, and is another user's
     running: bool = kernel.WaitForSingleObject(handle, 0) == 0x102  # WAIT_TIMEOUT: not ended
     kernel.CloseHandle(handle)
     return running

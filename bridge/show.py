@@ -145,13 +145,14 @@ def span(row: Control) -> str:
 
 def _plain_progress(what: str, console: Console) -> Progressed:
     started = told = time.monotonic()
+    last = 0  # frames, as they were told
 
     def advance(done: int, total: int | None) -> None:
-        nonlocal told
+        nonlocal told, last
         now = time.monotonic()
-        if now - told < PLAIN_EVERY and done != total:
+        if done == last or (now - told < PLAIN_EVERY and done != total):
             return
-        told = now
+        told, last = now, done
         left = f", {(total - done) * (now - started) / done:.0f} s left" if total and done else ""
         console.print(f"{what}: {done} of {total or 'unknown'} frames{left}", highlight=False)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -183,9 +185,10 @@ class Child:
             self._process.stdin.close()
 
     def _kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
+        """End the process and whatever it has started, which has its pipes too and would keep us waiting."""
+        if self._process is not None:
+            with suppress(ProcessLookupError, PermissionError):  # macOS forbids it where nothing but zombies is left
+                _end(self._process)
 
 
 async def _next_line(stream: asyncio.StreamReader) -> str:
@@ -200,6 +203,13 @@ def _apart() -> dict[str, Any]:
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
+
+
+def _end(process: asyncio.subprocess.Process) -> None:
+    if sys.platform != "win32":
+        os.killpg(process.pid, signal.SIGKILL)  # see _apart
+    elif process.returncode is None:
+        process.kill()
 
 
 def _how_it_ended(code: int, last_words: str) -> str:

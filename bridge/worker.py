@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bridge.config import parse_size
 from bridge.intake import Intake
 from bridge.pipe import Pipe
 from bridge.protocol import GAVE_UP, Failure, Message, Report, Stage
@@ -231,15 +232,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser("bridge.worker", description=__doc__)
     parser.add_argument("--preset", required=True)
-    parser.add_argument("--size", type=_size, help="WIDTHxHEIGHT; the preset's own if left out")
+    parser.add_argument("--size", type=parse_size, help="WIDTHxHEIGHT; the preset's own if left out")
     parser.add_argument("--inbox", required=True, help="name of the ring frames come from")
     parser.add_argument("--outbox", required=True, help="name of the ring pictures go to")
     return parser.parse_args(arguments)
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, height = text.split("x")
-    return int(width), int(height)
 
 
 def _report(report: Any, dropped: int) -> Report:

@@ -76,7 +76,7 @@ class Chunker:
 
 def to_bytes(pixels: Tensor) -> Tensor:
     """Decoded pixels [T, 3, H, W] in [-1, 1] -> uint8 [T, H, W, 3] on their device."""
-    scaled = pixels.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+    scaled = pixels.clamp(-1, 1).add_(1).mul_(127.5).round_().to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).contiguous()
 
 

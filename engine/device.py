@@ -12,19 +12,24 @@ from engine.errors import DeviceUnavailable
 
 def pick_device(name: str | None = None) -> torch.device:
     """The device called `name`, or the best there is: cuda, then mps, then cpu. Raises DeviceUnavailable."""
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    kind = (name or next(kind for kind, here in present.items() if here)).partition(":")[0]
-    if not present.get(kind):
-        known = ", ".join(kind for kind, here in present.items() if here)
-        raise DeviceUnavailable(f"there is no device {name!r} here", f"available: {known}")
-    return torch.device(name or kind)
+    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = {"cuda": cards, "mps": int(torch.backends.mps.is_available()), "cpu": 1}  # how many of each kind
+    known = [kind for kind, count in there.items() if count]
+    try:
+        device = torch.device(name or known[0])
+    except RuntimeError:  # it is no device's name
+        device = torch.device("meta")
+    if (device.index or 0) >= there.get(device.type, 0):
+        raise DeviceUnavailable(f"there is no device {name!r:.80} here", f"available: {', '.join(known)}")
+    return device
 
 
 def pick_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 on a GPU that has it, float16 on other GPUs, float32 on a CPU (where the rounding is visible)."""
     if device.type == "cpu":
         return torch.float32
-    return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float16
+    has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)  # Turing emulates it
+    return torch.bfloat16 if has_it else torch.float16
 
 
 class StageClock:
@@ -35,7 +40,7 @@ class StageClock:
         self._marks: list[tuple[str, Any]] = []
 
     def mark(self, stage: str) -> None:
-        """Stage `stage` starts now and the one before it ends."""
+        """Stage `stage` starts now, on the stream that is current, and the one before it ends; "" is none, a gap."""
         self._marks.append((stage, self._now()))
 
     def end(self) -> list[tuple[str, Any]]:
@@ -47,7 +52,8 @@ class StageClock:
         """Milliseconds by stage, in the order they ran."""
         spans: dict[str, float] = {}
         for (stage, start), (_, end) in zip(marks, marks[1:], strict=False):
-            spans[stage] = spans.get(stage, 0.0) + self._between(start, end)
+            if stage:
+                spans[stage] = spans.get(stage, 0.0) + self._between(start, end)
         return spans
 
     def _now(self) -> Any:

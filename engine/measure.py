@@ -23,6 +23,9 @@ from torch.utils._pytree import tree_leaves
 from engine.errors import EngineError
 from engine.memory import Need, check_room, gib
 from engine.models.build import make_codec, make_denoiser, make_text
+from engine.models.interfaces import Context
+from engine.models.words import STEP
+from engine.places import locate
 from engine.preset import Preset, load_preset, preset_names
 from engine.stream.kvcache import KVCache
 from engine.stream.pace import plan_steps
@@ -30,6 +33,7 @@ from engine.stream.pace import plan_steps
 META = torch.device("meta")
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")  # the last is how cuBLAS and cuDNN say it
 CGROUP = Path("/sys/fs/cgroup")  # where Linux says what a container may have
+PLENTY = 16  # times what is seen at a glance; all that a preset takes is two or three times that
 
 
 class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -86,8 +90,7 @@ def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None) -> Need
 
     Raises BadPreset for what cannot be built.
     """
-    params = preset.params
-    rows = rows or plan_steps(min(params.steps, len(preset.schedule.timesteps)), params.rows).rows
+    rows = rows or own_rows(preset)
     codec, denoiser, text = make_codec(preset.codec), make_denoiser(preset.dit), make_text(preset.text)
     models = [model.to(META, dtype) for model in (denoiser, codec, text)]
     tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
@@ -105,6 +108,12 @@ def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None) -> Need
         stream=state,
         work=max(work, _denoising(denoiser, preset, cache, context, rows)),
     )
+
+
+def own_rows(preset: Preset) -> int:
+    """How many rows `preset` has with its own controls."""
+    params = preset.params
+    return plan_steps(len(preset.schedule.take(params.steps)), params.rows).rows
 
 
 def size_of(tensors: Iterable[Tensor]) -> int:
@@ -128,7 +137,7 @@ def _coding(codec: Any, preset: Preset, dtype: torch.dtype) -> tuple[int, int]:
     return kept, max(0, most - kept)
 
 
-def _denoising(denoiser: Any, preset: Preset, cache: KVCache, context: Any, rows: int) -> int:
+def _denoising(denoiser: Any, preset: Preset, cache: KVCache, context: Context, rows: int) -> int:
     """The most a pass over a full window takes."""
     slots, frames = preset.window.slots, max(1, preset.chunk.later // preset.codec.temporal)
     places, codec = list(range(slots - frames, slots)), preset.codec
@@ -137,8 +146,15 @@ def _denoising(denoiser: Any, preset: Preset, cache: KVCache, context: Any, rows
     x = torch.empty(rows, frames, codec.channels, *sides, device=META, dtype=cache.keys[0].dtype)
     t = torch.zeros(rows, frames, device=META, dtype=torch.int64)
     with _counted() as count:
-        denoiser(x, t, cache, context)
+        denoiser(x, t, cache, _longest(context, preset))
         return count.most
+
+
+def _longest(context: Context, preset: Preset) -> Context:
+    """The prompt that takes the most work: long, with some padding, so that its scores are there as a whole."""
+    if preset.dit.text_len <= STEP:
+        return context
+    return [(*pair, torch.empty(preset.dit.text_len, device=META)) for pair in context]
 
 
 @contextmanager
@@ -148,11 +164,27 @@ def _counted() -> Iterator[Counting]:
 
 
 def preflight(preset: Preset, device: torch.device, dtype: torch.dtype) -> None:
-    """Raises TooLarge, naming presets that do fit, if `preset` cannot run here; before anything is loaded."""
-    need, free = measure(preset, dtype), free_bytes(device)
+    """Raises TooLarge, naming presets that do fit, if `preset` cannot run here; before anything is loaded.
+
+    Where there is PLENTY of room nothing is counted: for that torch imports its compiler, which takes as long as torch.
+    """
+    free, seen = free_bytes(device), at_a_glance(preset)
+    if free is not None and seen is not None and PLENTY * seen < free:
+        return
+    need = measure(preset, dtype)
     too_large = free is not None and need.fixed > free
     others = dict(_others(preset.name, dtype)) if too_large else {}
     check_room(preset, need, free, str(device), others)
+
+
+def at_a_glance(preset: Preset) -> int | None:
+    """Bytes of the preset's weight files, and of its window in float32; None where a file is missing."""
+    files = [locate(spec.weights) for spec in (preset.codec, preset.dit, preset.text)]
+    if not all(file.is_file() for file in files):
+        return None
+    places = own_rows(preset) * preset.window.slots * (preset.width // preset.unit) * (preset.height // preset.unit)
+    keys_and_values = 2 * preset.dit.layers * preset.dit.dim * torch.float32.itemsize
+    return sum(file.stat().st_size for file in files) + places * keys_and_values
 
 
 def _others(name: str, dtype: torch.dtype) -> Iterator[tuple[str, Need]]:
@@ -185,10 +217,12 @@ def _left_in_container() -> Iterator[int]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether that is what an error means, on whatever device."""
+    """Whether that is what an error means, or what it came from, on whatever device."""
     said = str(error).lower()  # MPS and the CPU have no class of their own for it
-    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or any(words in said for words in OUT_OF_MEMORY)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in said for words in OUT_OF_MEMORY):
+        return True
+    before = error.__cause__ or error.__context__  # recording a graph ends with an error of its own
+    return before is not None and is_out_of_memory(before)
 
 
 def release() -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from engine.errors import EngineError
 from engine.params import Params
 from engine.preset import CodecSpec, Preset
+from engine.stream.pace import plan_steps
 
 SMALLEST = 128  # pixels of the shorter side; below it nothing can be recognised
 SHRINK = 3, 4  # a picture that is too large becomes this much of itself
@@ -83,14 +84,15 @@ class Frugal:
 
         First what costs time only, then size, then the codec (`small` takes its place, if there is one), then steps.
         """
-        steps = min(params.steps, self.steps, len(self.preset.schedule.timesteps))
-        if min(params.rows or steps, self.rows) > 1:
+        held, schedule = self.hold(params), self.preset.schedule
+        steps, fewest = len(schedule.take(held.steps)), len(schedule.take(1))
+        if plan_steps(steps, held.rows).rows > 1:
             return replace(self, rows=1), "chunks are denoised one at a time"
         if smaller := _smaller(self.preset):
             return replace(self, preset=smaller), f"pictures are made at {smaller.width}x{smaller.height}"
         if small is not None and small != self.preset.codec:
             return replace(self, preset=replace(self.preset, codec=small)), f"the small codec {small.kind} is used"
-        if steps > 1:
+        if steps > fewest:
             return replace(self, steps=1), "one step is made"
         return None
 

@@ -76,6 +76,9 @@ class Session:
         self._lanes = Lanes(models.device, preset.accel.overlap)
         self._loras.aim(parse_loras(self._params.lora))
         self._problem, self._denied = "", 0  # a sentence for the next report; how many rows it was about
+        tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
+        with torch.inference_mode(), self._lanes.enter("denoise"):  # whose stream alone touches it
+            self._cache = KVCache(preset.window, preset.dit, tokens, models.device, models.dtype)
         self.reset()
 
     @property
@@ -86,9 +89,9 @@ class Session:
     def reset(self) -> None:
         """Forget the stream: the next frame is the first. Weights, controls and encoded prompts stay."""
         models, preset = self._models, self._preset
-        tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
-        cache = KVCache(preset.window, preset.dit, tokens, models.device, models.dtype)
-        self._batch = StreamBatch(models.denoiser, self._schedule, preset.window, cache)
+        with torch.inference_mode(), self._lanes.enter("denoise"):
+            self._cache.reset()
+        self._batch = StreamBatch(models.denoiser, self._schedule, preset.window, self._cache)
         self._chunker = Chunker(preset.chunk, self._keep)
         self._noise_source = NoiseSource(self._params.seed, models.device)
         self._track = PromptTrack(self._book, parse_blend(preset.params.prompt))
@@ -151,7 +154,7 @@ class Session:
         if self._entered:
             with self._lanes.enter("denoise"):
                 done = self._batch.drain(self._timesteps(), self._plan, self._context, self._renoise)
-            self._begun.append(Begun(self._decode(done), self._applied, self._clock.end()))
+            self._begun.append(self._decode(done))
         return pictures + self._deliver(keep=0)
 
     def _run(self, chunk: Chunk) -> list[Frame]:
@@ -162,6 +165,7 @@ class Session:
     def _begin(self, chunk: Chunk) -> Begun:
         with self._lanes.enter("encode"):
             noisy = self._see(chunk) if self._preset.input else self._imagine(len(chunk.frames))
+            self._clock.mark("")
         with self._lanes.enter("denoise", noisy):
             self._clock.mark("denoise")
             self._batch.note_stale_sink()  # of the chunk before, whose pictures are out
@@ -169,7 +173,8 @@ class Session:
             self._stamps[self._entered] = chunk.stamps
             done = self._batch.step(noisy, self._entered, self._timesteps(), self._plan, self._context, self._renoise)
             self._entered += 1
-        return Begun(self._decode(done), self._applied, self._clock.end())
+            self._clock.mark("")
+        return self._decode(done)
 
     def _deliver(self, keep: int) -> list[Frame]:
         """Wait for the pictures of all chunks but the `keep` newest, and report on each of those chunks."""
@@ -236,15 +241,15 @@ class Session:
     def _renoise(self, like: Tensor, step: int) -> Tensor:
         return self._noise_source.draw(like, step, self._params.carry)
 
-    def _decode(self, lanes: list[Lane]) -> list[tuple[Readback, tuple[Stamp, ...]]]:
-        """Pictures on their way to the host, and whose they are."""
-        self._clock.mark("decode")
+    def _decode(self, lanes: list[Lane]) -> Begun:
+        """Pictures on their way to the host, whose they are, and when the stages ran."""
         pictures = []
         with self._lanes.enter("decode", *(lane.latent for lane in lanes)):
+            self._clock.mark("decode")  # here, like all marks: each stage is timed on its own stream
             for lane in lanes:
                 pixels, self._decoding = self._models.codec.decode(lane.latent, self._decoding)
                 pictures.append((Readback(to_bytes(pixels)), self._stamps.pop(lane.tag)))
-        return pictures
+            return Begun(pictures, self._applied, self._clock.end())
 
 
 def open_session(

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from engine.errors import BadWeights
 from engine.places import PACKAGE, locate
 
+SMALL = 2  # bytes; what has fewer cannot be asked whether it is finite
+
 
 def load_weights(module: nn.Module, location: str) -> None:
     """Fill `module` from a safetensors file, keeping the module's own dtype and device.
@@ -28,6 +30,12 @@ def load_weights(module: nn.Module, location: str) -> None:
     module.load_state_dict(tensors, assign=any(weight.is_meta for weight in module.parameters()))
 
 
+def is_finite(tensor: Tensor) -> bool:
+    """Whether it holds nothing but numbers, whatever it stores them as."""
+    wide = tensor if tensor.itemsize >= SMALL else tensor.float()
+    return bool(wide.isfinite().all())
+
+
 def _where_from(location: str) -> str:
     if location.startswith(PACKAGE):
         return "reinstall latentcast, or choose another --preset"
@@ -45,6 +53,6 @@ def _misfit(wanted: dict[str, Tensor], found: dict[str, Tensor]) -> str:
     for key, tensor in wanted.items():
         if found[key].shape != tensor.shape:
             return f"{key} is {list(found[key].shape)}, not {list(tensor.shape)}"
-        if not found[key].isfinite().all():
+        if not is_finite(found[key]):
             return f"{key} holds values that are not numbers"
     return ""

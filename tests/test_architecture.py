@@ -31,7 +31,7 @@ MAY_IMPORT = {
         "engine.weights",
     },
     "engine.accel": {"engine.accel", "engine.errors", "engine.models", "engine.preset"},
-    "engine.convert": {"engine.convert", "engine.errors", "engine.models.build", "engine.preset"},
+    "engine.convert": {"engine.convert", "engine.errors", "engine.models.build", "engine.preset", "engine.weights"},
     "engine.errors": set(),
     "engine.places": set(),
     "engine.prompt": {"engine.errors"},

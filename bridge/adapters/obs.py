@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from threading import Condition, Lock, Thread
@@ -18,7 +19,7 @@ from av.error import FFmpegError
 
 from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.nut import NutWriter, read_nut
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, system_says
 from bridge.obs.wire import HOST, PICTURE_PORT, PROGRAM_PORT, port_of
 from bridge.picture import Picture, cover
 from engine.frame import Frame
@@ -26,7 +27,6 @@ from engine.frame import Frame
 READERS = 8  # at most; one OBS is one reader, however many scenes show it
 CALLERS = 8  # at most who have connected and shown nothing yet: anything on this machine may knock
 WAITING = 2  # pictures: OBS sends two at once after it was held up, and neither is to be lost for that
-NOT_OURS = "`latentcast obs setup --program` sets OBS up: Custom Output (FFmpeg), container nut, video encoder yuv4"
 
 
 class ObsSink:
@@ -91,13 +91,13 @@ class ObsSource:
         self._callers: list[socket.socket] = []  # who have connected and sent no picture yet
         self._news = Condition()
         self._waiting: deque[tuple[av.VideoFrame, float]] = deque(maxlen=WAITING)
-        self._failure = ""
+        self._failure: AdapterUnavailable | None = None
         self._numbers = count()
 
     def open(self, width: int, height: int, fps: float = 0.0) -> None:
         self._size, self.fps = (width, height), fps or self.fps
         self._waiting.clear()
-        self._failure = ""
+        self._failure = None
         self._door = _Door(self._port, self._welcome, "--in obs:PORT and `latentcast obs setup --program-port PORT`")
 
     def read(self, timeout: float) -> Frame | None:
@@ -106,7 +106,7 @@ class ObsSource:
             came, failure = self._waiting.popleft() if self._waiting else None, self._failure
         if came is None:
             if failure:
-                raise AdapterUnavailable(failure, NOT_OURS)
+                raise failure
             return None
         picture, moment = came  # scaled only now: the ones nobody waits for must not keep OBS waiting
         return Frame(cover(picture, *self._size), moment, next(self._numbers))
@@ -118,6 +118,7 @@ class ObsSource:
         self._door = None
         with self._news:
             guests = [*self._callers, *filter(None, [self._guest])]
+            self._callers, self._guest = [], None  # what they leave unfinished is our doing
         for guest in guests:
             _hang_up(guest)
 
@@ -129,12 +130,12 @@ class ObsSource:
         Thread(target=self._take, args=(guest,), name=self.name, daemon=True).start()
 
     def _take(self, guest: socket.socket) -> None:
-        failure = ""
+        failure = None
         try:
             for picture in read_nut(guest):
                 self._show(guest, picture)
         except BridgeError as error:
-            failure = f"what came to port {self._port} {error}"
+            failure = AdapterUnavailable(f"what came to port {self._port} {error}", error.hint)
         except (FFmpegError, OSError):
             pass  # it hung up in the middle of a picture, as a killed OBS does
         _hang_up(guest)
@@ -164,14 +165,12 @@ class ObsSource:
 class _Door:
     """A listening port of this machine, and the thread that lets guests in."""
 
-    def __init__(self, port: int, welcome: object, other: str) -> None:
-        assert callable(welcome)
+    def __init__(self, port: int, welcome: Callable[[socket.socket], None], other: str) -> None:
         try:
             self._listener = socket.create_server((HOST, port))
         except OSError as error:
             hint = f"end the other program that has it, or choose another port, with {other}"
-            said = (error.strerror or str(error)).partition(" (while")[0]  # the address is in the sentence already
-            raise AdapterUnavailable(f"TCP port {port} cannot be opened: {said}", hint) from error
+            raise AdapterUnavailable(f"TCP port {port} cannot be opened: {system_says(error)}", hint) from error
         self._welcome, self._closing = welcome, False
         self._thread = Thread(target=self._wait, name=f"door {port}", daemon=True)
         self._thread.start()

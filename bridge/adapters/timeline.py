@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +15,12 @@ LATE = 0.25  # seconds; a film that fell behind by more goes on from now instead
 class Timeline:
     """Says when a moment of a film is due. The first one asked for is due at once."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._start: float | None = None
 
     def due(self, moment: float) -> float:
         """Seconds into the film -> seconds on the clock, never more than LATE behind it."""
-        now = self._clock()
+        now = time.monotonic()
         if self._start is None or self._start + moment < now - LATE:
             self._start = now - moment
         return self._start + moment

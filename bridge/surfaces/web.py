@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from bridge.control import ControlState
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, system_says
 from bridge.surfaces.web_api import build_app
 from bridge.surfaces.web_guard import Guard
 from bridge.surfaces.web_pictures import Preview
@@ -95,7 +95,7 @@ def _listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             hint = "choose another with --web-port, or end the other program"
             raise BridgeError(f"TCP port {port} is in use", hint) from error
-        what = f"cannot serve the web page on {host}:{port}: {error.strerror}"
+        what = f"cannot serve the web page on {host}:{port}: {system_says(error)}"
         raise BridgeError(what, "check --host and --web-port") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio leaves this one alone: 40 ms an answer

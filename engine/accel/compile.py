@@ -13,6 +13,7 @@ from engine.errors import BadPreset
 from engine.models.causal_dit import Block, CausalDiT
 
 BACKENDS = {"inductor": "inductor", "tensorrt": "torch_tensorrt"}
+SHAPES = 64  # rows, latent frames, LoRAs on or off; beyond torch's own limit of 8 it would stop compiling
 NEEDS = {"inductor": "torch", "tensorrt": "torch_tensorrt"}
 
 
@@ -44,6 +45,8 @@ def apply(model: CausalDiT, compiler: str) -> int:
     if compiler == "inductor" and (lacking := _lacking(model.head.head.weight.device)):
         raise BadPreset(f"the compiler needs {lacking}", 'install it, or set compiler = "none" in the preset')
     torch._dynamo.config.skip_nnmodule_hook_guards = False  # a LoRA is a hook that comes and goes
+    torch._dynamo.config.cache_size_limit = SHAPES
+    model.least = model.spec.text_len  # prompts of one length: a new one compiles nothing while a stream plays
     blocks = [block for block in model.blocks if isinstance(block, Block)]
     for block in blocks:
         for name in ("project", "finish"):

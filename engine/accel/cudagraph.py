@@ -18,10 +18,12 @@ RUNS_FIRST = 3  # so that libraries choose their kernels outside the graph
 
 @runtime_checkable
 class Steady(Protocol):
-    """A `Memory` whose tensors stay where they are as long as `layout` stays equal; None: this call is an exception."""
+    """A `Memory` whose tensors stay where they are while `place` stays equal; not `full`: this call is an exception."""
+
+    place: int
 
     @property
-    def layout(self) -> Hashable | None: ...
+    def full(self) -> bool: ...
 
 
 def capture(work: Work) -> Callable[[], tuple[Tensor, ...]]:
@@ -33,7 +35,7 @@ def capture(work: Work) -> Callable[[], tuple[Tensor, ...]]:
             work()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # another may encode a prompt meanwhile
         out = work()
 
     def again() -> tuple[Tensor, ...]:
@@ -61,13 +63,14 @@ class Replayed:
 class GraphedDenoiser:
     """A `Denoiser` that replays its step once the window is full. It serves one session at a time.
 
-    The graph writes to the memory's own tensors, so it is recorded anew when they move: other rows, a new stream. So it
-    is when a LoRA is put on or taken off; a strength that moves is read at every replay.
+    The graph writes to the memory's own tensors, so it is recorded anew when they move, or for other rows. So it is
+    when a LoRA is put on or taken off; a strength that moves is read at every replay. A `reset` moves nothing.
     """
 
     def __init__(self, plain: Denoiser, loras: LoraRack, capture: Capture = capture) -> None:
         self._plain, self._loras, self._capture = plain, loras, capture
         self._key: Hashable = None
+        self._place: int | None = None  # of the memory that was written to last
         self._replayed: Replayed | None = None
         self._context: Context = ()
         self._places: Context = ()
@@ -79,12 +82,12 @@ class GraphedDenoiser:
         return context
 
     def __call__(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
-        layout = memory.layout if isinstance(memory, Steady) else None
-        if layout is None:  # another stream begins, perhaps a smaller one because memory ran out
-            self._replayed, self._context, self._places = None, (), ()
+        place = memory.place if isinstance(memory, Steady) else None
+        if place != self._place:  # another stream begins, perhaps a smaller one because memory ran out
+            self._place, self._replayed, self._context, self._places = place, None, (), ()
+        if not (isinstance(memory, Steady) and memory.full):
             return self._plain(latents, timesteps, memory, context)
         key = (
-            layout,
             self._loras.changes,
             latents.shape,
             timesteps.shape,
@@ -94,8 +97,8 @@ class GraphedDenoiser:
             self._record(key, latents, timesteps, memory, context)
         if context is not self._context:
             self._context = context
-            for place, part in zip(flat(self._places), flat(context), strict=True):
-                place.copy_(part, non_blocking=True)
+            for kept, part in zip(flat(self._places), flat(context), strict=True):
+                kept.copy_(part, non_blocking=True)
         assert self._replayed is not None
         return self._replayed((latents, timesteps))[0]
 

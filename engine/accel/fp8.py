@@ -16,13 +16,15 @@ def apply(model: nn.Module) -> int:
     """Replace the linear layers inside the transformer's blocks, in place; how many.
 
     Embeddings, modulation and the head stay as they are: they are small, and the picture shows their rounding.
-    Raises DeviceUnavailable on a GPU without 8-bit units.
+    Raises DeviceUnavailable on a GPU without 8-bit units, and where torch's kernel for them does not run: its builds
+    for Windows have none, and those for newer cards not always.
     """
     weight = next(model.parameters())
     if weight.device.type not in ("cuda", "cpu"):
         raise DeviceUnavailable(f"{weight.device.type} has no 8-bit floats", "set fp8 = false in the preset")
     if weight.device.type == "cuda" and torch.cuda.get_device_capability(weight.device) < ABILITY:
         raise DeviceUnavailable("this GPU has no 8-bit floats", "set fp8 = false, or use an Ada or Hopper card")
+    _try(weight.device)
     count = 0
     for module in model.get_submodule("blocks").modules():
         for name, layer in module.named_children():
@@ -32,10 +34,21 @@ def apply(model: nn.Module) -> int:
     return count
 
 
+def _try(device: torch.device) -> None:
+    """One small product, before a stream depends on it."""
+    rows, scale = torch.zeros(16, 16, device=device, dtype=FP8), torch.ones(16, 1, device=device)
+    try:
+        scaled_product(rows, rows, scale, scale.T.contiguous(), scale[:, 0], torch.bfloat16)
+    except RuntimeError as error:
+        what = f"this build of torch multiplies no 8-bit floats here ({str(error).splitlines()[0]:.100})"
+        raise DeviceUnavailable(what, "set fp8 = false in the preset, or update torch") from error
+
+
 def quantise(x: Tensor) -> tuple[Tensor, Tensor]:
     """[.., K] -> 8-bit floats of the same shape, and one scale a row [.., 1] in float32; x is about their product."""
-    scale = x.abs().amax(-1, keepdim=True).float().clamp(min=1e-12) / LARGEST
-    return (x.float() / scale).clamp(-LARGEST, LARGEST).to(FP8), scale
+    largest = torch.linalg.vector_norm(x, torch.inf, dim=-1, keepdim=True)
+    scale = largest.float().clamp(min=1e-12) / LARGEST
+    return (x / scale).to(FP8), scale  # divided in float32: what that leaves beyond LARGEST is rounded down to it
 
 
 class Linear8(nn.Linear):

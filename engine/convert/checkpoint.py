@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,7 +44,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def _unpickle(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the age of the format: either it can be read or it is refused
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
 
 
 def _unwrap(loaded: Any) -> Mapping[str, Any]:
@@ -53,7 +56,7 @@ def _unwrap(loaded: Any) -> Mapping[str, Any]:
 
 
 def _plain(wrapped: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
-    found = [(plain_name(key), value) for key, value in wrapped.items() if isinstance(value, Tensor)]
+    found = [(plain_name(str(key)), value) for key, value in wrapped.items() if isinstance(value, Tensor)]
     tensors = dict(found)
     if not tensors:
         raise BadWeights(f"{path} holds no tensors", f"they are looked for at the top or under {', '.join(WRAPPINGS)}")

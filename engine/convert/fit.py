@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from engine.models.build import make_codec, make_denoiser, make_text
 from engine.preset import Preset
+from engine.weights import is_finite
 
 Shapes = dict[str, tuple[int, ...]]
 _GROWTH = re.compile(r"decoder\.\d+\.conv\.weight")  # TAEHV: stored with room for more frames than are made
@@ -47,7 +49,7 @@ class Fit:
     missing: Shapes
     unexpected: Shapes
     misshapen: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]  # found, wanted
-    broken: tuple[str, ...]  # hold values that are not numbers
+    broken: tuple[str, ...]  # hold values that are not numbers, or not stored as plain ones
 
     @property
     def whole(self) -> bool:
@@ -82,7 +84,7 @@ def fit(found: dict[str, Tensor], wanted: Shapes, grows: bool = False) -> Fit:
     cut = {key: tuple(value.shape) for key, value in found.items() if grows and _too_long(key, value, wanted)}
     found = {key: value[-wanted[key][0] :].clone() if key in cut else value for key, value in found.items()}
     same = {key: value for key, value in found.items() if wanted.get(key) == tuple(value.shape)}
-    broken = tuple(key for key, value in same.items() if not value.isfinite().all())
+    broken = tuple(key for key, value in same.items() if not _holds_numbers(value))
     return Fit(
         tensors={key: value for key, value in same.items() if key not in broken},
         cut=cut,
@@ -93,6 +95,11 @@ def fit(found: dict[str, Tensor], wanted: Shapes, grows: bool = False) -> Fit:
         },
         broken=broken,
     )
+
+
+def _holds_numbers(value: Tensor) -> bool:
+    plain = value.layout == torch.strided and value.is_floating_point()
+    return plain and is_finite(value)
 
 
 def guess(found: dict[str, Tensor]) -> str | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from engine.errors import BadPreset
 from engine.models.causal_dit import CausalDiT
@@ -75,6 +78,26 @@ def _filled(module: Any, weights: str) -> Any:
     return module.eval().requires_grad_(False)
 
 
+class Undrawn(TorchFunctionMode):
+    """Weights begin as shapes, and no numbers are drawn for them.
+
+    Drawing into tensors without memory would make torch import its compiler, which takes as long as torch itself.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def shapes_alone() -> Iterator[None]:
+    """For building a model: its weights have no memory and no numbers."""
+    with torch.device("meta"), Undrawn():
+        yield
+
+
 def make_codec(spec: CodecSpec) -> Any:
     """The codec without its weights. Like the other two it has shapes and no memory yet: loading brings that."""
     return _make(CODECS, spec.kind, spec)
@@ -87,7 +110,7 @@ def make_text(spec: TextSpec) -> Any:
 
 def make_denoiser(spec: DitSpec) -> CausalDiT:
     """The transformer without its weights."""
-    with torch.device("meta"):
+    with shapes_alone():
         return CausalDiT(spec)
 
 
@@ -96,7 +119,7 @@ def _make(kinds: dict[str, str], kind: str, spec: Any) -> Any:
         raise BadPreset(f"there is no model of kind {kind!r}", f"known: {', '.join(kinds)}")
     module, _, name = kinds[kind].partition(":")
     try:
-        with torch.device("meta"):
+        with shapes_alone():
             return getattr(import_module(module), name)(spec)
     except ValueError as error:
         raise BadPreset(f"{kind!r} cannot be built so: {error}", "compare it with configs/presets/tiny.toml") from error

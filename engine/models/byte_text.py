@@ -29,7 +29,7 @@ class ByteText(nn.Module):
         self.letters = nn.Embedding(spec.vocab, spec.dim)
         self.groups = nn.ModuleList(nn.Conv1d(spec.dim, spec.dim, 5, padding=2) for _ in range(2))
         self.blocks = nn.ModuleList(TextBlock(spec) for _ in range(spec.layers))
-        self.queries = nn.Parameter(torch.randn(spec.length, spec.dim) / spec.dim**0.5)
+        self.queries = nn.Parameter(nn.init.normal_(torch.empty(spec.length, spec.dim), std=spec.dim**-0.5))
         self.read = TextAttention(spec)
         self.leave = nn.Linear(spec.dim, spec.dim)
 

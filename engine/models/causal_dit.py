@@ -77,7 +77,7 @@ class Block(nn.Module):
         self.ffn = nn.Sequential(
             nn.Linear(spec.dim, spec.ffn), nn.GELU(approximate="tanh"), nn.Linear(spec.ffn, spec.dim)
         )
-        self.modulation = nn.Parameter(torch.randn(1, 6, spec.dim) / spec.dim**0.5)
+        self.modulation = nn.Parameter(nn.init.normal_(torch.empty(1, 6, spec.dim), std=spec.dim**-0.5))
 
     def forward(self, x: Tensor, time: Tensor, view: View, text: tuple[Tensor, ...]) -> Tensor:
         """x [B, T, n, C], time [B, T, 6, C] -> x."""
@@ -119,7 +119,7 @@ class Head(nn.Module):
         super().__init__()
         self.eps = spec.eps
         self.head = nn.Linear(spec.dim, spec.channels * spec.patch**2)
-        self.modulation = nn.Parameter(torch.randn(1, 2, spec.dim) / spec.dim**0.5)
+        self.modulation = nn.Parameter(nn.init.normal_(torch.empty(1, 2, spec.dim), std=spec.dim**-0.5))
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         """x [B, T, n, C], time [B, T, C] -> [B, T, n, patch*patch*channels], channel fastest."""
@@ -168,7 +168,7 @@ class CausalDiT(nn.Module):
 
     def __init__(self, spec: DitSpec) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.least = spec, 0  # tokens of a prompt that are read at least; a compiler wants them all alike
         patch = (1, spec.patch, spec.patch)
         self.patch_embedding = nn.Conv3d(spec.channels, spec.dim, kernel_size=patch, stride=patch)
         self.text_embedding = nn.Sequential(
@@ -187,7 +187,7 @@ class CausalDiT(nn.Module):
         """
         embedding = embedding.to(self.head.head.weight.dtype)
         length, words = embedding.shape[1], count_words(embedding)
-        kept = kept_length(words, length, least)
+        kept = kept_length(words, length, max(least, self.least))
         text = self.text_embedding(embedding[:, :kept])
         extra = () if kept == length else (extra_scores(words, kept, length, embedding.device),)
         return [(*block.cross_attn.words(text), *extra) for block in self.blocks]  # type: ignore[union-attr, operator]

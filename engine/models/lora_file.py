@@ -22,21 +22,21 @@ from torch import Tensor
 
 from engine.errors import BadWeights
 from engine.places import models_folder
+from engine.weights import is_finite
 
 PREFIXES = ("base_model.model.", "model.diffusion_model.", "diffusion_model.", "transformer.", "model.")
 UNDERSCORED = "lora_unet_"
 DOWN, UP, ALPHA, BIAS = "down", "up", "alpha", "diff_b"
-_ROLES = {
-    ".lora_A.weight": DOWN,
-    ".lora_A.default.weight": DOWN,
-    ".lora_down.weight": DOWN,
-    ".lora_B.weight": UP,
-    ".lora_B.default.weight": UP,
-    ".lora_up.weight": UP,
-    ".alpha": ALPHA,
-    ".diff_b": BIAS,
-    ".lora_B.bias": BIAS,
-}
+_ROLES = (  # how keys end; a name of its own may stand in the middle: lora_A.default.weight
+    (r"\.lora_A(\.\w+)?\.weight$", DOWN),
+    (r"\.lora_down\.weight$", DOWN),
+    (r"\.lora_B(\.\w+)?\.weight$", UP),
+    (r"\.lora_up\.weight$", UP),
+    (r"\.alpha$", ALPHA),
+    (r"\.diff_b$", BIAS),
+    (r"\.lora_B(\.\w+)?\.bias$", BIAS),
+)
+_MORE = re.compile(r"\.(diff|diff_b|dora_scale|lok[rh]\w*|hada\w*|oft\w*)$")  # changes that are no low-rank pair
 _DIFFUSERS = (
     (r"\.attn1\.", ".self_attn."),
     (r"\.attn2\.", ".cross_attn."),
@@ -89,16 +89,34 @@ def _sort(tensors: Mapping[str, Tensor], flat: Mapping[str, str], path: Path) ->
     found: dict[str, dict[str, Tensor]] = {}
     strange = []
     for key, tensor in tensors.items():
-        suffix = next((end for end in _ROLES if key.endswith(end)), "")
-        layer = flat.get(layer_name(key.removesuffix(suffix)).replace(".", "_")) if suffix else None
+        name, role = _split(key)
+        layer = flat.get(layer_name(name).replace(".", "_")) if role else None
         if layer is None:
             strange.append(key)
+        elif role in found.setdefault(layer, {}):
+            raise BadWeights(f"{path.name} names {layer} twice, in different ways", "fetch it again")
         else:
-            found.setdefault(layer, {})[_ROLES[suffix]] = tensor
+            found[layer][role] = tensor
     if strange:
-        more = f" and {len(strange) - 1} more keys are" if strange[1:] else " is"
-        raise BadWeights(f"{path.name} is for another model: {strange[0]}{more} not part of this one", _OTHER)
+        raise _refusal(path, strange)
     return found
+
+
+def _split(key: str) -> tuple[str, str]:
+    """A key as a layer's name and its role; no role if it is no part of a LoRA."""
+    for pattern, role in _ROLES:
+        if match := re.search(pattern, key):
+            return key[: match.start()], role
+    return key, ""
+
+
+def _refusal(path: Path, strange: list[str]) -> BadWeights:
+    first = next((key for key in strange if not _MORE.search(key)), "")
+    if not first:
+        what = f"{path.name} changes more than linear layers by low rank: {strange[0]}"
+        return BadWeights(what, "use a plain LoRA, of lora_A and lora_B or lora_down and lora_up alone")
+    more = f" and {len(strange) - 1} more keys are" if strange[1:] else " is"
+    return BadWeights(f"{path.name} is for another model: {first}{more} not part of this one", _OTHER)
 
 
 def layer_name(key: str) -> str:
@@ -126,7 +144,7 @@ def _low_rank(path: Path, name: str, parts: Mapping[str, Tensor], layer: tuple[i
         raise BadWeights(f"{path.name} is for another model: {what}", _OTHER)
     if ALPHA in parts and parts[ALPHA].numel() != 1:
         raise BadWeights(f"{path.name} is damaged: the alpha of {name} is no single number", "fetch it again")
-    if not all(part.isfinite().all() for part in parts.values()):
+    if not all(is_finite(part) for part in parts.values()):
         raise BadWeights(f"{path.name} holds values that are not numbers in {name}", "fetch it again")
     scale = float(parts[ALPHA]) / rank if ALPHA in parts else 1.0
     return LowRank(down, up.float() * scale, bias)

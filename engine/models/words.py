@@ -43,6 +43,6 @@ def weigh(query: Tensor, keys: Tensor, values: Tensor, extra: Tensor) -> Tensor:
     query [B, L, N, D], keys and values [B, N, K, D] -> [B, L, N*D].
     """
     scores = (query.transpose(1, 2).float() * query.shape[-1] ** -0.5) @ keys.float().mT
-    shares = (scores + extra).softmax(-1).to(values.dtype)
+    shares = scores.add_(extra).softmax(-1).to(values.dtype)
     read: Tensor = shares @ values
     return read.transpose(1, 2).flatten(2)

@@ -59,7 +59,7 @@ class StreamBatch:
         self._lanes: list[Lane] = []  # in flight, newest first; the lane at i enters row i + 1
         self._position = 0
         self._stale: list[int] = []  # sinks that the coming chunks are written over, one each
-        self._settling = 0  # chunks to wait before that
+        self._settling = 0  # latent frames to wait for before that
 
     @property
     def row_bytes(self) -> tuple[int, int]:
@@ -108,12 +108,14 @@ class StreamBatch:
             self._stale, self._settling = list(range(self._spec.sinks)), self._spec.slots - self._spec.sinks
 
     def _enter(self, latent: Tensor, tag: int) -> Lane:
-        slots = [self._window.claim(self._take_stale() if frame == 0 else None) for frame in range(len(latent))]
+        stale = self._take_stale(len(latent))
+        slots = [self._window.claim(stale if frame == 0 else None) for frame in range(len(latent))]
         return Lane(latent, slots, self._position, tag)
 
-    def _take_stale(self) -> int | None:
-        if self._settling:
-            self._settling -= 1
+    def _take_stale(self, frames: int) -> int | None:
+        """The sink that a chunk of so many latent frames is written over, if any."""
+        if self._settling > 0:
+            self._settling -= frames
             return None
         return self._stale.pop(0) if self._stale and self._window.filled == self._spec.slots else None
 

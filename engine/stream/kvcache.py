@@ -17,13 +17,15 @@ from torch.nn import functional as F
 
 from engine.preset import DitSpec, WindowSpec
 
-VERSIONS = count()  # no two layouts of any caches are ever alike
+PLACES = count()  # no two of any caches are ever alike
 
 
 class KVCache:
     """Keys and values of `slots` latent frames for each layer and row. Implements `Memory`.
 
-    keys, values: per layer [rows, N, slots, n, D], so that attention reads each head from one piece.
+    keys, values: per layer [most rows so far, N, slots, n, D], so that attention reads each head from one piece.
+    place:        equal as long as no tensor moved, so that a recorded step finds them: also through `reset`, and
+                  through rows that go and come back.
     """
 
     def __init__(self, window: WindowSpec, dit: DitSpec, tokens: int, device: torch.device, dtype: torch.dtype) -> None:
@@ -35,22 +37,29 @@ class KVCache:
         self._positions = torch.zeros(1, window.slots, dtype=torch.int64, device=device)
         cap = [window.sink_distance - slot for slot in range(window.sinks)]
         self._farthest = torch.tensor(cap, dtype=torch.int64, device=device)  # [sinks]: how far back each may seem
+        self._calls: dict[tuple[int, int], Tensor] = {}  # slots and positions, by rows and latent frames of a call
+        self.place = next(PLACES)
+        self.reset()
+
+    def reset(self) -> None:
+        """As new, with one row, and without taking any memory."""
+        for part in (*self.keys, *self.values, *self._means, self._positions):
+            part.zero_()
         self.mask: Tensor | None = None
-        self._filled = 0
+        self._used, self._filled = 1, 0
         self._slots = self.positions = self._rows = self._positions[:0]  # [rows, T] of the call, and its row numbers
-        self._moved()
 
     def begin(self, slots: list[list[int]], positions: list[list[int]], filled: list[int]) -> None:
         """Say, for each row, which slots this call writes, at which positions, and how many slots count then.
 
         Called once per chunk. Passes over the same chunk write the same slots again; the last one stays.
         """
-        rows, frames = len(slots), len(slots[0])
-        if self._slots.shape != (rows, frames):
-            places = torch.zeros(2, rows, frames, dtype=torch.int64, device=self._positions.device)
-            self._slots, self.positions = places  # they stay where they are: a graph reads them there
-            self._rows = torch.arange(rows, device=self._positions.device)[:, None]
-            self._moved()
+        shape, device = (len(slots), len(slots[0])), self._positions.device
+        if shape not in self._calls:
+            self._calls[shape] = torch.zeros(2, *shape, dtype=torch.int64, device=device)
+        if self._slots.shape != shape:
+            self._slots, self.positions = self._calls[shape]  # they stay where they are: a graph reads them there
+            self._rows = torch.arange(shape[0], device=device)[:, None]
         self._slots.copy_(torch.tensor(slots), non_blocking=True)
         self.positions.copy_(torch.tensor(positions), non_blocking=True)
         self._positions[self._rows, self._slots] = self.positions
@@ -58,14 +67,14 @@ class KVCache:
         self.mask = None if min(filled) == self._filled else self._hide_unwritten(filled)
 
     @property
-    def layout(self) -> int | None:
-        """Equal as long as a recorded step stays true, because no tensor moved. None until the window is full."""
-        return self._version if self.mask is None and self._filled == self._spec.slots else None
+    def full(self) -> bool:
+        """Whether every row sees a whole window: from then on a step has the shape that it keeps."""
+        return self.mask is None and self._filled == self._spec.slots
 
     @property
     def drift(self) -> Tensor:
         """[rows, sinks that count]: no sink seems to lie farther behind the newest frame than `sink_distance`."""
-        ages = self.positions[:, -1:] - self._positions[:, : self._spec.sinks]
+        ages = self.positions[:, -1:] - self._positions[: self._used, : self._spec.sinks]
         return (ages - self._farthest).clamp(min=0)[:, : self._filled]
 
     def extend(self, layer: int, key: Tensor, value: Tensor, turn: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
@@ -75,7 +84,7 @@ class KVCache:
             self._means[layer][self._rows, self._slots] = torch.stack(means, dim=2)
         for store, new in ((self.keys, turn(key)), (self.values, value)):
             store[layer][self._rows, :, self._slots] = self._by_frame(new).transpose(2, 3)
-        keys, values = (part[layer][:, :, : self._filled].flatten(2, 3) for part in (self.keys, self.values))
+        keys, values = (part[layer][: self._used, :, : self._filled].flatten(2, 3) for part in (self.keys, self.values))
         return keys, values
 
     def similarity(self) -> Tensor:
@@ -83,34 +92,40 @@ class KVCache:
 
         Source: StreamDiffusionV2 c5a0f20, models/wan/causal_model.py, there per layer and row; here one answer for all.
         """
-        means = torch.stack(self._means).float()  # [layers, rows, slots, 2, C]
+        means = torch.stack([part[: self._used] for part in self._means]).float()  # [layers, rows, slots, 2, C]
         newest = means[:, self._rows, self._slots[:, -1:]]
         return F.cosine_similarity(means[:, :, : self._spec.sinks], newest, dim=-1).mean(dim=(0, 1, 3))
 
     @property
     def row_bytes(self) -> tuple[int, int]:
-        """How many rows there are, and what one takes."""
+        """How many rows there is room for, and what one takes."""
         stores = [store for stores in (self.keys, self.values, self._means) for store in stores]
         return len(self._positions), sum(store[0].numel() * store.itemsize for store in stores)
 
     def rows(self, wanted: int) -> None:
-        """Keep the first `wanted` rows; a row that is added starts as a copy of the last."""
-        have = len(self._positions)
-        if wanted == have:
-            return
-        pick = torch.arange(wanted, device=self._positions.device).clamp(max=have - 1)
+        """Use the first `wanted` rows; a row that is added starts as a copy of the last."""
+        used, self._used = self._used, wanted
+        if wanted > len(self._positions):
+            self._widen(wanted)
+        if wanted > used:
+            for part in (*self.keys, *self.values, *self._means, self._positions):
+                part[used:wanted] = part[used - 1]
+
+    def _widen(self, wanted: int) -> None:
         for store in (self.keys, self.values, self._means):
             for layer, part in enumerate(store):  # one by one, so that old and new are never there as a whole
-                store[layer] = part.index_select(0, pick)
-        self._positions = self._positions.index_select(0, pick)
-        self._moved()
+                store[layer] = self._wider(part, wanted)
+        self._positions = self._wider(self._positions, wanted)
+        self.place = next(PLACES)
+
+    def _wider(self, part: Tensor, wanted: int) -> Tensor:
+        wide = part.new_empty(wanted, *part.shape[1:])
+        wide[: len(part)] = part
+        return wide
 
     def _by_frame(self, part: Tensor) -> Tensor:
         """[rows, T*n, N, D] -> [rows, T, n, N, D]."""
         return part.view(*self._slots.shape, -1, *part.shape[2:])
-
-    def _moved(self) -> None:
-        self._version = next(VERSIONS)
 
     def _hide_unwritten(self, filled: list[int]) -> Tensor:
         """[rows, 1, 1, filled*n], False where a row has not written yet: only while a stream batch fills."""

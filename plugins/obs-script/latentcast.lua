@@ -249,6 +249,9 @@ end
 -- hotkeys
 
 local function next_look(step)
+  if look == 0 and step < 0 then
+    look = 1 -- none was chosen yet: back from the first is the last
+  end
   look = (look - 1 + step) % #LOOKS + 1
   say("/prompt", "str", LOOKS[look])
 end

@@ -53,6 +53,17 @@ static void change_ring(struct filter *filter, const char *ring)
 	filter->claimed = names_claim(filter->wishes.ring);
 }
 
+// OBS's button Defaults forgets all there is, and no two filters have the same rings by default.
+static void keep_rings(struct filter *filter, obs_data_t *settings)
+{
+	if (obs_data_has_user_value(settings, "ring"))
+		return;
+	obs_data_set_string(settings, "ring", filter->wishes.ring);
+	obs_data_set_string(settings, "answer", filter->wishes.answer);
+	obs_data_set_int(settings, "port", filter->controls.port);
+	obs_source_update_properties(filter->self);
+}
+
 // Sliders keep to their ends; what sets a filter by OBS's remote control need not.
 static double clamped(double value, double low, double high)
 {
@@ -63,6 +74,7 @@ static void filter_update(void *data, obs_data_t *settings)
 {
 	struct filter *filter = data;
 	char command[400];
+	keep_rings(filter, settings);
 	pthread_mutex_lock(&filter->mutex);
 	struct filter_wishes *wishes = &filter->wishes;
 	change_ring(filter, obs_data_get_string(settings, "ring"));

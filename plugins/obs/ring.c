@@ -243,7 +243,10 @@ void ring_close(struct ring *ring)
 bool ring_is_open(const struct ring *ring)
 {
 	const uint8_t *bytes = ring->memory.bytes;
-	return load_acquire(word(bytes + OPEN)) && load_acquire(word(bytes + OWNER)) == ring->owner;
+	const bool open = load_acquire(word(bytes + OPEN)) && load_acquire(word(bytes + OWNER)) == ring->owner;
+	const bool same = u32(bytes, WIDTH) == ring->width && u32(bytes, HEIGHT) == ring->height &&
+			  u32(bytes, SLOTS) == ring->slots; // on Windows, its owner may have made it anew in place
+	return open && same && load_acquire(word(bytes + COUNT)) >= ring->unread;
 }
 
 bool ring_owner_runs(const struct ring *ring)
@@ -254,8 +257,6 @@ bool ring_owner_runs(const struct ring *ring)
 bool ring_newest(struct ring *ring, struct ring_picture *picture)
 {
 	const uint64_t count = load_acquire(word(ring->memory.bytes + COUNT));
-	if (count < ring->unread)
-		ring->unread = 0; // the owner wrote a new header over the old
 	if (count <= ring->unread)
 		return false;
 	const uint8_t *slot = slot_of(ring, count - 1);

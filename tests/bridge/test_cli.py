@@ -16,6 +16,7 @@ import bridge
 from bridge.cli import main
 from bridge.config import RunOptions
 from bridge.control import ControlState, EngineStatus
+from bridge.show import progress
 from engine.params import CONTROLS, Params
 
 ROOT = Path(__file__).parents[2]
@@ -246,6 +247,14 @@ def test_the_controls_are_printed_for_people_and_for_programs(capsys):
 
 
 @pytest.mark.process
+def test_without_a_terminal_a_film_that_is_done_is_said_to_be_once(capsys):
+    with progress("in.mp4 -> out.mp4") as advance:
+        for done, total in ((1, 2), (2, 2), (2, 2)):  # the last one once the film is whole
+            advance(done, total)
+
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_it_runs_as_a_program_and_minds_a_closed_pipe():
     command = f"{sys.executable} -m bridge.cli controls --json | head -c 1"
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, timeout=60, env=os.environ)

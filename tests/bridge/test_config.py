@@ -54,6 +54,7 @@ def test_the_command_line_adds_to_the_files_controls(write):
         ("fps = 0", "fps"),
         ("duration = inf", "duration"),
         ('browser = "yes"', "browser"),
+        ('host = ""', "host"),  # which a system takes for every address it has
         ('root = "no slash"', "root"),
         ("controls = 3", "controls"),
         ("[controls]\nsteps = 9", "1 to 4"),

@@ -1,4 +1,5 @@
 import json
+import os
 import socket
 from pathlib import Path
 
@@ -87,6 +88,28 @@ def test_a_taken_port_is_a_failure_that_names_the_option(options):
 
     assert check.level == "fail"
     assert "--osc-port" in check.fix
+
+
+def test_a_taken_web_port_is_a_failure_that_names_the_option(options):
+    with socket.create_server((options.host, options.web_port)):
+        check = found(doctor._ports(options), "web port")
+
+    assert check.level == "fail"
+    assert check.found.count(str(options.web_port)) == 1, "Python's own sentence names the address once more"
+    assert "--web-port" in check.fix
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere nothing of a closed connection is left")
+def test_a_port_whose_last_run_has_just_ended_is_free(options):
+    with (
+        socket.create_server((options.host, options.web_port)) as server,
+        socket.create_connection((options.host, options.web_port)) as page,
+    ):
+        run, _ = server.accept()
+        run.close()  # who closes first is left with a connection that lingers
+        assert page.recv(1) == b""
+
+    assert found(doctor._ports(options), "web port").level == "ok"
 
 
 @pytest.mark.process

@@ -286,6 +286,49 @@ def test_without_a_network_it_says_so(taehv, hub, place):
     assert "the connection to the hub failed" in said and "Traceback" not in said
 
 
+@pytest.mark.parametrize("address", ["hf-mirror.com", "ftp://127.0.0.1/x", "http://", "http://127.0.0.1:99999"])
+def test_an_address_of_a_hub_that_is_none_is_said(address, taehv, hub, place):
+    code, said = place.run("download", taehv[1], HF_ENDPOINT=address)
+
+    assert (code, place.left()) == (2, [])
+    assert f"HF_ENDPOINT is no web address: '{address}'" in said and "Traceback" not in said
+
+
+def test_a_wish_to_the_hubs_library_that_it_cannot_read_is_said(taehv, hub, place):
+    code, said = place.run("download", taehv[1], HF_HUB_DOWNLOAD_TIMEOUT="soon")
+
+    assert code == 2
+    assert "'soon'" in said and "begin with HF_" in said and "Traceback" not in said
+
+
+def test_what_a_killed_conversion_left_is_cleared_away(taehv, hub, place):
+    left = place.models / "wan" / "taehv.safetensors.part"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(bytes(1000))
+    hub.status[next(iter(taehv[0]))] = 503
+
+    assert place.run("download", taehv[1])[0] == 2
+    assert place.left() == []
+
+
+def test_a_disk_that_cannot_be_locked_or_written_is_one_sentence(tmp_path, monkeypatch):
+    from bridge.download import _alone
+    from bridge.download_bar import Bar
+    from bridge.hub import HubError
+
+    def refusing(error):
+        def acquire(*_, **__):
+            raise error
+
+        monkeypatch.setattr("filelock.FileLock.acquire", acquire)
+        return _alone(tmp_path, Bar())
+
+    with pytest.raises(HubError, match="cannot be written: a stale handle"), refusing(OSError("a stale handle")):
+        pass
+    with refusing(NotImplementedError("FileSystem does not appear to support flock")):
+        pass  # goes on without
+
+
 def test_offline_nothing_is_asked_for(taehv, hub, place):
     code, said = place.run("download", taehv[1], HF_HUB_OFFLINE="1")
 

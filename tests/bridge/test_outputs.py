@@ -3,10 +3,12 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bridge.outputs import Outputs
 from bridge.ring import RingWriter
+from engine.frame import Frame
 
 pytestmark = pytest.mark.process
 
@@ -42,3 +44,30 @@ def test_a_recording_that_cannot_begin_is_told_and_works_when_asked_for_again(tm
 
     asyncio.run(scene())
     assert len(told) == 1
+
+
+def test_a_button_pressed_twice_makes_one_recording_and_once_more_on_and_off_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    ring, told = f"lc-to-{os.getpid()}", []
+
+    async def scene():
+        outputs = Outputs(ring, 20.0, lambda *news: told.append(news))
+
+        async def press(*buttons):
+            for on in buttons:
+                outputs.record(on)
+            await asyncio.gather(*outputs._tasks)
+            return len(list(tmp_path.glob("latentcast-*")))
+
+        try:
+            with RingWriter.create(ring, 320, 192) as pictures:
+                assert await press(True, True) == 1
+                pictures.write(Frame(np.zeros((192, 320, 3), np.uint8), time.monotonic(), 0))
+                assert await press(False, True, True) == 2
+                assert [status.name for status in outputs.status] == ["record"]
+        finally:
+            await outputs.stop()
+
+    asyncio.run(scene())
+    assert told == []

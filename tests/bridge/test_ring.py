@@ -1,9 +1,11 @@
+import ctypes
 import multiprocessing
 import os
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from bridge import segment
 from bridge.errors import RingError
 from bridge.ring import RingReader, RingWriter, ring_names
+from bridge.ring_format import HEADER, MAGIC
 from engine.frame import Frame
 
 
@@ -155,6 +158,16 @@ def test_an_owner_that_lives_is_not_robbed(writer):
     assert not writer.orphaned
 
 
+@pytest.mark.parametrize("refusal, lives", [(5, True), (87, False)])  # access denied, no such process
+def test_on_windows_another_users_program_lives_too(monkeypatch, refusal, lives):
+    kernel = SimpleNamespace(OpenProcess=lambda rights, inherit, pid: 0)
+    monkeypatch.setattr(ctypes, "WinDLL", lambda library, use_last_error: kernel, raising=False)
+    monkeypatch.setattr(ctypes, "get_last_error", lambda: refusal, raising=False)
+    monkeypatch.setattr(segment.sys, "platform", "win32")
+
+    assert segment.process_alive(7) is lives
+
+
 def test_a_ring_can_be_made_again_after_it_was_closed(name):
     for size in (16, 32):
         with RingWriter.create(name, size, size) as writer:
@@ -170,6 +183,24 @@ def test_readers_learn_that_the_owner_left(name):
         writer.close()
         assert reader.orphaned
         assert reader.latest().index == 0, "what was there may still be read"
+
+
+@pytest.mark.parametrize("width", [8, 16], ids=["smaller", "as large as before"])
+def test_readers_let_go_of_a_ring_that_is_made_anew_in_the_same_memory(name, width):
+    """As on Windows, where a name lives on while anybody has it open."""
+    with RingWriter.create(name, 16, 8, slots=3) as writer:
+        for index in range(5):
+            writer.write(frame(index))
+        with RingReader(name) as reader:
+            assert reader.latest().index == 4
+            assert not reader.orphaned
+            again = 64 + width * 8 * 4
+            HEADER.pack_into(writer._memory.buf, 0, MAGIC, 1, 64, width, 8, 1, 3, again, os.getpid(), 0, 1)
+
+            assert reader.next(0.0) is None
+            assert reader.orphaned
+        with RingReader(name) as reader:
+            assert (reader.width, reader.orphaned) == (width, False)
 
 
 def test_closing_twice_is_fine(writer, reader):

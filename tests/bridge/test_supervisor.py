@@ -4,11 +4,12 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import wraps
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from bridge import supervisor
@@ -125,6 +126,35 @@ async def test_a_child_that_fell_over_is_quoted():
         await until(lambda: notes.ends)
 
     assert notes.ends[0][0] == "child ended with code 1: ModuleNotFoundError: No module named 'no_such_module'"
+
+
+STARTS_ANOTHER = """
+import os, signal, subprocess, sys
+another = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], stdin=-3, stdout=-3)
+print(another.pid, flush=True)
+{then}
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no process groups that could be ended")
+@pytest.mark.parametrize("then", ["os.kill(os.getpid(), signal.SIGKILL)", "sys.stdin.read()"])
+@scene
+async def test_what_a_child_has_started_ends_with_it_and_keeps_nobody_waiting(then):
+    async with child(STARTS_ANOTHER.format(then=then)) as (talker, notes):
+        await until(lambda: notes.lines)
+        if "kill" in then:
+            await until(lambda: notes.starts == 2)
+        else:
+            await talker.stop()
+
+        await until(lambda: not runs(int(notes.lines[0])))
+
+
+def runs(pid):
+    """Whether it still does something; one that nobody takes note of any more may be a zombie."""
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def test_a_folder_of_the_users_does_not_stand_in_for_ours(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from engine.models.build import build_text
 from engine.params import Params
 from engine.preset import load_preset
 from engine.stream.kvcache import KVCache
-from tests.engine.small import PRESET, film, play, small_models, small_session
+from tests.engine.small import PRESET, film, play, same, small_models, small_session
 
 FLOAT = torch.float32
 
@@ -79,6 +79,26 @@ def test_what_is_too_large_is_refused_before_anything_is_loaded(monkeypatch):
     assert "1024x1024 takes" in str(error.value) and "1.0 MiB are free" in str(error.value)
 
 
+@pytest.mark.parametrize("size", [(320, 192), (1024, 1024)])
+def test_where_there_is_plenty_of_room_nothing_is_counted(size, monkeypatch):
+    preset, counted = load_preset("tiny").resized(*size), []
+    need, seen = measure(preset, FLOAT), measuring.at_a_glance(preset)
+    monkeypatch.setattr(measuring, "measure", lambda *_: counted.append(1) or need)
+
+    for free in (measuring.PLENTY * seen, measuring.PLENTY * seen + 1):
+        monkeypatch.setattr(measuring, "free_bytes", lambda _device, free=free: free)
+        measuring.preflight(preset, torch.device("cpu"), FLOAT)
+
+    assert counted == [1], "once, where there was hardly less"
+    assert seen < need.total < measuring.PLENTY / 4 * seen
+
+
+def test_weights_that_are_not_there_yet_are_counted(monkeypatch, tmp_path):
+    monkeypatch.setenv("LATENTCAST_MODELS", str(tmp_path))
+
+    assert measuring.at_a_glance(load_preset("wan-1.3b")) is None
+
+
 def test_what_fits_is_named():
     need = Need(9, 0, 0, 0, 0, 0, 5)
     others = {"small": Need(3, 0, 0, 0, 0, 0, 3), "middle": Need(5, 0, 0, 0, 0, 0, 9)}
@@ -110,6 +130,13 @@ def test_size_goes_before_the_codec_and_the_codec_before_steps():
     ]
     assert way.hold(Params(steps=4, rows=2)) == Params(steps=1, rows=1)
     assert Frugal(preset).hold(params) == params
+
+
+def test_rows_that_do_not_divide_the_steps_are_one_row_and_none_is_given_up():
+    way, done = Frugal(replace(PRESET, width=832, height=480)).step_down(Params(steps=3, rows=2), None)
+
+    assert done == "pictures are made at 624x352"
+    assert way.rows == 4
 
 
 @pytest.mark.parametrize(
@@ -242,3 +269,44 @@ def test_more_rows_take_no_more_on_the_way_than_in_the_end(have, wanted):
 
     assert count.now - before == pytest.approx((wanted - have) * each, rel=0.01)
     assert count.most - before < (wanted - have + 0.1) * each
+
+
+def test_a_prompt_that_nearly_fills_its_place_is_counted_with_its_scores():
+    preset = replace(PRESET, dit=replace(PRESET.dit, text_len=64))
+    bare = replace(PRESET, dit=replace(PRESET.dit, text_len=measuring.STEP))
+    tokens = preset.width * preset.height // preset.unit**2
+
+    most = []
+    for each in (bare, preset):
+        cache = KVCache(each.window, each.dit, tokens, torch.device("meta"), FLOAT)
+        cache.rows(4)
+        denoiser = measuring.make_denoiser(each.dit)
+        context = denoiser.context(torch.empty(1, each.dit.text_len, each.dit.text_dim, device="meta"))
+        with torch.no_grad():
+            most.append(measuring._denoising(denoiser, each, cache, context, rows=4))
+
+    scores = 4 * tokens * preset.dit.heads * 64 * 4  # rows, tokens, heads, words, bytes
+    assert most[1] - most[0] >= scores
+
+
+def test_a_stream_that_begins_anew_takes_no_more_memory():
+    """Else a card that is nearly full steps down after warming up, for a window that is there twice for a moment."""
+    session = small_session(params={"steps": 4, "rows": 4})
+    play(session, film(40))
+    each = session._batch.row_bytes[1]
+
+    with Counting("cpu") as count:
+        session.reset()
+
+    assert count.most < each / 10
+    assert same(play(session, film(24)), play(small_session(params={"steps": 4, "rows": 4}), film(24)))
+
+
+def test_what_ran_out_of_memory_is_known_behind_the_error_it_led_to():
+    try:
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        finally:
+            raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+    except RuntimeError as error:
+        assert is_out_of_memory(error)

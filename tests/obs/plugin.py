@@ -37,7 +37,8 @@ def cannot_build():
 
 def build(folder, *options):
     """Build with warnings as errors; the folder of what was built."""
-    for command in (["cmake", "-S", SOURCES, "-B", folder, *options], ["cmake", "--build", folder]):
+    strict = ["cmake", "-S", SOURCES, "-B", folder, "-DLATENTCAST_STRICT=ON", *options]
+    for command in (strict, ["cmake", "--build", folder]):
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
     return folder

@@ -251,6 +251,20 @@ def test_filters_never_meet(obs):
         assert settings[0]["command"] == "latentcast run --in obs-filter"
 
 
+def test_the_button_defaults_leaves_a_filter_its_rings_and_its_port(obs):
+    for source in ("camera", "other"):
+        add_source(obs, source)
+        add_filter(obs, source)
+    before = filter_settings(obs, "other")
+    obs.call("SetSourceFilterSettings", sourceName="other", filterName="effect", filterSettings={"noise": 0.2})
+
+    obs.call("SetSourceFilterSettings", sourceName="other", filterName="effect", filterSettings={}, overlay=False)
+
+    kept = ("ring", "answer", "port", "command")
+    until(lambda: all(filter_settings(obs, "other").get(key) == before[key] for key in kept), what="it lost them")
+    assert "noise" not in filter_settings(obs, "other")
+
+
 def test_a_filter_gets_the_ring_it_names_when_the_one_that_had_it_goes(obs, filtered):
     add_source(obs, "heir", "color_source_v3", color=0xFF336699, width=100, height=50)
     add_filter(obs, "heir", ring=own("out"), answer=own("none"))

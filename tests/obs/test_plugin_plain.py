@@ -182,6 +182,22 @@ def test_a_ring_of_a_living_program_is_left_alone_and_that_of_a_dead_one_taken_o
                 assert (reader.width, reader.height) == (32, 8)
 
 
+def test_c_lets_go_of_a_ring_that_is_made_anew_in_the_same_memory(peer):
+    with RingWriter.create(own("anew"), 64, 64, slots=3) as ring:
+        reader = subprocess.Popen([peer, "read", ring.name, "1000000"], stdout=-1, stderr=-1, text=True)
+        for number in range(200):
+            ring._begin(0.5 * number, number)[:] = number % 256
+            ring._end()
+            time.sleep(0.01)
+        HEADER.pack_into(ring._memory.buf, 0, b"LCASTRNG", 1, 64, 24, 24, 1, 3, 64 + 24 * 24 * 4, os.getpid(), 0, 1)
+        said, complaints = reader.communicate(timeout=60)
+
+    assert (complaints, said.partition(" good ")[0]) == ("", "64x64")
+    assert 0 < int(said.split()[2]) <= 200
+    assert " torn 0 wrong 0 " in said
+    assert said.strip().endswith(" open 0")
+
+
 def test_python_takes_over_the_ring_of_a_c_program_that_was_killed(peer):
     started = Started(peer, "create", own("dead"), 32, 8)
     started.process.kill()

@@ -91,6 +91,16 @@ def test_a_hotkey_goes_through_the_looks_and_round(obs, ear):
     assert heard == [("/latentcast/prompt", look) for look in (*looks, looks[0])]
 
 
+def test_a_hotkey_goes_back_through_the_looks_from_the_last_one(obs, ear):
+    looks = load_preset("tiny").looks
+    heard = []
+    for _ in range(2):
+        press(obs, "latentcast.previous_look")
+        heard.append(ear.hear())
+
+    assert heard == [("/latentcast/prompt", look) for look in (looks[-1], looks[-2])]
+
+
 def test_loading_the_panel_turns_no_knob(obs, ear):
     press(obs, "latentcast.panic")
 

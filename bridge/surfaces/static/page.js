@@ -20,6 +20,7 @@ const widgets = new Map();
 const awaited = new Map(); // control -> the revision of its newest change, until a picture shows it
 const instant = new Set(); // controls the bridge obeys itself, at once
 let status = null;
+let known = true; // false once the bridge was gone: what is there now may be another run, of another model
 let followActions = () => {};
 
 const put = latestWins(async (name, value) => {
@@ -139,7 +140,10 @@ async function follow(news) {
   const preset = status?.engine.preset;
   const first = status === null;
   status = news;
-  if (!first && preset !== news.engine.preset) await build(); // another model knows other looks
+  if (!known || (!first && preset !== news.engine.preset)) { // another model knows other looks
+    known = true;
+    await build();
+  }
   if (first) for (const [name, widget] of widgets) widget.write(news.params[name]);
   applied(news.applied);
   followActions(news);
@@ -168,5 +172,10 @@ show("/ws/out", find("#out canvas"));
 connect("/ws", {
   message: hear,
   open: () => { status = null; },
-  lost: () => { document.body.dataset.state = "lost"; find("#state span").textContent = "bridge gone"; },
+  lost: () => {
+    known = false;
+    awaited.clear();
+    document.body.dataset.state = "lost";
+    find("#state span").textContent = "bridge gone";
+  },
 });

@@ -35,7 +35,7 @@ class Recall(KVCache):
         self.slots, self.calls = slots, 0
 
     def rows(self, count: int) -> None:
-        have = len(self._positions)
+        have = len(self.pages[0])
         super().rows(count)
         self.pages = [[list(layer[min(row, have - 1)]) for row in range(count)] for layer in self.pages]
 

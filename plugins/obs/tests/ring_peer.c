@@ -3,6 +3,7 @@
 //
 //   ring-peer read NAME COUNT           read COUNT pictures, whose bytes all equal their number; say which
 //   ring-peer write NAME W H COUNT      make a ring, write such pictures until stdin ends, at least COUNT
+//   ring-peer anew NAME SIDE SIDE       make a square ring and write; on a line of stdin, at once another one
 //   ring-peer open NAME                 open it once
 //   ring-peer create NAME W H           make it, and remove it when stdin ends
 //   ring-peer osc PORT ADDRESS TYPE VALUE
@@ -12,29 +13,90 @@
 #include "ring.h"
 #include "slate.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef _WIN32
+
+#include <fcntl.h>
+#include <io.h>
+#include <windows.h>
+
+static void nap(long microseconds)
+{
+	Sleep((DWORD)(microseconds + 999) / 1000);
+}
+
+static volatile LONG waiting, over;
+
+static DWORD WINAPI listen_to_stdin(void *nothing)
+{
+	char byte;
+	DWORD read;
+	while (ReadFile(GetStdHandle(STD_INPUT_HANDLE), &byte, 1, &read, nothing) && read)
+		InterlockedIncrement(&waiting);
+	InterlockedExchange(&over, 1);
+	return 0;
+}
+
+// How many bytes of stdin wait to be taken; -1 when it has ended.
+static int stdin_bytes(void)
+{
+	static HANDLE thread;
+	if (!thread)
+		thread = CreateThread(NULL, 0, listen_to_stdin, NULL, 0, NULL);
+	return waiting ? (int)waiting : over ? -1 : 0;
+}
+
+static void stdin_take(void)
+{
+	InterlockedExchange(&waiting, 0);
+}
+
+static void as_it_is(void)
+{
+	_setmode(_fileno(stdout), _O_BINARY);
+}
+
+#else
+
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
-
-static int fail(const char *why)
-{
-	printf("%s\n", why);
-	return 1;
-}
 
 static void nap(long microseconds)
 {
 	nanosleep(&(struct timespec){.tv_nsec = 1000 * microseconds}, NULL);
 }
 
+static int stdin_bytes(void)
+{
+	int bytes = 0;
+	struct pollfd input = {.fd = 0, .events = POLLIN};
+	const bool news = poll(&input, 1, 0) > 0;
+	return news && (ioctl(0, FIONREAD, &bytes) != 0 || bytes == 0) ? -1 : bytes;
+}
+
+static void stdin_take(void)
+{
+	getchar();
+}
+
+static void as_it_is(void) {}
+
+#endif
+
 static bool stdin_ended(void)
 {
-	char byte;
-	struct pollfd input = {.fd = 0, .events = POLLIN};
-	return poll(&input, 1, 0) > 0 && read(0, &byte, 1) <= 0;
+	return stdin_bytes() < 0;
+}
+
+static int fail(const char *why)
+{
+	printf("%s\n", why);
+	return 1;
 }
 
 // Copy a picture row for row, as slowly as an upload may be; whether all bytes are the same.
@@ -72,12 +134,19 @@ static int read_some(const char *name, int count)
 		torn += !even;
 		wrong += copy[0] != (uint8_t)picture.number || picture.index != picture.number;
 	}
-	printf("%ux%u good %d overtaken %d torn %d wrong %d last %llu kind %llu time %.6f\n", ring->width, ring->height,
-	       good, overtaken, torn, wrong, (unsigned long long)picture.number, (unsigned long long)picture.kind,
-	       picture.time);
+	printf("%ux%u good %d overtaken %d torn %d wrong %d last %llu kind %llu time %.6f open %d\n", ring->width,
+	       ring->height, good, overtaken, torn, wrong, (unsigned long long)picture.number,
+	       (unsigned long long)picture.kind, picture.time, ring_is_open(ring));
 	free(copy);
 	ring_close(ring);
 	return good < count || torn || wrong;
+}
+
+static void put(struct ring *ring, uint64_t number)
+{
+	const size_t size = (size_t)ring->width * ring->height * 4;
+	memset(ring_begin(ring, 0.5 * (double)number, number), (int)(uint8_t)number, size);
+	ring_publish(ring);
 }
 
 static int write_some(const char *name, uint32_t width, uint32_t height, int count)
@@ -89,13 +158,38 @@ static int write_some(const char *name, uint32_t width, uint32_t height, int cou
 	printf("ready\n");
 	fflush(stdout);
 	for (uint64_t number = 0; number < (uint64_t)count || !stdin_ended(); number++) {
-		memset(ring_begin(ring, 0.5 * (double)number, number), (int)(uint8_t)number, (size_t)width * height * 4);
-		ring_publish(ring);
+		put(ring, number);
 		if (number % 8 == 0)
 			nap(100);
 	}
 	ring_close(ring);
 	return 0;
+}
+
+// Pictures until stdin says something or ends; whether they could be written.
+static bool put_until(const char *name, uint32_t width, uint32_t height, char why[RING_REASON])
+{
+	struct ring *ring = ring_create(name, width, height, why);
+	if (!ring)
+		return false;
+	printf("%ux%u\n", width, height);
+	fflush(stdout);
+	for (uint64_t number = 0; stdin_bytes() == 0; number++) {
+		put(ring, number);
+		nap(1000);
+	}
+	ring_close(ring);
+	return true;
+}
+
+static int make_anew(const char *name, char **sides)
+{
+	char why[RING_REASON] = "";
+	const uint32_t first = (uint32_t)atoi(sides[0]), second = (uint32_t)atoi(sides[1]);
+	if (!put_until(name, first, first, why))
+		return fail(why);
+	stdin_take();
+	return put_until(name, second, second, why) ? 0 : fail(why);
 }
 
 static int hold(struct ring *ring, const char *why)
@@ -138,11 +232,14 @@ static int slate(void)
 int main(int count, char **words)
 {
 	char why[RING_REASON] = "";
+	as_it_is();
 	const char *verb = count > 1 ? words[1] : "";
 	if (strcmp(verb, "read") == 0 && count == 4)
 		return read_some(words[2], atoi(words[3]));
 	if (strcmp(verb, "write") == 0 && count == 6)
 		return write_some(words[2], (uint32_t)atoi(words[3]), (uint32_t)atoi(words[4]), atoi(words[5]));
+	if (strcmp(verb, "anew") == 0 && count == 5)
+		return make_anew(words[2], words + 3);
 	if (strcmp(verb, "open") == 0 && count == 3)
 		return hold(ring_open(words[2], why), why);
 	if (strcmp(verb, "create") == 0 && count == 5)

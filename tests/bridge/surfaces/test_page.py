@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from websockets.sync.client import connect
 
+from bridge.control import EngineStatus
 from bridge.surfaces.web import WebSurface
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -222,4 +223,20 @@ def test_it_says_that_the_bridge_is_gone_and_comes_back_with_it(desk, browser, w
 
     desk.start(WebSurface(desk.control, *ring_names, port=port))
     browser.until("document.body.dataset.state == 'streaming'")
+    browser.complaints.clear()  # Chromium itself logs refused connections
+
+
+def test_another_run_on_the_same_port_offers_its_own_looks_and_owes_no_tick(desk, browser, web, ring_names):
+    port, ticks = web.port, "[...document.querySelectorAll('.tick')].map((tick) => tick.className).join()"
+    desk.call(desk.control.publish, engine=EngineStatus(preset="tiny"))
+    browser.until("document.querySelectorAll('.chips button').length")
+    browser.click("[data-name=steps] button:nth-child(3)")
+    browser.until(f"{ticks}.includes('waiting')")
+
+    desk.wait(web.stop())
+    desk.call(desk.control.publish, engine=EngineStatus(preset="wan-1.3b"))
+    desk.start(WebSurface(desk.control, *ring_names, port=port))
+
+    browser.until("document.body.dataset.state == 'streaming' && !document.querySelector('.chips button')")
+    assert "waiting" not in browser.see(ticks)
     browser.complaints.clear()  # Chromium itself logs refused connections

@@ -56,6 +56,14 @@ def test_the_page_and_all_it_asks_for_come_from_here(http):
     assert "frame-ancestors 'self'" in page.headers["content-security-policy"]
 
 
+def test_an_address_that_is_not_ours_is_named_once(desk, ring_names):
+    with pytest.raises(BridgeError) as error:
+        desk.start(WebSurface(desk.control, *ring_names, host="192.0.2.1", port=9512))
+
+    assert str(error.value).count("192.0.2.1") == 1
+    assert "--host" in error.value.hint
+
+
 def test_the_status_has_every_field_it_promises(desk, http):
     desk.call(
         desk.control.publish,

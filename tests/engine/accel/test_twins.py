@@ -100,6 +100,25 @@ def test_every_kernel_sees_what_exact_attention_sees(name, masked, monkeypatch):
     assert (seen.double() - exact).norm() / exact.norm() < 0.02
 
 
+@pytest.mark.parametrize("sharp", [1, 3, 6])
+def test_two_products_see_as_exactly_as_half_precision_allows_however_sharp_the_look(sharp):
+    torch.manual_seed(1)
+    q, k = (sharp * torch.randn(1, 2, length, 64) for length in (80, 512))
+    q, k, v = (part.bfloat16() for part in (q, k, torch.randn(1, 2, 512, 64)))
+    exact = attention.torch_own(q.double(), k.double(), v.double(), attn_mask=None)
+
+    seen = attention.products(q, k, v, attn_mask=None)
+
+    assert (seen.double() - exact).norm() / exact.norm() < 0.01
+
+
+def test_where_every_attention_fails_torch_chooses():
+    def full(q, k, v, *, attn_mask):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    assert attention.fastest({"torch": full, "flash": full}, small_models().denoiser, (1, 8, 48)) == "torch"
+
+
 def test_auto_takes_the_fastest_and_leaves_out_what_fails():
     model = small_models().denoiser
 
@@ -200,6 +219,17 @@ def test_a_lora_reaches_a_model_that_was_made_fast(kind, tmp_path, monkeypatch):
     assert decibels(films[1][44:], without[44:64]) < decibels(*films), "it is seen"
 
 
+def test_what_was_recorded_while_warming_up_serves_the_stream_that_begins_anew():
+    models, tape = small_models(), Tape()
+    session, params = Session(graphed(models, tape), PRESET), PRESET.params.set_all({"steps": 2, "rows": 2})
+    session.update(params)
+    play(session, film(40, seed=5))
+    session.reset()
+
+    assert same(play(session, film(40)), stream(models, steps=2, rows=2))
+    assert tape.recorded == 3, "nothing anew"
+
+
 def test_two_sessions_may_share_a_graphed_codec():
     models = small_models()
     codec = graphed(models, Tape()).codec
@@ -289,6 +319,22 @@ def test_compiled_blocks_give_the_same_film():
     assert decibels(fast, stream(small_models(shallow), shallow, count=12, rows=1)) > 70
 
 
+@pytest.mark.filterwarnings("ignore")  # of the compiler, about itself
+def test_compiled_blocks_are_given_prompts_of_one_length(monkeypatch):
+    """A length that comes for the first time would be compiled while the stream waits, and the engine taken to hang."""
+    monkeypatch.setattr(compile, "_lacking", lambda device: "")
+    wordy = replace(PRESET, dit=replace(PRESET.dit, text_len=96))
+    plain, compiled = (small_models(wordy).denoiser for _ in range(2))
+    compile.apply(compiled, "inductor")
+
+    def shapes(model):
+        draw = torch.randn(1, 96, wordy.dit.text_dim)
+        spoken = [torch.cat([draw[:, :words], torch.zeros_like(draw[:, words:])], 1) for words in (5, 40, 96)]
+        return {tuple(part.shape for part in text) for each in spoken for text in model.context(each)}
+
+    assert (len(shapes(plain)), len(shapes(compiled))) == (3, 1)
+
+
 # ---- 8-bit floats
 
 
@@ -348,6 +394,18 @@ def test_a_compiler_that_lacks_its_own_compiler_is_refused_before_the_stream(mon
 def test_8_bit_floats_are_refused_where_no_device_has_them():
     with pytest.raises(DeviceUnavailable, match="meta has no 8-bit floats"):
         fp8.apply(make_denoiser(PRESET.dit))  # on the meta device, which stands in for MPS
+
+
+def test_8_bit_floats_are_refused_in_a_sentence_where_torch_lacks_their_product(monkeypatch):
+    def lacking(*_):
+        raise RuntimeError("Rowwise scaling is not currently supported on your device\nException raised from ...")
+
+    monkeypatch.setattr(fp8, "scaled_product", lacking)  # as torch's builds for Windows
+    models = small_models()
+
+    with pytest.raises(DeviceUnavailable, match="Rowwise scaling is not currently supported on your device"):
+        fp8.apply(models.denoiser)
+    assert not any(isinstance(layer, fp8.Linear8) for layer in models.denoiser.modules()), "nothing was changed"
 
 
 @gpu

@@ -120,6 +120,36 @@ def test_a_safetensors_file_and_an_old_pickle_are_read_too(convert, weights, tmp
         assert convert(name, "out.safetensors", "taehv") == 0
 
 
+def test_a_checkpoint_in_8_bit_floats_becomes_a_file_that_loads(convert, small, weights, tmp_path):
+    tensors = {key: value.to(torch.float8_e4m3fn) for key, value in weights("dit").items()}
+    save_file(tensors, tmp_path / "in.safetensors")
+
+    assert convert("in.safetensors", "out.safetensors", "dit") == 0
+
+    model = KINDS["dit"].make(load_preset(small("dit")))
+    load_weights(model, str(tmp_path / "out.safetensors"))
+    assert all(torch.equal(value, tensors[key].float()) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("how", ["sparse", "integers"])
+def test_what_is_not_stored_as_plain_numbers_is_reported(how, convert, weights, tmp_path, capsys):
+    tensors = weights("dit")
+    bias = tensors["head.head.bias"]
+    torch.save({**tensors, "head.head.bias": bias.to_sparse() if how == "sparse" else bias.int()}, tmp_path / "in.pth")
+
+    assert convert("in.pth", "out.safetensors", "dit") == 2
+
+    said = capsys.readouterr()
+    assert "not numbers  head.head.bias" in said.out and "1 not numbers" in said.err
+
+
+def test_tensors_under_numbers_are_unexpected(convert, tmp_path, capsys):
+    torch.save({0: torch.zeros(2), 1: torch.zeros(3)}, tmp_path / "in.pth")
+
+    assert convert("in.pth", "out.safetensors", "dit") == 2
+    assert "unexpected   0 [2]" in capsys.readouterr().out
+
+
 def test_time_layers_stored_too_large_keep_their_last_channels(convert, weights, tmp_path, capsys):
     tensors = weights("taehv")
     stored = torch.cat([torch.zeros_like(tensors["decoder.7.conv.weight"]), tensors["decoder.7.conv.weight"]])

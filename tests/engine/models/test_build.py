@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -110,3 +112,25 @@ def test_an_unknown_kind_names_the_known_ones(tmp_path):
 def test_numbers_that_a_model_cannot_have_are_said_in_one_sentence():
     with pytest.raises(BadPreset, match="two levels"):
         make_codec(replace(load_preset("tiny").codec, widths=(8, 8, 8)))
+
+
+STARTS = """
+import sys, torch
+if "torch._dynamo" in sys.modules:
+    sys.exit("this torch brings its compiler along")
+from engine.preset import load_preset
+from engine.session import open_session
+from bridge.worker import warm
+preset = load_preset("tiny")
+warm(open_session(preset, "cpu"), preset, preset.params)
+sys.exit("the compiler was imported" if {"torch._dynamo", "sympy"} & set(sys.modules) else 0)
+"""
+
+
+def test_the_embedded_model_starts_without_importing_torchs_compiler():
+    """Which takes as long as torch itself, and is not used."""
+    ended = subprocess.run([sys.executable, "-c", STARTS], capture_output=True, text=True, check=False)
+    if "along" in ended.stderr:
+        pytest.skip(ended.stderr)
+
+    assert ended.returncode == 0, ended.stderr

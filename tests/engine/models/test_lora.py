@@ -51,6 +51,10 @@ STYLES = {
         f"base_model.model.{layer}.lora_A.default.weight": down,
         f"base_model.model.{layer}.lora_B.default.weight": up,
     },
+    "peft, with a name": lambda layer, down, up: {
+        f"diffusion_model.{layer}.lora_A.default_0.weight": down,
+        f"diffusion_model.{layer}.lora_B.default_0.weight": up,
+    },
     "diffusers": lambda layer, down, up: {
         f"{diffusers_name(layer)}.lora_A.weight": down,
         f"{diffusers_name(layer)}.lora_B.weight": up,
@@ -400,6 +404,36 @@ def test_a_damaged_file_is_refused(damage, models, tmp_path):
         read_lora(path, shapes)
 
     assert "\n" not in error.value.sentence
+
+
+@pytest.mark.parametrize(
+    "extra, sentence",
+    [
+        ("diffusion_model.blocks.0.norm3.diff", "changes more than linear layers by low rank"),
+        ("diffusion_model.blocks.0.ffn.0.dora_scale", "changes more than linear layers by low rank"),
+        ("diffusion_model.blocks.0.cross_attn.k_img.lora_A.weight", "is for another model"),
+        ("blocks.0.ffn.0.lora_A.weight", "twice"),
+    ],
+)
+def test_what_else_a_file_wants_to_change_is_said(extra, sentence, models, tmp_path):
+    layers = linears(models.denoiser)
+    tensors = {}
+    for layer, down, up in pairs(models.denoiser):
+        tensors |= STYLES["comfy"](layer, down, up)
+    save_file({**tensors, extra: torch.zeros(3, 3)}, tmp_path / "x.safetensors")
+
+    with pytest.raises(BadWeights, match=sentence):
+        read_lora(tmp_path / "x.safetensors", {name: (m.in_features, m.out_features) for name, m in layers.items()})
+
+
+def test_a_lora_in_8_bit_floats_is_read(models, tmp_path):
+    layers = {name: (m.in_features, m.out_features) for name, m in linears(models.denoiser).items()}
+    tensors = {}
+    for layer, down, up in pairs(models.denoiser):
+        tensors |= STYLES["comfy"](layer, down.to(torch.float8_e4m3fn), up.to(torch.float8_e4m3fn))
+    save_file(tensors, tmp_path / "x.safetensors")
+
+    assert read_lora(tmp_path / "x.safetensors", layers).keys() == {name for name in layers if "blocks" in name}
 
 
 @pytest.mark.parametrize("name", ["wan-1.3b", "wan-14b"])

@@ -147,6 +147,19 @@ def test_after_a_new_prompt_the_sinks_are_renewed_once_the_rolling_slots_are(mod
     assert slots == [0, 1, 2, 3, 2, 3, 2, 0, 1, 3, 2, 3]
 
 
+def test_the_sinks_wait_for_the_rolling_slots_and_no_longer_where_a_chunk_fills_several(model):
+    batch, _ = make(model, WindowSpec(slots=8, sinks=2, sink_distance=12))
+    context, chunk, slots = model.context(torch.ones(1, 2, 8)), torch.ones(3, 4, 4, 4), []
+
+    for tag in range(7):
+        if tag == 3:
+            batch.renew_sinks()
+        slots += [lane.slots for lane in batch.step(chunk, tag, TIMES[:1], Plan(1, 1), context, still)]
+
+    assert slots[3:5] == [[3, 4, 5], [6, 7, 2]], "two chunks fill the six rolling slots"
+    assert [each[0] for each in slots[5:]] == [0, 1]
+
+
 def test_sinks_that_still_resemble_the_stream_stay(model):
     batch, _ = make(model, WindowSpec(4, 2, 6, refresh=-0.99))
     context, slots, chunk = model.context(torch.ones(1, 2, 8)), [], chunks(1)[0]
