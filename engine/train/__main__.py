@@ -143,7 +143,7 @@ def _export(asked: argparse.Namespace) -> None:
     sys.stdout.write(f"{asked.to}: {parts}; {sum(sizes.values()) / 2**20:.1f} MiB in all\n")
     if asked.to.resolve() != ASSETS / "tiny":
         made = export_preset(asked.to)
-        sys.stdout.write(f"{made}: play it with --preset {made}; what the package plays is replaced by: export\n")
+        sys.stdout.write(f"{made}: play it with --preset {made}\n")
 
 
 def _evaluate(asked: argparse.Namespace) -> None:

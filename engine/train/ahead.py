@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -35,15 +36,29 @@ class Workers:
 
     def start(self, generator: np.random.Generator) -> Future[object]:
         """Begin one example. Workers that died are replaced; what they had begun is lost."""
-        try:
-            return self._processes.submit(_run, generator)
-        except BrokenProcessPool:
-            self._processes = self._open()
-            return self._processes.submit(_run, generator)
+        with _deaf():
+            try:
+                return self._processes.submit(_run, generator)
+            except BrokenProcessPool:
+                self._processes = self._open()
+                return self._processes.submit(_run, generator)
 
     def close(self) -> None:
         """Drop what waits, and end the processes."""
         self._processes.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Ctrl-C waits. A process that is started meanwhile is born deaf to it: it would die loudly among its imports."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _enter(make: Callable[[np.random.Generator], object]) -> None:

@@ -32,12 +32,13 @@ def keep(files: Mapping[Path, Callable[[Path], object]]) -> None:
         for path, part in parts.items():
             part.replace(path)
     except BROKEN as error:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
         names = ", ".join(str(path) for path in files)
         raise BadRun(
             f"{names} cannot be written ({_first_line(error)})", "make room there; the same command then goes on"
         ) from error
+    finally:  # also when Ctrl-C came
+        for part in parts.values():
+            part.unlink(missing_ok=True)
 
 
 def read_state(path: Path) -> dict[str, Any]:

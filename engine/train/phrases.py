@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from engine.train.pictures import Random
 from engine.train.wishes import Wish
 
@@ -30,8 +32,8 @@ WORDS: dict[str, tuple[str, ...]] = {
     "pencil sketch": _words("""
         pencil sketch, pencil, sketch, pencils, sketches, pencil drawing, drawing, graphite, hand drawn,
         hatching, crosshatch, charcoal, sketchbook, pencil art, drawn in pencil, line sketch, bleistift,
-        bleistiftzeichnung, skizze, crayon à papier, croquis, lápiz, dibujo a lapiz, matita, desenho, карандаш,
-        铅笔, 鉛筆
+        bleistiftzeichnung, skizze, crayon à papier, dessin, dessin au crayon, croquis, lápiz, dibujo a lapiz,
+        matita, desenho, карандаш, 铅笔, 鉛筆
     """),
     "ink": _words("""
         ink, inks, ink drawing, ink wash, sumi-e, sumi e, sumie, calligraphy, black ink, pen and ink, brush and
@@ -173,6 +175,8 @@ def draw_phrase(wish: Wish, random: Random) -> str:
     if random.random() < 0.35:
         subject = _pick(SUBJECTS if random.random() < 0.6 else TALK, random)
         phrase = _pick(JOINTS, random).format(subject=subject, look=phrase.strip(" .!"))
+    if random.random() < 0.1:
+        phrase = _bare(phrase)
     return _misspell(phrase, random) if random.random() < 0.08 else phrase
 
 
@@ -200,6 +204,13 @@ def _aimless(random: Random) -> str:
         + _pick(SUBJECTS, random)
         + ("" if random.random() < 0.6 else " and " + _pick(SUBJECTS, random))
     )
+
+
+def _bare(phrase: str) -> str:
+    """Latin letters without their accents, as many people type them."""
+    if max(phrase, default="") > "\u024f":
+        return phrase
+    return "".join(sign for sign in unicodedata.normalize("NFD", phrase) if not unicodedata.combining(sign))
 
 
 def _misspell(phrase: str, random: Random) -> str:

@@ -85,7 +85,14 @@ class Settings:
             (len(self.noise) == 2 and 0 < self.noise[0] <= self.noise[1] <= 1, "noise is a range within 0 to 1"),
             (self.frames > 1 and self.updates > 0, "frames are 2 or more, updates 1 or more"),
             (all(0 < t < 1000 for t in self.times), "times lie between 0 and 1000"),
-            (self.side % preset.dit.patch == 0, f"side is a multiple of {preset.dit.patch}"),
+            (self.side >= 0 and self.side % preset.dit.patch == 0, f"side is 0 or a multiple of {preset.dit.patch}"),
+            (min(self.stock, self.check_every) > 0, "stock and check_every are 1 or more"),
+            (min(self.rate, self.critic_rate, self.clip) > 0, "rate, critic_rate and clip are above 0"),
+            (min(self.regression, self.matching, self.warm_up, self.rows) >= 0, "weights, warm_up and rows start at 0"),
+            (
+                all(0 <= share <= 1 for share in (self.whole, self.decay, self.anneal)) and 0 <= self.momentum < 1,
+                "whole, decay and anneal lie between 0 and 1, momentum below 1",
+            ),
         ):
             if not holds:
                 raise BadSettings(what, "see docs/distill.md")

@@ -12,15 +12,18 @@ PHRASES = {
     "oil painting": ("paint it in oil", "oil paintings", "a horse in oil on canvas", "ölgemälde von zwei leuten"),
     "pencil sketch": ("sketchy pencil", "pencil drawings of us", "bleistift skizze", "un croquis de mi casa"),
     "ink": ("black ink on paper", "india ink, a city", "tusche"),
-    "comic": ("me as a comic book hero", "comics style", "a cartoon of a cat", "bande dessinée"),
-    "neon": ("tokyo in neon lights", "neon sign please", "lights, neon, city", "néon"),
+    "comic": ("me as a comic book hero", "comics style", "a cartoon of a cat", "bande dessinée", "マンガ"),
+    "neon": ("tokyo in neon lights", "neon sign please", "lights, neon, city", "néon", "ＮＥＯＮ", "ne\u0301on 🎉"),
     "night": ("the street at night", "night time, please", "nacht", "a garden by moonlight"),
     "thermal": ("thermal cam", "through a thermal camera", "infrared vision", "wärmebild von mir"),
     "blueprint": ("blue prints of a house", "blueprint drawing", "a technical drawing of my bike", "blaupause"),
     "pixel art": ("8 bit pixel art game", "pixels everywhere", "art made of pixels", "retro video game"),
     "mosaic": ("a roman mosaic floor", "mosaics", "mosaik aus steinen"),
     "gold": ("a statue of pure gold", "golden me", "cast in gold, a bird", "aus gold"),
-    "natural": ("", "no effect at all", "original picture", "qwkjzx"),
+    "natural": (
+        *("", "no effect at all", "original picture", "qwkjzx", "hello world", "welcome to my stream", "what is this"),
+        *("bonjour tout le monde", "guten abend", "こんにちは", "horror movie", "🙂🙂🙂", "\N{DRAGON FACE}"),
+    ),
 }
 PAIRS = [(look, phrase) for look, phrases in PHRASES.items() for phrase in phrases]
 
