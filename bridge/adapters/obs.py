@@ -27,7 +27,6 @@ from engine.frame import Frame
 READERS = 8  # at most; one OBS is one reader, however many scenes show it
 CALLERS = 8  # at most who have connected and shown nothing yet: anything on this machine may knock
 WAITING = 2  # pictures: OBS sends two at once after it was held up, and neither is to be lost for that
-NOT_OURS = "`latentcast obs setup --program` sets OBS up: Custom Output (FFmpeg), container nut, video encoder yuv4"
 
 
 class ObsSink:
@@ -92,13 +91,13 @@ class ObsSource:
         self._callers: list[socket.socket] = []  # who have connected and sent no picture yet
         self._news = Condition()
         self._waiting: deque[tuple[av.VideoFrame, float]] = deque(maxlen=WAITING)
-        self._failure = ""
+        self._failure: AdapterUnavailable | None = None
         self._numbers = count()
 
     def open(self, width: int, height: int, fps: float = 0.0) -> None:
         self._size, self.fps = (width, height), fps or self.fps
         self._waiting.clear()
-        self._failure = ""
+        self._failure = None
         self._door = _Door(self._port, self._welcome, "--in obs:PORT and `latentcast obs setup --program-port PORT`")
 
     def read(self, timeout: float) -> Frame | None:
@@ -107,7 +106,7 @@ class ObsSource:
             came, failure = self._waiting.popleft() if self._waiting else None, self._failure
         if came is None:
             if failure:
-                raise AdapterUnavailable(failure, NOT_OURS)
+                raise failure
             return None
         picture, moment = came  # scaled only now: the ones nobody waits for must not keep OBS waiting
         return Frame(cover(picture, *self._size), moment, next(self._numbers))
@@ -119,6 +118,7 @@ class ObsSource:
         self._door = None
         with self._news:
             guests = [*self._callers, *filter(None, [self._guest])]
+            self._callers, self._guest = [], None  # what they leave unfinished is our doing
         for guest in guests:
             _hang_up(guest)
 
@@ -130,12 +130,12 @@ class ObsSource:
         Thread(target=self._take, args=(guest,), name=self.name, daemon=True).start()
 
     def _take(self, guest: socket.socket) -> None:
-        failure = ""
+        failure = None
         try:
             for picture in read_nut(guest):
                 self._show(guest, picture)
         except BridgeError as error:
-            failure = f"what came to port {self._port} {error}"
+            failure = AdapterUnavailable(f"what came to port {self._port} {error}", error.hint)
         except (FFmpegError, OSError):
             pass  # it hung up in the middle of a picture, as a killed OBS does
         _hang_up(guest)

@@ -25,6 +25,7 @@ OURS = "latentcast"  # key of our memory in the settings of PICTURE
 MEDIA = "ffmpeg_source"
 TEXTS = ("text_gdiplus_v3", "text_gdiplus_v2", "text_ft2_source_v2")  # kinds of text, by preference
 GONE_WITHIN = 5.0  # seconds
+OTHER_COLOURS = ("RGB", "BGRA", "601", "2100PQ", "2100HLG")  # not the 4:2:0 in BT.709 that `--in obs` takes for granted
 MISSING = 600  # what OBS answers about something that does not exist
 
 
@@ -66,7 +67,7 @@ def set_up(obs: ObsClient, wanted: Wanted) -> list[str]:
     if wanted.state:
         said.append(_state(obs, wanted.scene))
     if wanted.program:
-        said.append(_program(obs, wanted.program_port))
+        said += [_program(obs, wanted.program_port), *_colours(obs)]
     return said
 
 
@@ -197,6 +198,15 @@ def _program(obs: ObsClient, port: int) -> str:
         f"Start Recording will send OBS's program to `--in obs` on port {port} instead of writing a file, once you have"
         " restarted OBS. `latentcast obs remove` gives the record button back."
     )
+
+
+def _colours(obs: ObsClient) -> list[str]:
+    """A sentence about colours that would arrive as others: the stream does not say how they are to be read."""
+    chosen = {"Color Format": _get(obs, "Video/ColorFormat"), "Color Space": _get(obs, "Video/ColorSpace")}
+    odd = [f"{name} {value}" for name, value in chosen.items() if value in OTHER_COLOURS]
+    if not odd:
+        return []
+    return [f"Colours will be off with OBS's {' and '.join(odd)}: choose NV12 and Rec. 709 in its Settings, Advanced."]
 
 
 def program_settings(port: int) -> dict[str, str]:

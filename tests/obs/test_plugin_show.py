@@ -7,6 +7,7 @@ makes it the same again as far as threads allow; a test that failed has printed 
 import os
 import random
 import signal
+import subprocess
 import time
 from fractions import Fraction
 
@@ -18,7 +19,19 @@ from bridge.adapters.testcard import TestCard, read_number
 from tests.bridge.films import make_film
 from tests.bridge.running import Running
 from tests.obs.lab import SCENE, Refused, until
-from tests.obs.plugin import FILTER, Follower, Writer, add_filter, add_source, build, cannot_build, card, near, own
+from tests.obs.plugin import (
+    FILTER,
+    SOURCES,
+    Follower,
+    Writer,
+    add_filter,
+    add_source,
+    build,
+    cannot_build,
+    card,
+    near,
+    own,
+)
 
 SIZE = (640, 360)
 ROUGH = float(os.environ.get("LATENTCAST_OBS_SECONDS", "90"))
@@ -247,7 +260,44 @@ def test_filters_can_be_removed_while_they_are_rendered_and_leave_no_memory_behi
     obs.stop()
 
 
+@pytest.fixture
+def watched_obs(make_obs, library, tmp_path, monkeypatch):
+    """A running OBS that says on stderr where a tick of ours enters the graphics context."""
+    watcher = tmp_path / "ticks.so"
+    headers = subprocess.run(["pkg-config", "--cflags", "libobs"], capture_output=True, text=True, check=True)
+    command = ["cc", "-shared", "-fPIC", "-o", watcher, SOURCES / "tests" / "ticks.c", *headers.stdout.split(), "-ldl"]
+    subprocess.run(command, check=True)
+    obs = make_obs(fps=60)
+    obs.install_plugin(library)
+    with monkeypatch.context() as changed:
+        changed.setenv("LD_PRELOAD", str(watcher))
+        obs.start()
+    return obs
+
+
+def test_no_tick_waits_for_the_graphics_context_whatever_becomes_of_the_rings(watched_obs):
+    """What made OBS hang took a rare meeting of two threads; that one of them may never be there is seen at once."""
+    obs = watched_obs
+    with Follower(own("out")) as out:
+        for width in (64, 65):
+            wanted = card(width, 36)
+            with Writer(own("dry"), wanted), Writer(own("answer"), wanted):
+                if width == 64:
+                    add_source(obs, "camera", ring=own("dry"))
+                    add_filter(obs, "camera", ring=own("out"), answer=own("answer"))
+                out.shows(lambda seen, wanted=wanted: near(seen, wanted, 0))
+                obs.shows(lambda seen, wanted=wanted: near(seen, wanted), "camera")
+        obs.call("RemoveSourceFilter", sourceName="camera", filterName="effect")
+
+    said = (obs.folder / "said.txt").read_text("utf-8", "replace")
+    assert "watching latentcast_source" in said, "else nothing was looked at"
+    assert "watching latentcast_filter" in said
+    assert "a tick entered" not in said
+    obs.stop()
+
+
 def test_screenshots_may_drop_removed_sources_while_rings_change(crowded_obs):
+    """The hang as it was met. It takes luck to meet it: the test above is the one that cannot miss its cause."""
     obs, names = crowded_obs, [f"thing {number}" for number in range(60)]
     for index, name in enumerate(names):
         with Writer(own("rough"), card(64 + index, 36)):

@@ -1,10 +1,13 @@
 """A stock OBS, no plugin: set up, shown our pictures, sending us its own, and left as it was."""
 
+import av
 import numpy as np
 import pytest
 
-from bridge.adapters.testcard import CORNERS
-from bridge.obs.stock import PICTURE, SCENE
+from bridge.adapters.obs import ObsSource
+from bridge.adapters.testcard import CORNERS, GROUND, draw_card
+from bridge.obs.stock import PICTURE, SCENE, program_settings
+from tests.obs.lab import SCENE as LAB
 from tests.obs.lab import free_port, until
 from tests.obs.running import Beside, command
 
@@ -155,6 +158,48 @@ def test_the_program_of_obs_is_an_input_and_the_record_button_is_given_back(obs,
     code, said = command(obs, "obs", "remove")
     assert code == 0, said
     assert {key: parameter(obs, *key) for key in RECORD} == before
+
+
+def test_colours_that_the_stream_cannot_name_are_said_when_it_is_set_up(make_obs):
+    obs = make_obs(size=CANVAS, profile={"Video": {"ColorFormat": "RGB", "ColorSpace": "601"}})
+    obs.start()
+
+    code, said = command(obs, "obs", "setup", "--program", "--program-port", str(free_port()))
+
+    assert code == 0, said
+    assert "Color Format RGB and Color Space 601" in said
+    assert "NV12" in said
+
+
+@pytest.mark.parametrize("video", [{"ColorRange": "Full"}, {"ColorFormat": "P010"}])
+def test_the_program_of_obs_comes_in_its_colours_in_full_range_and_in_ten_bits(make_obs, tmp_path, video):
+    port, (width, height) = free_port(), CANVAS
+    profile = {"Video": video}
+    for key, value in program_settings(port).items():
+        section, _, name = key.partition("/")
+        profile.setdefault(section, {})[name] = value
+    obs = make_obs(size=CANVAS, profile=profile)
+    card = av.VideoFrame.from_ndarray(draw_card(width, height), "rgb24")
+    with av.open(str(tmp_path / "card.png"), "w", format="image2", options={"update": "1"}) as file:
+        image = file.add_stream("png")
+        image.width, image.height, image.pix_fmt = width, height, "rgb24"
+        file.mux(image.encode(card))
+        file.mux(image.encode(None))
+    source = ObsSource(str(port))
+    source.open(width, height)
+    try:
+        obs.start()
+        settings = {"file": str(tmp_path / "card.png")}
+        obs.call("CreateInput", sceneName=LAB, inputName="card", inputKind="image_source", inputSettings=settings)
+        obs.call("StartRecord")
+        until(lambda: (got := source.read(0.2)) and is_card(got.pixels) and is_grey(got.pixels), 60)
+    finally:
+        source.close()
+
+
+def is_grey(picture):
+    """Whether the card's ground, in its middle, is as dark as it was sent; a wrong range is ten steps off."""
+    return np.allclose(picture[201:204, 330:340], GROUND, atol=3)
 
 
 RECORD = (

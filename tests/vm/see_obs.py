@@ -11,12 +11,16 @@ from bridge.obs.place import ObsPlace
 from bridge.obs.stock import SCENE, Wanted, set_up
 from bridge.one_child import OneChild
 from tests.obs import lab
-from tests.obs.lab import Display, Lab, free_port, until
+from tests.obs.lab import SCENE as LAB
+from tests.obs.lab import Display, Lab, Refused, free_port, until
 from tests.vm.inside import PATIENCE, SIZE, Player, Seen, corners, failure, watch
 
 RING = "lc-vm-obs"
 SLOW = {"Video": {"FPSType": 1, "FPSInt": 5}}  # pictures a second of OBS, whose drawing is emulated too
 ALIKE = 40  # of 255, a colour after OBS has made YUV of it, and another program RGB of that
+OTHER_MATRIX = (
+    48  # the same of a camera's picture in OBS, which takes the BT.601 of cameras for BT.709: green is 40 off
+)
 seen = Seen()
 
 
@@ -29,6 +33,7 @@ def look():
     try:
         obs.start()
         seen["ready"] = True
+        our_camera_in_its_scene(obs)
         our_picture_in_its_camera(obs)
     except BaseException:
         seen["log"] = obs.log[-3000:]
@@ -37,6 +42,33 @@ def look():
         if obs.alive:
             obs.kill()  # it may take its time, and the machine ends with us
         display.close()
+
+
+def our_camera_in_its_scene(obs):
+    """Out of `--out virtualcam`, and chosen in OBS's camera source as any other camera."""
+    with sending(f"virtualcam:{SIZE[0]}x{SIZE[1]}@15,/dev/video9"):
+        settings = {"device_id": "/dev/video9", "input": 0, "pixelformat": -1, "resolution": -1, "framerate": -1}
+        obs.call("CreateInput", sceneName=LAB, inputName="ours", inputKind="v4l2_input", inputSettings=settings)
+        numbers = []
+
+        def live():
+            picture = may_show(obs, "ours")
+            if picture is None or not is_card(picture, OTHER_MATRIX):
+                return None
+            numbers.append(read_number(picture[..., :3]))
+            return len(set(numbers)) > 2 and corners(picture)
+
+        seen["our camera"] = {"corners": until(live, PATIENCE), "numbers": numbers}
+        seen["given up for a moment"] = obs.log.count("select timed out")
+        obs.call("RemoveInput", inputName="ours")
+
+
+def may_show(obs, source):
+    """A screenshot; None of a camera that has sent no picture yet."""
+    try:
+        return obs.screenshot(source)
+    except Refused:
+        return None
 
 
 def our_picture_in_its_camera(obs):
@@ -66,8 +98,8 @@ def cameras():
     return [device.uri for device in survey("camera")]
 
 
-def is_card(picture):
-    return max(corners(picture).values()) < ALIKE
+def is_card(picture, off=ALIKE):
+    return max(corners(picture).values()) < off
 
 
 def show(uri):

@@ -1,12 +1,15 @@
 """The ways into and out of a stock OBS, with FFmpeg itself in its place. tests/obs does it with the real one."""
 
+import io
 import socket
 import time
+from contextlib import suppress
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange, Colorspace
 
 from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.nut import NutWriter
@@ -267,6 +270,109 @@ def test_what_is_no_stream_of_pictures_is_said_with_a_next_step(source):
 
     assert "Custom Output" in error.value.hint
     assert program_settings(1)["AdvOut/FFVEncoder"] in error.value.hint
+
+
+def stream(codec, form, levels=ColorRange.MPEG, picture=None, count=4):
+    """A NUT stream of `count` times the same picture, as OBS with other settings than ours sends it."""
+    data = io.BytesIO()
+    if picture is None:
+        card = av.VideoFrame.from_ndarray(draw_card(160, 96), "rgb24")
+        picture = card.reformat(format=form, dst_colorspace=Colorspace.ITU709, dst_color_range=levels)
+    with av.open(data, "w", format="nut", options={"write_index": "0"}) as file:
+        video = file.add_stream(codec, rate=30)
+        video.width, video.height, video.pix_fmt = 160, 96, form
+        video.codec_context.color_range = levels
+        for number in range(count):
+            picture.pts, picture.time_base = number, Fraction(1, 30)
+            file.mux(video.encode(picture))
+        file.mux(video.encode(None))
+    return data.getvalue()
+
+
+def last_picture(source, data):
+    """What the source shows of a stream in the end."""
+    seen = []
+    with connect(source) as there:
+        there.sendall(data)
+        there.shutdown(socket.SHUT_WR)
+        until(lambda: (got := source.read(0.1)) and seen.append(got.pixels) or (seen and got is None))
+    return seen[-1]
+
+
+def refusal(source, data):
+    """The sentence and the hint about a stream."""
+    with connect(source) as there:
+        with suppress(OSError):  # it may have been thrown out already
+            there.sendall(data)
+            there.shutdown(socket.SHUT_WR)
+        with pytest.raises(AdapterUnavailable) as error:
+            until(lambda: source.read(0.1))
+    return str(error.value), error.value.hint
+
+
+@pytest.mark.parametrize("levels", [ColorRange.MPEG, ColorRange.JPEG])
+@pytest.mark.parametrize(
+    ("codec", "form"),
+    [("yuv4", "yuv420p"), ("rawvideo", "nv12"), ("rawvideo", "yuv444p"), ("rawvideo", "yuv420p10le")],
+)
+def test_colours_are_right_in_both_ranges_of_obs_which_the_stream_does_not_name(source, codec, form, levels):
+    card = draw_card(160, 96)
+    source.open(160, 96)
+
+    seen = last_picture(source, stream(codec, form, levels))
+
+    assert np.allclose(seen[50:56, 83:87], card[50:56, 83:87], atol=3), "the grey, where a wrong range shows most"
+    for row, column in ((4, 5), (4, -5), (75, 5), (75, -5)):
+        assert np.allclose(seen[row, column], card[row, column], atol=4)
+
+
+def test_limited_range_stays_limited_where_a_sharp_scaling_went_a_little_beyond(source):
+    yuv = np.full((144, 160), 128, np.uint8)  # the planes of 4:2:0 as one
+    yuv[:96] = 60
+    yuv[:40], yuv[40:48] = 16, 13
+    source.open(160, 96)
+
+    seen = last_picture(source, stream("rawvideo", "yuv420p", picture=av.VideoFrame.from_ndarray(yuv, "yuv420p")))
+
+    assert np.allclose(seen[80, 80], (60 - 16) * 255 / 219, atol=2)
+
+
+def test_an_encoder_that_compresses_is_named_with_what_to_set_instead(source):
+    source.open(160, 96)
+
+    said, hint = refusal(source, stream("libx264", "yuv420p", count=60))
+
+    assert "compressed with h264" in said
+    assert "video encoder yuv4" in hint
+
+
+def test_ten_bits_that_nut_cannot_name_are_refused_with_what_to_set_instead(source):
+    source.open(160, 96)
+
+    said, hint = refusal(source, stream("rawvideo", "p010le"))
+
+    assert "P010" in said
+    assert "yuv4" in hint
+    assert "NV12" in hint
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.9])
+def test_a_stream_that_ends_before_its_first_picture_is_said_with_a_next_step(source, share):
+    data = stream("yuv4", "yuv420p", count=1)
+    source.open(160, 96)
+
+    said, hint = refusal(source, data[: max(30, int(share * len(data)))])
+
+    assert "ended before its first picture" in said
+    assert "Start Recording" in hint
+
+
+def test_who_connects_and_goes_without_a_word_is_no_failure(source):
+    source.open(160, 96)
+    for _ in range(3):
+        connect(source).close()
+
+    assert source.read(0.5) is None
 
 
 def test_without_anybody_there_is_no_picture_and_no_error(source):

@@ -319,6 +319,22 @@ def test_compiled_blocks_give_the_same_film():
     assert decibels(fast, stream(small_models(shallow), shallow, count=12, rows=1)) > 70
 
 
+@pytest.mark.filterwarnings("ignore")  # of the compiler, about itself
+def test_compiled_blocks_are_given_prompts_of_one_length(monkeypatch):
+    """A length that comes for the first time would be compiled while the stream waits, and the engine taken to hang."""
+    monkeypatch.setattr(compile, "_lacking", lambda device: "")
+    wordy = replace(PRESET, dit=replace(PRESET.dit, text_len=96))
+    plain, compiled = (small_models(wordy).denoiser for _ in range(2))
+    compile.apply(compiled, "inductor")
+
+    def shapes(model):
+        draw = torch.randn(1, 96, wordy.dit.text_dim)
+        spoken = [torch.cat([draw[:, :words], torch.zeros_like(draw[:, words:])], 1) for words in (5, 40, 96)]
+        return {tuple(part.shape for part in text) for each in spoken for text in model.context(each)}
+
+    assert (len(shapes(plain)), len(shapes(compiled))) == (3, 1)
+
+
 # ---- 8-bit floats
 
 
