@@ -193,10 +193,10 @@ class RealEngine:
 
     def __init__(self) -> None:
         self._models: Any = None
-
-    def __call__(self, preset: Preset, aside: Executor) -> Session:
         give_way()
         wait_politely()
+
+    def __call__(self, preset: Preset, aside: Executor) -> Session:
         from engine.accel.apply import with_codec
         from engine.measure import is_out_of_memory
         from engine.session import Session, load_models

@@ -243,7 +243,7 @@ async def test_what_no_program_can_be_told_is_said_and_not_tried_again():
 
 @scene
 async def test_a_restart_is_not_lost_on_a_child_that_is_just_being_started():
-    async with child("import time; print('old', flush=True); time.sleep(60)") as (talker, notes):
+    async with child("import time; time.sleep(10); print('old', flush=True); time.sleep(60)") as (talker, notes):
         await asyncio.sleep(0)  # its process is on its way
         talker.restart([sys.executable, "-c", TALK])
         await until(lambda: "hello" in notes.lines)

@@ -53,6 +53,17 @@ def test_on_out_of_memory_smaller_pictures_are_made_and_the_same_process_plays_o
     assert "pictures are made at 240x144 from now on" in said
 
 
+def test_stepping_down_leaves_the_process_its_share_of_the_processors(monkeypatch):
+    lowered = []
+    monkeypatch.setattr("engine.threads.os.nice", lowered.append, raising=False)
+    engine = RealEngine()
+    with ThreadPoolExecutor(1) as aside:
+        for preset in (TINY, TINY.resized(240, 144)):
+            engine(preset, aside)
+
+    assert len(lowered) == 1, "a process gives way once, whatever it opens"
+
+
 def test_weights_that_do_not_fit_are_not_made_to_fit_by_smaller_pictures(monkeypatch):
     def build(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")

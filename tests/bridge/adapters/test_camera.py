@@ -79,7 +79,10 @@ def test_a_slow_reader_gets_the_newest_frame_and_no_queue(monkeypatch, filmed):
     camera.open(64, 48)
     first = read(camera)
 
-    time.sleep(0.3)
+    deadline = time.monotonic() + 60
+    while camera._newest is None or camera._newest[2] <= first.index + 5:
+        assert time.monotonic() < deadline, "the camera stands still"
+        time.sleep(0.01)
     second = read(camera)
 
     assert second.index > first.index + 5

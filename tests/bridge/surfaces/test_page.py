@@ -229,7 +229,7 @@ def test_it_says_that_the_bridge_is_gone_and_comes_back_with_it(desk, browser, w
 def test_another_run_on_the_same_port_offers_its_own_looks_and_owes_no_tick(desk, browser, web, ring_names):
     port, ticks = web.port, "[...document.querySelectorAll('.tick')].map((tick) => tick.className).join()"
     desk.call(desk.control.publish, engine=EngineStatus(preset="tiny"))
-    browser.until("document.querySelectorAll('.chips button').length")
+    browser.until("document.querySelector('#out figcaption span').textContent == 'tiny'")  # built anew for its looks
     browser.click("[data-name=steps] button:nth-child(3)")
     browser.until(f"{ticks}.includes('waiting')")
 
