@@ -282,7 +282,7 @@ def test_what_was_recorded_of_a_stream_is_gone_with_the_first_chunk_of_a_smaller
 @pytest.mark.parametrize("accel", [{}, {"half_codec": True}, {"channels_last": True}], ids=str)
 def test_another_codec_is_made_as_fast_as_the_one_before_and_the_same_one_is_kept(accel, monkeypatch):
     monkeypatch.setattr("engine.accel.apply.half_is_faster", lambda: True)
-    monkeypatch.setattr("engine.models.build.load_weights", lambda module, _weights: module.to_empty(device="cpu"))
+    monkeypatch.setattr("engine.models.build.load_weights", lambda module, *_: module.to_empty(device="cpu"))
     preset = replace(PRESET, accel=AccelSpec(**accel))
     models = accelerate(small_models(), preset)
     wider = replace(preset, codec=replace(preset.codec, widths=(16, 16)))
@@ -296,7 +296,7 @@ def test_another_codec_is_made_as_fast_as_the_one_before_and_the_same_one_is_kep
 
 def test_another_codec_is_recorded_as_the_one_before_was(monkeypatch):
     monkeypatch.setattr("engine.accel.apply.replays", lambda *_: True)  # as on a GPU
-    monkeypatch.setattr("engine.models.build.load_weights", lambda module, _weights: module.to_empty(device="cpu"))
+    monkeypatch.setattr("engine.models.build.load_weights", lambda module, *_: module.to_empty(device="cpu"))
     preset = replace(PRESET, accel=AccelSpec(graphs=True))
     models = accelerate(small_models(), preset)
     wider = replace(preset, codec=replace(preset.codec, widths=(16, 16)))
