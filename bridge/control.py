@@ -73,9 +73,12 @@ class Status:
     outputs: tuple[OutputStatus, ...] = ()
 
 
+EventKind = Literal["changed", "applied", "state", "status", "error"]
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Told to every watcher. `kind` says which fields of `data` there are:
+    """Told to every watcher. `revision` is the newest by then; `kind` says which fields of `data` there are:
 
     changed  {name: value, ...}       controls that were accepted, as they are now
     applied  {revision, frame}        the first frame index that shows a revision
@@ -84,8 +87,9 @@ class Event:
     error    {reason, where}          something failed that a person should know of
     """
 
-    kind: Literal["changed", "applied", "state", "status", "error"]
+    kind: EventKind
     data: Mapping[str, Any]
+    revision: int
 
 
 Watcher = Callable[[Event], None]
@@ -110,7 +114,7 @@ class ControlState:
     def set_all(self, values: Mapping[str, Any]) -> Params:
         """Change several controls as one revision, all or none. Raises BadParam."""
         self.params = self.params.set_all(values)
-        self._tell(Event("changed", {name: getattr(self.params, name) for name in values}))
+        self._tell("changed", {name: getattr(self.params, name) for name in values})
         return self.params
 
     def do(self, action: str, *arguments: Any) -> None:
@@ -132,14 +136,14 @@ class ControlState:
         """Replace fields of the status, and tell the watchers what kind of news it is."""
         before, self.status = self.status, replace(self.status, **changes)
         if self.status.state != before.state:
-            self._tell(Event("state", {"state": self.status.state}))
+            self._tell("state", {"state": self.status.state})
         if self.status.applied != before.applied:
-            self._tell(Event("applied", dict(self.status.applied)))
-        self._tell(Event("status", {}))
+            self._tell("applied", dict(self.status.applied))
+        self._tell("status", {})
 
     def fail(self, reason: str, where: str) -> None:
         """Tell every surface that something went wrong and where, in one sentence with a next step."""
-        self._tell(Event("error", {"reason": reason, "where": where}))
+        self._tell("error", {"reason": reason, "where": where})
 
     def to_dict(self) -> dict[str, Any]:
         """Status, params and revision in the shape of `GET /api/status`."""
@@ -148,6 +152,7 @@ class ControlState:
         params = self.params.to_dict()
         return status | {"revision": params.pop("revision"), "params": params}
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, kind: EventKind, data: Mapping[str, Any]) -> None:
+        event = Event(kind, data, self.params.revision)
         for watcher in tuple(self._watchers):
             watcher(event)

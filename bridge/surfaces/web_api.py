@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ class Api:
         """First the status, then every event as {"kind", "data", "revision"}; a "status" carries all of it."""
         await socket.accept()
         mailbox = Mailbox()
-        mailbox.put(Event("status", {}))
+        mailbox.put(Event("status", {}, self._control.params.revision))
         end_watch = self._control.watch(mailbox.put)
         try:
             await _until_gone(socket, self._tell(socket, mailbox))
@@ -100,8 +101,7 @@ class Api:
         while True:
             for event in await mailbox.take():
                 data = self._control.to_dict() if event.kind == "status" else event.data
-                news = {"kind": event.kind, "data": data, "revision": self._control.params.revision}
-                await socket.send_text(to_json(news))
+                await socket.send_text(to_json({"kind": event.kind, "data": data, "revision": event.revision}))
 
     async def _show(self, socket: WebSocket, preview: Preview) -> None:
         pictures = preview.pictures()
@@ -123,7 +123,7 @@ class Mailbox:
         """Leave an event; changes of several controls join into one."""
         key = event.kind, event.data.get("where", "") if event.kind == "error" else ""
         if event.kind == "changed" and key in self._events:
-            event = Event("changed", {**self._events[key].data, **event.data})
+            event = replace(event, data={**self._events[key].data, **event.data})
         self._events[key] = event
         self._full.set()
 

@@ -18,20 +18,31 @@ const NOTICES = {
 const find = (selector) => document.querySelector(selector);
 const widgets = new Map();
 const awaited = new Map(); // control -> the revision of its newest change, until a picture shows it
+const mine = new Map(); // control -> the revision of this page's newest change; Infinity while that is on its way
 const instant = new Set(); // controls the bridge obeys itself, at once
 let status = null;
+let heard = 0; // the revision of the newest change this page was told of
 let known = true; // false once the bridge was gone: what is there now may be another run, of another model
 let followActions = () => {};
 
-const put = latestWins(async (name, value) => {
+async function send(name, value) {
+  mine.set(name, Infinity);
   try {
-    const answer = await request("PUT", `/api/controls/${name}`, { value });
-    expect([name], answer.revision);
+    const { revision } = await request("PUT", `/api/controls/${name}`, { value });
+    expect([name], revision);
+    return revision;
   } catch (error) {
     toast(error.message);
-    if (status) widgets.get(name).write(status.params[name]);
+    return 0; // refused: what the bridge has goes on
   }
-});
+}
+
+function settle(name, revision) {
+  mine.set(name, revision);
+  if (status && heard >= revision) widgets.get(name)?.write(status.params[name]);
+}
+
+const put = latestWins(send, settle);
 
 const act = async (name, ...given) => {
   try {
@@ -128,7 +139,10 @@ function hear(text) {
   if (!status) return;
   if (kind === "changed") {
     Object.assign(status.params, data);
-    for (const [name, value] of Object.entries(data)) widgets.get(name)?.write(value);
+    heard = revision;
+    for (const [name, value] of Object.entries(data)) { // news from before this page's own change must not undo it
+      if (revision >= (mine.get(name) ?? 0)) widgets.get(name)?.write(value);
+    }
     expect(Object.keys(data), revision);
   }
   if (kind === "applied") { status.applied = data; applied(data); }
@@ -144,7 +158,11 @@ async function follow(news) {
     known = true;
     await build();
   }
-  if (first) for (const [name, widget] of widgets) widget.write(news.params[name]);
+  if (first) {
+    mine.clear(); // another bridge counts from the start
+    heard = news.revision;
+    for (const [name, widget] of widgets) widget.write(news.params[name]);
+  }
   applied(news.applied);
   followActions(news);
   paint();

@@ -12,22 +12,22 @@ export async function request(method, path, body) {
 }
 
 // A fader moves faster than a request returns: one request per control is under way, and only the newest value waits.
-export function latestWins(send) {
+// `settle(name, what the last send returned)` is called when none is left.
+export function latestWins(send, settle) {
   const waiting = new Map();
   const busy = new Set();
   return async function put(name, value) {
     waiting.set(name, value);
     if (busy.has(name)) return;
     busy.add(name);
-    try {
-      while (waiting.has(name)) {
-        const newest = waiting.get(name);
-        waiting.delete(name);
-        await send(name, newest);
-      }
-    } finally {
-      busy.delete(name);
+    let last;
+    while (waiting.has(name)) {
+      const newest = waiting.get(name);
+      waiting.delete(name);
+      last = await send(name, newest);
     }
+    busy.delete(name);
+    settle(name, last);
   };
 }
 

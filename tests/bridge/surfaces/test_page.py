@@ -164,6 +164,26 @@ def test_a_look_is_one_tap_and_any_other_prompt_is_typed(desk, browser):
     desk.until(lambda: desk.control.params.prompt == "a forest of glass at dusk")
 
 
+def test_news_from_before_a_change_made_here_does_not_undo_it(desk, browser):
+    held_back = "(...what) => new Promise((go) => window.go = go).then(() => post(...what))"
+    browser.see(f"window.post = fetch; window.go = null; fetch = {held_back}")
+    browser.click("[data-name=prompt] textarea")
+    browser.see("document.querySelector('[data-name=prompt] textarea').select()")
+    browser.type("a forest of glass")
+    browser.press("Enter")
+    browser.until("go !== null")
+    desk.call(desk.control.set, "prompt", "neon")
+    desk.call(desk.control.set, "noise", 0.25)
+    browser.until("document.querySelector('[data-name=noise] input').value == 0.25")
+
+    browser.type(" at dusk")
+    browser.see("fetch = post; go()")
+
+    desk.until(lambda: desk.control.params.prompt == "a forest of glass at dusk")
+    desk.call(desk.control.set, "prompt", "ink")
+    browser.until("document.querySelector('[data-name=prompt] textarea').value == 'ink'")
+
+
 def test_keys_work_while_nobody_types(desk, browser):
     browser.press("b")
     desk.until(lambda: desk.control.params.bypass)
