@@ -135,7 +135,7 @@ def test_a_hundred_switches_at_ten_a_second_end_on_the_last_one(obs, scenes, des
     mine.turn(1.0)
 
     assert mine.control.params.prompt == last
-    assert len(seen) > 50, "nearly every switch was heeded on the way"
+    assert len(seen) > 30, "most switches were heeded on the way"
 
 
 def test_only_a_scene_that_stays_runs_its_preset(obs, scenes, desk, monkeypatch):
