@@ -177,13 +177,19 @@ def _keys(scenes, source, hotkey):
     return [entry["key"] for entry in _source(json.loads(scenes.read_text("utf-8")), source)["hotkeys"][hotkey]]
 
 
-@pytest.fixture
-def slow_obs(make_obs, tmp_path):
-    """A running OBS where every picture counts as one that the graphics card was slow with."""
+@pytest.fixture(scope="module")
+def slow_library(tmp_path_factory):
+    """The plugin for which every picture counts as one that the graphics card was slow with."""
     if reason := cannot_build():
         pytest.skip(reason)
+    return build(tmp_path_factory.mktemp("slow"), "-DCMAKE_C_FLAGS=-DWAIT_MAX=-1.0") / "latentcast.so"
+
+
+@pytest.fixture
+def slow_obs(make_obs, slow_library):
+    """A running OBS with that plugin."""
     obs = make_obs()
-    obs.install_plugin(build(tmp_path, "-DCMAKE_C_FLAGS=-DWAIT_MAX=-1.0") / "latentcast.so")
+    obs.install_plugin(slow_library)
     obs.start()
     return obs
 
