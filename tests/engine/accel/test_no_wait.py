@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine.models.causal_dit import CausalDiT
@@ -11,6 +12,7 @@ from engine.stream.batch import StreamBatch
 from engine.stream.kvcache import KVCache
 from engine.stream.pace import Plan
 from engine.stream.schedule import Schedule
+from tests.engine.small import film, play, small_session
 
 DIT = DitSpec("", channels=4, dim=24, ffn=32, heads=2, layers=2, text_dim=8, text_len=2)
 CODEC = CodecSpec("wan", "", channels=4, widths=(8, 8, 8, 8), blocks=1)
@@ -76,6 +78,21 @@ def test_the_watch_sees_what_it_looks_for():
     for wait in (lambda: x[0].item(), lambda: x.nonzero(), lambda: x[x > 0], lambda: bool(x.sum() > 1)):
         with pytest.raises(AssertionError), Watch():
             wait()
+
+
+class Patient(TorchFunctionMode):
+    """Raises where a copy is left to itself. MPS then reads the host's memory when it may be gone: pytorch#189690."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        assert not (kwargs or {}).get("non_blocking"), f"{func} leaves the copy to itself"
+        return func(*args, **(kwargs or {}))
+
+
+def test_on_other_devices_than_cuda_a_copy_is_waited_for():
+    session = small_session(params={"steps": 2, "rows": 2})
+
+    with Patient():
+        assert len(play(session, film(40))) == 40
 
 
 @pytest.mark.gpu
