@@ -33,7 +33,8 @@ class KVCache:
         shape = (1, dit.heads, window.slots, tokens, dit.dim // dit.heads)
         self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(dit.layers)]
         self.values = [torch.zeros_like(keys) for keys in self.keys]
-        self._means = [keys.new_zeros(1, window.slots, 2, dit.dim) for keys in self.keys]  # of keys and of values
+        means = 1, window.slots, 2, dit.dim  # of keys and of values
+        self._means = [keys.new_zeros(means, dtype=torch.float32) for keys in self.keys]
         self._positions = torch.zeros(1, window.slots, dtype=torch.int64, device=device)
         cap = [window.sink_distance - slot for slot in range(window.sinks)]
         self._farthest = torch.tensor(cap, dtype=torch.int64, device=device)  # [sinks]: how far back each may seem
@@ -84,7 +85,7 @@ class KVCache:
     def extend(self, layer: int, key: Tensor, value: Tensor, turn: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Write keys, turned, and values [rows, T*n, N, D]; return all that count, [rows, N, filled*n, D]."""
         if self._spec.refresh > -1:
-            means = [self._by_frame(part).mean(2).flatten(2) for part in (key, value)]
+            means = [self._by_frame(part).mean(2, dtype=torch.float32).flatten(2) for part in (key, value)]
             self._means[layer][self._rows, self._slots] = torch.stack(means, dim=2)
         for store, new in ((self.keys, turn(key)), (self.values, value)):
             store[layer][self._rows, :, self._slots] = self._by_frame(new).transpose(2, 3)
@@ -96,7 +97,7 @@ class KVCache:
 
         Source: StreamDiffusionV2 c5a0f20, models/wan/causal_model.py, there per layer and row; here one answer for all.
         """
-        means = torch.stack([part[: self._used] for part in self._means]).float()  # [layers, rows, slots, 2, C]
+        means = torch.stack([part[: self._used] for part in self._means])  # [layers, rows, slots, 2, C]
         newest = means[:, self._rows, self._slots[:, -1:]]
         return F.cosine_similarity(means[:, :, : self._spec.sinks], newest, dim=-1).mean(dim=(0, 1, 3))
 

@@ -10,6 +10,7 @@ from engine.models.wan_vae import WanVae
 from engine.preset import CodecSpec, DitSpec, ScheduleSpec, WindowSpec
 from engine.stream.batch import StreamBatch
 from engine.stream.kvcache import KVCache
+from engine.stream.noise import motion
 from engine.stream.pace import Plan
 from engine.stream.schedule import Schedule
 from tests.engine.small import film, play, small_session
@@ -42,23 +43,24 @@ def _by_mask(args):
     return any(isinstance(index, torch.Tensor) and index.dtype == torch.bool for index in indices)
 
 
-def make(device):
+def make(device, dtype):
     torch.manual_seed(3)
-    model, codec = CausalDiT(DIT).to(device).eval(), WanVae(CODEC).to(device).eval()
-    cache = KVCache(WINDOW, DIT, 4, device, torch.float32)
+    model, codec = (module.to(device, dtype).eval() for module in (CausalDiT(DIT), WanVae(CODEC)))
+    cache = KVCache(WINDOW, DIT, 4, device, dtype)
     batch = StreamBatch(model, Schedule(ScheduleSpec((700, 500)), device), WINDOW, cache)
     return model, codec, batch
 
 
 @torch.inference_mode()
-def stream(device, watch):
+def stream(device, watch, dtype=torch.float32):
     """Chunks through codec and stream batch until the window rolls, the last ones under `watch`."""
-    model, codec, batch = make(device)
-    context, states = model.context(torch.ones(1, 2, 8, device=device)), [None, None]
+    model, codec, batch = make(device, dtype)
+    context, states = model.context(torch.ones(1, 2, 8, device=device, dtype=dtype)), [None, None]
     for number in range(8):
-        frames = torch.rand(4 if number else 5, 3, 32, 32).to(device, non_blocking=True)
-        noise = torch.randn(2, 4, 4, 4).to(device, non_blocking=True)
+        frames = torch.rand(4 if number else 5, 3, 32, 32).to(device, dtype, non_blocking=True)
+        noise = torch.randn(2, 4, 4, 4).to(device, dtype, non_blocking=True)
         with watch() if number > 5 else torch.no_grad():
+            motion(frames[1:], frames[0])
             latents, states[0] = codec.encode(frames, states[0])
             done = batch.step(
                 latents, number, [700, 500], Plan(2, 1), context, lambda like, _, noise=noise: noise[: len(like)]
