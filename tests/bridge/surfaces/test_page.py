@@ -249,6 +249,7 @@ def test_a_look_that_was_played_over_meanwhile_can_be_tapped_again(desk, browser
     desk.call(desk.control.set, "prompt", "neon")
     desk.call(desk.control.set, "noise", 0.25)
     browser.until("document.querySelector('[data-name=noise] input').value == 0.25")
+    typed(browser, "watercolor")
     browser.click(".chips button:nth-child(2)")
 
     desk.until(lambda: desk.control.params.prompt == "watercolor")
@@ -373,6 +374,7 @@ def test_a_button_of_an_output_stays_the_same_while_nothing_is_new(desk, browser
 
     desk.call(desk.control.publish, outputs=(OutputStatus("recorder", "recorder", "the disk is full"),))
     browser.until("!!document.querySelector('.outputs .broken')")
+    assert browser.see("getComputedStyle(document.querySelector('.outputs .broken')).borderColor") == "rgb(229, 72, 77)"
 
 
 def test_an_input_that_did_not_open_gives_way_to_the_one_there_is(desk, browser):
