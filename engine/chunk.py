@@ -26,10 +26,13 @@ class Chunk:
     stamps: tuple[Stamp, ...]
 
     def pixels(self, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """[T, 3, H, W] in [-1, 1]. On CUDA the copy is only begun: nothing waits for it."""
-        host = torch.from_numpy(np.stack([frame.pixels for frame in self.frames]))
-        host = host.pin_memory() if device.type == "cuda" else host
-        there = host.to(device, non_blocking=True).permute(0, 3, 1, 2)
+        """[T, 3, H, W] in [-1, 1]. On CUDA the copy is only begun: nothing waits for it.
+
+        Elsewhere it is waited for: MPS would read the host's memory when it may be gone (pytorch#189690).
+        """
+        host, aside = torch.from_numpy(np.stack([frame.pixels for frame in self.frames])), device.type == "cuda"
+        host = host.pin_memory() if aside else host
+        there = host.to(device, non_blocking=aside).permute(0, 3, 1, 2)
         return there.to(dtype, memory_format=torch.contiguous_format).mul_(2 / 255).sub_(1)
 
 

@@ -9,7 +9,8 @@ from engine.accel.apply import accelerate
 from engine.accel.cudagraph import GraphedDenoiser
 from engine.preset import AccelSpec
 from engine.session import Session
-from tests.engine.accel.test_twins import Tape, decibels
+from tests.engine.accel.tape import Tape
+from tests.engine.accel.test_twins import decibels
 from tests.engine.models.test_lora import folder, write_lora  # noqa: F401
 from tests.engine.small import PRESET, film, small_models
 

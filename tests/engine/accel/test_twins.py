@@ -17,6 +17,7 @@ from engine.models.causal_dit import Attention, CausalDiT
 from engine.models.wan_vae import WanVae
 from engine.preset import AccelSpec, load_preset
 from engine.session import Session
+from tests.engine.accel.tape import Tape
 from tests.engine.models.test_lora import write_lora
 from tests.engine.small import PRESET, film, play, same, small_models
 
@@ -35,25 +36,6 @@ def decibels(pictures, others):
     """Peak signal-to-noise ratio between two films, dB."""
     a, b = (np.stack([picture.pixels for picture in film]).astype(float) for film in (pictures, others))
     return 10 * np.log10(255**2 / max(((a - b) ** 2).mean(), 1e-12))
-
-
-class Tape:
-    """In the place of `cudagraph.capture`: what was recorded runs again on the same tensors, into the same results."""
-
-    def __init__(self):
-        self.recorded = self.replayed = 0
-
-    def __call__(self, work):
-        self.recorded += 1
-        out = tuple(part.clone() for part in work())
-
-        def again():
-            self.replayed += 1
-            for place, part in zip(out, work(), strict=True):
-                place.copy_(part)
-            return out
-
-        return again
 
 
 def test_with_every_switch_off_the_models_are_the_plain_ones():
