@@ -340,6 +340,17 @@ def test_keys_work_while_nobody_types(desk, browser):
     assert desk.control.params.bypass
 
 
+def test_a_key_after_a_preset_was_chosen_does_not_choose_another(desk, browser):
+    browser.see(
+        "(list => { list.focus(); list.value = 'wan-1.3b'; list.dispatchEvent(new Event('change')) })"
+        "(document.querySelector('[data-action=preset] select'))"
+    )
+    browser.press("p")
+
+    desk.until(lambda: desk.control.params.panic)
+    assert desk.performed == [("preset", "wan-1.3b")]
+
+
 def test_the_space_bar_freezes_after_a_click_and_presses_what_was_reached_by_tab(desk, browser):
     browser.click("[data-name=carry]")
     desk.until(lambda: desk.control.params.carry)
