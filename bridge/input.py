@@ -26,9 +26,14 @@ class Input:
         self._wishes = 0
 
     async def open(self, uri: str) -> None:
-        """Take pictures from `uri`, or from the first thing that opens if it is empty. Raises AdapterFailed."""
+        """Take pictures from `uri`, or from the first thing that opens if it is empty. Raises AdapterFailed.
+
+        If people asked for another one before it came to that, theirs stays.
+        """
         *better, last = (uri,) if uri else ANYTHING
         async with self._changing:
+            if self.uri:
+                return None
             for candidate in better:
                 with suppress(AdapterFailed):
                     return await self._open(candidate)

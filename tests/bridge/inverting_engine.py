@@ -61,7 +61,7 @@ def open_session(preset, aside):
     if preset.params.prompt == "weights":
         raise BadWeights("dit.safetensors is cut short", "fetch it again")
     if preset.params.prompt == "slow":
-        time.sleep(1.5)
+        time.sleep(3.0)
     return Inversion(preset)
 
 

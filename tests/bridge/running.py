@@ -159,6 +159,12 @@ class Running:
         with SimpleUDPClient("127.0.0.1", self.osc) as client:
             client.send_message(f"/latentcast{address}", list(values))
 
+    def do(self, action, *arguments):
+        body = json.dumps({"arguments": arguments}).encode()
+        asked = urllib.request.Request(f"http://127.0.0.1:{self.web}/api/actions/{action}", body, method="POST")
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
+            return json.load(answer)
+
     def children(self):
         return psutil.Process(self.process.pid).children(recursive=True)
 

@@ -239,6 +239,17 @@ def test_another_preset_is_another_engine_and_a_wrong_one_changes_nothing(start)
     run.shows(DARK)
 
 
+def test_the_model_that_was_asked_for_is_told_before_its_engine_says_a_word(start, tmp_path):
+    slow = tmp_path / "slow.toml"
+    slow.write_text('extends = "tiny"\n[controls]\nprompt = "slow"\n')
+    run = start().watch()
+    run.state("streaming")
+
+    for asked, told in ((str(slow), "slow"), ("tiny", "tiny")):  # a scene of OBS may come and go as fast
+        run.do("preset", asked)
+        assert run.status()["engine"]["preset"] == told
+
+
 def test_an_output_is_switched_off_and_finished_while_the_rest_goes_on(start, tmp_path):
     run = start("--out", f"recorder:{tmp_path / 'show.mp4'}").watch()
     run.state("streaming")

@@ -255,6 +255,21 @@ async def test_a_restart_is_not_lost_on_a_child_that_is_just_being_started():
 
 
 @scene
+async def test_a_restart_that_comes_before_the_start_does_not_make_two():
+    notes = Notes()
+    early = Child("child", [sys.executable, "-c", TALK], notes)
+    early.restart()
+    early.start()
+    await until(lambda: notes.lines)
+    early.send("prompt\n")
+    await until(lambda: "heard prompt" in notes.lines)
+    await asyncio.sleep(0.5)
+    await early.stop()
+
+    assert (notes.starts, notes.lines) == (1, ["hello", "heard prompt"])
+
+
+@scene
 async def test_a_listener_that_fails_is_said_and_the_child_is_kept_all_the_same(monkeypatch, caplog):
     monkeypatch.setattr(supervisor, "LONGEST_WAIT", 0.2)
     async with child(TALK) as (talker, notes):

@@ -80,7 +80,8 @@ function place(row) {
   return row.home === "bridge" ? "#performance" : "#knobs";
 }
 
-// Another model knows other looks, another run perhaps other controls. What is the same stays, and with it what is half typed.
+// Another model knows other looks, another run perhaps other controls. What is the same stays, and with it what is
+// half typed.
 async function build(preset) {
   offered = preset;
   const table = await request("GET", "/api/controls").catch(() => null);

@@ -91,12 +91,14 @@ function toggle(row, change) {
 }
 
 function text(row, change, eager) {
-  const properties = { rows: 1, spellcheck: false, maxLength: 2000, dir: "auto", placeholder: row.default ? "" : "none" };
-  const input = element("textarea", { ...properties, ariaLabel: row.help });
+  const placeholder = row.default ? "" : "none";
+  const input = element("textarea", { rows: 1, spellcheck: false, maxLength: 2000, dir: "auto", placeholder, ariaLabel: row.help });
   const chips = element("div", { className: "chips" });
   let timer = 0;
   let sent = ""; // or heard, whichever was last: a text that differs is being typed
-  const mark = () => [...chips.children].forEach((chip) => chip.setAttribute("aria-pressed", chip.textContent === input.value.trim()));
+  const mark = () => {
+    for (const chip of chips.children) chip.setAttribute("aria-pressed", chip.textContent === input.value.trim());
+  };
   const show = (value) => { if (input.value !== value) input.value = value; mark(); };
   const send = () => {
     clearTimeout(timer);

@@ -249,6 +249,7 @@ def test_a_look_that_was_played_over_meanwhile_can_be_tapped_again(desk, browser
     desk.call(desk.control.set, "prompt", "neon")
     desk.call(desk.control.set, "noise", 0.25)
     browser.until("document.querySelector('[data-name=noise] input').value == 0.25")
+    typed(browser, "watercolor")
     browser.click(".chips button:nth-child(2)")
 
     desk.until(lambda: desk.control.params.prompt == "watercolor")
@@ -339,6 +340,17 @@ def test_keys_work_while_nobody_types(desk, browser):
     assert desk.control.params.bypass
 
 
+def test_a_key_after_a_preset_was_chosen_does_not_choose_another(desk, browser):
+    browser.see(
+        "(list => { list.focus(); list.value = 'wan-1.3b'; list.dispatchEvent(new Event('change')) })"
+        "(document.querySelector('[data-action=preset] select'))"
+    )
+    browser.press("p")
+
+    desk.until(lambda: desk.control.params.panic)
+    assert desk.performed == [("preset", "wan-1.3b")]
+
+
 def test_the_space_bar_freezes_after_a_click_and_presses_what_was_reached_by_tab(desk, browser):
     browser.click("[data-name=carry]")
     desk.until(lambda: desk.control.params.carry)
@@ -373,6 +385,7 @@ def test_a_button_of_an_output_stays_the_same_while_nothing_is_new(desk, browser
 
     desk.call(desk.control.publish, outputs=(OutputStatus("recorder", "recorder", "the disk is full"),))
     browser.until("!!document.querySelector('.outputs .broken')")
+    assert browser.see("getComputedStyle(document.querySelector('.outputs .broken')).borderColor") == "rgb(229, 72, 77)"
 
 
 def test_an_input_that_did_not_open_gives_way_to_the_one_there_is(desk, browser):
