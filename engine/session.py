@@ -265,6 +265,8 @@ def open_session(
 def load_models(preset: Preset, device: str | None = None) -> Models:
     """The preset's models on the best device (or `device`), if there is room. Raises as `open_session` does."""
     place = pick_device(device)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)  # streams and events are made on the current one, whatever tensors they are for
     dtype = pick_dtype(place)
     preflight(preset, place, dtype)
     return accelerate(build(preset, place, dtype), preset)
