@@ -112,9 +112,15 @@ class ControlState:
         return self.set_all({name: value})
 
     def set_all(self, values: Mapping[str, Any]) -> Params:
-        """Change several controls as one revision, all or none. Raises BadParam."""
-        self.params = self.params.set_all(values)
-        self._tell("changed", {name: getattr(self.params, name) for name in values})
+        """Change several controls as one revision, all or none. Raises BadParam.
+
+        What is so already is no change: a fader that sends back what it hears would go round in circles.
+        """
+        before, after = self.params, self.params.set_all(values)
+        changed = {name: getattr(after, name) for name in values if getattr(after, name) != getattr(before, name)}
+        if changed:
+            self.params = after
+            self._tell("changed", changed)
         return self.params
 
     def do(self, action: str, *arguments: Any) -> None:

@@ -10,7 +10,7 @@ from bridge.adapter_link import AdapterLink
 from bridge.errors import AdapterFailed
 from bridge.supervisor import module_command
 
-OPENS_WITHIN = 10.0  # seconds; some cameras take three
+OPENS_WITHIN = 20.0  # seconds; some cameras take three, and a busy machine takes its time to start a process
 ANYTHING = ("camera", "clip")  # what an input that nobody named may be, best first
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from bridge.control import ControlState, Event
 from bridge.surfaces.osc_space import control_values, status_values
 from bridge.surfaces.osc_wire import write_message
+from engine.params import CONTROLS
 
 Address = tuple[str, int]
 Send = Callable[[bytes, Address], None]
@@ -28,6 +29,7 @@ class Feedback:
         self._awaited: dict[str, int] = {}  # control -> the revision that changed it last, not yet applied
         self._beats = 0
         self._end_watch = control.watch(self._heard)
+        self._show(standing)  # its faders may stand as they did in another run
 
     def close(self) -> None:
         """Hear no more."""
@@ -39,6 +41,7 @@ class Feedback:
         while len(self._subscribed) >= MAX_LISTENERS:
             self._subscribed.pop(next(iter(self._subscribed)))
         self._subscribed[listener] = None
+        self._show(listener)
 
     def unsubscribe(self, host: str) -> None:
         """Forget every listener of that machine but the standing one."""
@@ -56,6 +59,12 @@ class Feedback:
         datagram = write_message(f"{self._root}/{name}", *arguments)
         for listener in {sender, *(one for one in self._listeners() if one[0] == sender[0])}:
             self._send(datagram, listener)
+
+    def _show(self, listener: Address) -> None:
+        """Tell one listener every control as it is."""
+        for row in CONTROLS:
+            for name, arguments in control_values(self._control.params, row.name).items():
+                self._send(write_message(f"{self._root}/{name}", *arguments), listener)
 
     def _listeners(self) -> set[Address]:
         return {self._standing, *self._subscribed}

@@ -130,8 +130,7 @@ def _train(asked: argparse.Namespace) -> None:
     wait_politely()
     from engine.train.run import train
 
-    usual = ("denoiser", "finish") if asked.from_weights else STAGES
-    train(asked.run, asked.hours, asked.seed, asked.threads, asked.from_weights, asked.stages or usual)
+    train(asked.run, asked.hours, asked.seed, asked.threads, asked.from_weights, asked.stages)
     _export(argparse.Namespace(run=asked.run, to=asked.run / "weights"))
 
 

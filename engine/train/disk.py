@@ -20,6 +20,13 @@ class BadRun(EngineError):
     """A run's folder that cannot be written, or gone on with."""
 
 
+class Diverged(BadRun):
+    """Training whose numbers are none any more; the last checkpoint is from before."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(f"training went astray: {what} holds values that are not numbers", hint)
+
+
 def keep(files: Mapping[Path, Callable[[Path], object]]) -> None:
     """Have every file written by its function, and only when all are whole let them take their names.
 

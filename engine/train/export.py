@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.train.disk import BadRun, keep, read_state
+from engine.weights import is_finite
 
 STAGES = ("words", "finish", "denoiser", "codec", "start")
 PARTS = ("codec", "dit", "text")
@@ -20,9 +21,10 @@ PRESET = "trained.toml"
 def export(folder: Path, target: Path) -> dict[str, int]:
     """Write codec, dit and text .safetensors from the newest stage in a run's folder; return each one's size in bytes.
 
-    Raises BadRun if the run has not come far enough, or there is no room; `target` is as it was then.
+    Raises BadRun if the run has not come far enough or holds no numbers, or there is no room; `target` is as it was
+    then.
     """
-    found = {name: newest(folder, name) for name in PARTS}
+    found = {name: _halved(name, newest(folder, name)) for name in PARTS}
     target.mkdir(parents=True, exist_ok=True)
     paths = {name: target / f"{name}.safetensors" for name in PARTS}
     keep({path: partial(_write, found[name]) for name, path in paths.items()})
@@ -51,6 +53,19 @@ def newest(folder: Path, name: str, stages: Sequence[str] = STAGES) -> dict[str,
     raise BadRun(f"{folder} holds no trained {name} yet", "train first: python -m engine.train tiny")
 
 
+def _halved(name: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    halved = {key: tensor.half().contiguous() for key, tensor in weights.items()}
+    check_finite(name, halved)
+    return halved
+
+
+def check_finite(name: str, weights: dict[str, Tensor]) -> None:
+    """Raise BadRun unless `weights`, of the module `name`, are numbers in the precision they will be kept in."""
+    for key, tensor in weights.items():
+        if not is_finite(tensor):
+            raise BadRun(f"{key} of {name} holds values that are not numbers", "no weights were written: train again")
+
+
 def _write(weights: dict[str, Tensor], part: Path) -> None:
-    save_file({name: tensor.half().contiguous() for name, tensor in weights.items()}, part)
+    save_file(weights, part)
     part.chmod(0o644)  # safetensors writes for the owner alone; a package is for everybody

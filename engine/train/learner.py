@@ -10,9 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.train.disk import Diverged
 from engine.train.muon import Muon
+from engine.weights import is_finite
 
 WARM_UP = 0.02  # share of a stage in which the learning rate rises
+ASTRAY = "its last checkpoint is kept: `export` that, and start another --run from it with another --seed"
 ANNEAL = 0.45  # share of a stage, at its end, in which it falls to nothing: half of the gain comes here
 
 
@@ -45,10 +48,11 @@ class Learner:
             self.averages[name].load_state_dict(module.state_dict())
 
     def descend(self, loss: Tensor, share: float) -> None:
-        """One optimiser step down `loss`; `share` of the stage is done."""
+        """One optimiser step down `loss`; `share` of the stage is done. Raises Diverged, before it, if none can be."""
         loss.backward()  # type: ignore[no-untyped-call]
-        for module in self.modules.values():  # each for itself: one that stumbles does not slow the others
-            nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        for name, module in self.modules.items():  # each for itself: one that stumbles does not slow the others
+            if not nn.utils.clip_grad_norm_(module.parameters(), 1.0).isfinite():
+                raise Diverged(f"the gradient of {name} in step {self.steps + 1}", ASTRAY)
         for optimiser in self._optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = group["peak"] * rate_at(share)
@@ -62,6 +66,13 @@ class Learner:
         for name, module in self.modules.items():
             for mean, value in zip(self.averages[name].parameters(), module.parameters(), strict=True):
                 mean.lerp_(value.detach(), 1 - decay)
+
+    def check(self) -> None:
+        """Raise Diverged if a weight, or a mean of weights, is not a number."""
+        for name, module in (*self.modules.items(), *self.averages.items()):
+            for key, weight in module.state_dict().items():
+                if not is_finite(weight):
+                    raise Diverged(f"{key} of {name} after step {self.steps}", ASTRAY)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -12,7 +12,7 @@ import torch
 from engine.models.byte_text import ByteText
 from engine.models.small_codec import SmallCodec
 from engine.preset import Preset, load_preset
-from engine.train.adopt import adopt
+from engine.train.adopt import START, adopt
 from engine.train.ahead import Workers
 from engine.train.codec_stage import CodecStage
 from engine.train.curves import draw_curves
@@ -29,11 +29,11 @@ from engine.train.words_stage import WordsStage
 
 def train(
     folder: Path, hours: float | None, seed: int, threads: int = 0,
-    weights: Path | None = None, stages: Sequence[str] = tuple(SHARES),
+    weights: Path | None = None, stages: Sequence[str] | None = None,
 ) -> None:  # fmt: skip
     """Train the embedded model in `folder`, or go on with what is there.
 
-    weights: a folder to start from instead of from nothing; the codec in it stays as it is unless `stages` names it.
+    weights: a folder to start from instead of from nothing.   stages: all three; the codec of weights stays as it is.
     The same seed, device, thread count and torch give the same weights, unless `hours` lets the clock decide.
     """
     if threads:
@@ -41,9 +41,10 @@ def train(
     cv2.setNumThreads(1)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     preset, recipe = load_preset("tiny"), GPU if device.type == "cuda" else CPU
-    if weights is not None and not (folder / "start.pt").exists():
+    if weights is not None:
         adopt(weights, folder, preset)
-    train_preset(preset, recipe, folder, hours, seed, device, stages)
+    usual = [stage for stage in SHARES if stage != "codec" or not _adopted(folder)]
+    train_preset(preset, recipe, folder, hours, seed, device, stages or usual)
 
 
 def train_preset(
@@ -77,7 +78,7 @@ def train_preset(
 
 
 def _adopted(folder: Path) -> bool:
-    return (folder / "start.pt").exists()
+    return (folder / START).exists()
 
 
 def _run(stage: Stage, folder: Path, preset: Preset, budget: Budget) -> None:

@@ -54,7 +54,10 @@ class Budget:
 
 
 def run_stage(stage: Stage, folder: Path, budget: Budget, watcher: Watcher) -> None:
-    """Train until the budget is used up; a stage that was interrupted goes on where its last checkpoint is."""
+    """Train until the budget is used up; a stage that was interrupted goes on where its last checkpoint is.
+
+    Raises Diverged, with that checkpoint kept, when there are no numbers left to learn with.
+    """
     path, curves = folder / f"{stage.name}.pt", Curves(folder / f"{stage.name}.jsonl")
     saved = spent = _restore(stage, path)
     curves.forget_after(stage.learner.steps)
@@ -126,5 +129,6 @@ def _restore(stage: Stage, path: Path) -> float:
 
 
 def _save(stage: Stage, path: Path, spent: float) -> None:
+    stage.learner.check()
     state = {"learner": stage.learner.state_dict(), "seconds": spent, "seed": stage.seed}
     keep({path: lambda part: torch.save(state, part)})

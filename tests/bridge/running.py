@@ -136,7 +136,7 @@ class Running:
         return self
 
     def status(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.web}/api/status", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.web}/api/status", timeout=PATIENCE) as answer:
             return json.load(answer)
 
     def state(self, *wanted, within=PATIENCE):

@@ -76,9 +76,10 @@ def test_without_an_engine_the_picture_is_held_and_then_the_input_is_shown(start
     run = start().watch()
     run.state("streaming")
     run.shows(DARK)
+    pid = None
     for _ in range(4):  # the waits between starts add up to more than a second
-        os.kill(until(lambda: run.status()["engine"]["pid"]), signal.SIGKILL)
-        time.sleep(0.1)
+        pid = until(lambda last=pid: (now := run.status()["engine"]["pid"]) != last and now)
+        os.kill(pid, signal.SIGKILL)
     run.shows(LIGHT)
     run.state("failover")
 

@@ -19,6 +19,7 @@ from engine.train.disk import BadRun, keep, read_state
 from engine.train.distill.ema import local
 from engine.train.distill.parallel import World
 from engine.train.distill.settings import BadSettings
+from engine.train.export import check_finite
 
 STATE = "state-"
 
@@ -78,6 +79,7 @@ def export(folder: Path, world: World, weights: dict[str, Tensor], preset: Prese
         student = folder / "student.safetensors"
         with safe_open(locate(preset.dit.weights), "pt") as source:
             made_of = {key: weight.to(source.get_tensor(key).dtype).contiguous() for key, weight in weights.items()}
+        check_finite("the student", made_of)
         words = _toml(preset, student.resolve(), steps)
         keep({student: lambda part: save_file(made_of, part), made: lambda part: part.write_text(words, "utf-8")})
     world.wait()

@@ -45,11 +45,10 @@ class Distiller:
         world: World, seed: int, negative: Tensor | None = None, worth: Tensor | float = 1.0,
     ) -> None:  # fmt: skip
         student, self._teacher, critic, *study = networks
-        self._student = Pupil(student, settings.rate, settings.momentum, settings.clip, settings.anneal)
-        self._critic, *self._study = (
-            Pupil(network, settings.critic_rate, settings.momentum, settings.clip, settings.anneal)
-            for network in (critic, *study)
-        )
+        rest = settings.momentum, settings.clip, settings.anneal
+        self._student = Pupil("student", student, settings.rate, *rest)
+        self._critic = Pupil("critic", critic, settings.critic_rate, *rest)
+        self._study = [Pupil("study", network, settings.critic_rate, *rest) for network in study]
         self._scenes, self._preset, self._settings, self._world = scenes, preset, settings, world
         self._seed, self._negative, self._worth = seed, negative, worth
         self._scores = Scores(preset, settings, preset.params.carry, world.device)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 
+from engine.train.disk import Diverged
 from engine.train.distill.checkpoint import restore
 from engine.train.distill.generator import Generator
 from engine.train.distill.parallel import norm_clipped
 
+ASTRAY = "its last checkpoint is kept; begin another --run with lower rates"
 WARM_UP = 0.02  # share of a run in which the learning rate rises
 
 
@@ -21,13 +24,19 @@ class Pupil:
     Source: Yin et al. 2024, arXiv:2405.14867; Huang et al. 2025, arXiv:2506.08009.
     """
 
-    def __init__(self, network: Generator, rate: float, momentum: float, clip: float, anneal: float) -> None:
+    def __init__(self, name: str, network: Generator, rate: float, momentum: float, clip: float, anneal: float) -> None:
+        self._name = name
         self.network, self._rate, self._clip, self._anneal = network, rate, clip, anneal
         self._optimiser = torch.optim.AdamW(network.parameters(), lr=rate, betas=(momentum, 0.999), weight_decay=0.01)
 
     def descend(self, share: float) -> float:
-        """One optimiser step down the gradients gathered since the last; `share` of the run is done. Their norm."""
+        """One optimiser step down the gradients gathered since the last; `share` of the run is done. Their norm.
+
+        Raises Diverged, before the step and on all processes, if that is not a number.
+        """
         norm = norm_clipped(self.network, self._clip)
+        if not math.isfinite(norm):
+            raise Diverged(f"the gradient of the {self._name}", ASTRAY)
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate * rate_at(share, self._anneal)
         self._optimiser.step()

@@ -23,7 +23,7 @@ def matching(video: Tensor, real: Tensor, fake: Tensor) -> Tensor:
     """
     with torch.no_grad():
         size = (video - real).abs().mean((1, 2, 3, 4), keepdim=True)
-        aim = video - ((fake - real) / (size + SMALL)).nan_to_num()
+        aim = video - (fake - real) / (size + SMALL)
     return 0.5 * (video - aim).square().mean()
 
 

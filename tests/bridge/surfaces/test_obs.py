@@ -16,9 +16,9 @@ def test_nonsense_is_one_sentence_and_obs_is_followed_again_when_it_talks_sense(
     with Speaker(said=said) as there:
         place = ObsPlace(port=there.port)
         desk.start(ObsSurface(desk.control, lambda: place, {"Break": {"prompt": "ink"}}))
-        desk.until(lambda: there.asked.count(CURRENT) >= 3, 30)
+        desk.until(lambda: there.asked.count(CURRENT) >= 3)
         there.said(CURRENT, {"currentProgramSceneName": "Break"})
-        desk.until(lambda: desk.control.params.prompt == "ink", 30)
+        desk.until(lambda: desk.control.params.prompt == "ink")
 
     assert len(errors) == 1
     assert "is not OBS 28 or later" in errors[0]

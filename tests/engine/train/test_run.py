@@ -1,11 +1,12 @@
 """The whole of training, very small: it learns, it resumes, and the same seed gives the same weights."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from engine.models.causal_dit import CausalDiT
 from engine.models.small_codec import SmallCodec
@@ -15,12 +16,13 @@ from engine.train.adopt import adopt
 from engine.train.attention import write_out
 from engine.train.codec_stage import CodecStage
 from engine.train.denoiser_stage import DenoiserStage
-from engine.train.disk import BadRun
+from engine.train.disk import BadRun, Diverged, read_state
 from engine.train.export import export, export_preset, newest
 from engine.train.finish_stage import FinishStage
 from engine.train.memory import two_lanes
 from engine.train.recipe import Recipe
-from engine.train.run import train_preset
+from engine.train.run import train, train_preset
+from engine.train.stage import _save
 from engine.train.wishes import COLOURS, Wish
 
 CPU = torch.device("cpu")
@@ -155,6 +157,92 @@ def test_a_checkpoint_with_other_parts_is_refused_in_a_sentence(preset, trained)
 
     with pytest.raises(ValueError, match="choose another --run"):
         stage.learner.load_state_dict(state)
+
+
+@pytest.mark.parametrize("stage", [CodecStage, DenoiserStage, FinishStage])
+def test_training_without_numbers_stops_in_a_sentence_and_keeps_its_last_checkpoint(
+    stage, preset, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("engine.train.stage.SAVE_SECONDS", 0)
+    monkeypatch.setattr(stage, "step", spoilt_at(2, stage.step))
+
+    with pytest.raises(Diverged, match="astray: the gradient of .* in step 3 holds values that are no") as caught:
+        train_preset(preset, RECIPE, tmp_path, None, 0, CPU)
+
+    assert "last checkpoint is kept" in caught.value.hint
+    kept = read_state(tmp_path / f"{stage.name}.pt")["learner"]
+    assert kept["steps"] == 2
+    assert all(w.isfinite().all() for part in kept["averages"].values() for w in part.values())
+
+
+def spoilt_at(last, step):
+    """A stage's step whose loss is, once, not a number."""
+
+    def spoilt(self, number, share):
+        if number == last:
+            descend = self.learner.descend
+            self.learner.descend = lambda loss, share: descend(loss * float("nan"), share)
+        return step(self, number, share)
+
+    return spoilt
+
+
+def test_a_checkpoint_never_holds_what_is_not_a_number(preset, tmp_path):
+    stage = CodecStage(preset, RECIPE, 0, CPU)
+    _save(stage, tmp_path / "codec.pt", 0.0)
+    before = (tmp_path / "codec.pt").read_bytes()
+    with torch.no_grad():
+        stage.codec.decoder.leave[0].weight[0] = float("inf")
+
+    with pytest.raises(Diverged, match=r"decoder.leave.0.weight of codec after step 0"):
+        _save(stage, tmp_path / "codec.pt", 1.0)
+
+    assert (tmp_path / "codec.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [float("nan"), 1e6])  # the second is one, but not in the files' float16
+def test_weights_that_are_not_numbers_are_not_exported(number, trained, tmp_path):
+    export(trained, tmp_path / "weights")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "weights").iterdir()}
+    spoilt = shutil.copytree(trained, tmp_path / "run")
+    state = read_state(spoilt / "finish.pt")
+    state["learner"]["averages"]["dit"]["head.head.weight"][0, 0] = number
+    torch.save(state, spoilt / "finish.pt")
+
+    with pytest.raises(BadRun, match=r"head.head.weight of dit holds values that are not numbers"):
+        export(spoilt, tmp_path / "weights")
+
+    assert {path.name: path.read_bytes() for path in (tmp_path / "weights").iterdir()} == before
+
+
+def test_weights_given_to_a_run_that_was_begun_from_others_are_refused_in_a_sentence(preset, trained, tmp_path):
+    export(trained, tmp_path / "weights")
+    shutil.copytree(tmp_path / "weights", tmp_path / "others")
+    text = load_file(tmp_path / "others" / "text.safetensors")
+    save_file({key: 2 * weight for key, weight in text.items()}, tmp_path / "others" / "text.safetensors")
+    adopt(tmp_path / "weights", tmp_path / "run", preset)
+    begun = (tmp_path / "run" / "start.pt").read_bytes()
+
+    adopt(tmp_path / "weights", tmp_path / "run", preset)  # as the same command does when it goes on
+    for weights, run in ((tmp_path / "others", tmp_path / "run"), (tmp_path / "weights", trained)):
+        with pytest.raises(BadRun, match="was begun from something else") as caught:
+            adopt(weights, run, preset)
+        assert caught.value.hint == "choose another --run"
+
+    assert (tmp_path / "run" / "start.pt").read_bytes() == begun
+    assert not (trained / "start.pt").exists()
+
+
+@pytest.mark.parametrize("from_weights", [True, False])
+def test_a_run_begun_from_weights_keeps_their_codec_when_it_goes_on(from_weights, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("engine.train.run.train_preset", lambda *given: asked.extend(given[-1]))
+    if from_weights:
+        (tmp_path / "start.pt").touch()
+
+    train(tmp_path, None, 0)
+
+    assert asked == ["codec", "denoiser", "finish"][from_weights:]
 
 
 def cut_off_at(last, step):

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from engine.train.distill.checkpoint import load
+from engine.preset import load_preset
+from engine.train.disk import BadRun, Diverged
+from engine.train.distill.checkpoint import export, load
 from engine.train.distill.distiller import Distiller
 from engine.train.distill.generator import Generator
 from engine.train.distill.loss import flow_matching
@@ -13,7 +15,7 @@ from engine.train.distill.parallel import World
 from engine.train.distill.run import run
 from engine.train.distill.score import Scores
 from engine.train.distill.settings import BadSettings
-from tests.engine.train.distill.parts import SETTINGS, SMALL, SameScenes, generator
+from tests.engine.train.distill.parts import SETTINGS, SMALL, SameScenes, generator, write_preset
 
 HERE = World(0, 1, torch.device("cpu"))
 
@@ -131,6 +133,39 @@ def test_a_run_goes_on_as_it_was_begun_or_not_at_all(change, tmp_path):
 
     with pytest.raises(BadSettings, match=f"another `{next(iter(change))}`"):
         run(distiller(generator(SMALL), generator(SMALL), other), tmp_path, other, HERE, None)
+
+
+@pytest.mark.parametrize("network", ["student", "critic"])
+def test_a_run_without_numbers_stops_in_a_sentence_and_keeps_its_last_checkpoint(network, tmp_path):
+    settings = replace(SETTINGS, frames=2, updates=1, warm_up=0)
+    run(distiller(generator(SMALL), generator(SMALL), settings), tmp_path, settings, HERE, None)
+    [before] = tmp_path.glob("state-*/*")
+    kept, longer = before.read_bytes(), replace(settings, updates=3, save_seconds=0.0)
+    work = distiller(generator(SMALL), generator(SMALL), longer)
+    load_state = work.load_state_dict
+
+    def spoilt(saved):
+        load_state(saved)
+        with torch.no_grad():
+            getattr(work, f"_{network}").network.head.head.bias[0] = float("nan")
+
+    work.load_state_dict = spoilt
+    with pytest.raises(Diverged, match="the gradient of the student holds values that are not numbers") as caught:
+        run(work, tmp_path, longer, HERE, None)
+
+    assert "lower rates" in caught.value.hint
+    assert [path.read_bytes() for path in tmp_path.glob("state-*/*")] == [kept]
+
+
+def test_a_student_that_is_not_numbers_is_not_exported(tmp_path):
+    preset = load_preset(str(write_preset(tmp_path, SMALL)))
+    weights = {name: weight.detach() for name, weight in generator(SMALL).named_parameters()}
+    weights["head.head.bias"] = torch.full_like(weights["head.head.bias"], float("inf"))
+
+    with pytest.raises(BadRun, match=r"head.head.bias of the student holds values that are not numbers"):
+        export(tmp_path / "run", HERE, weights, preset, 2)
+
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_may_be_made_longer(tmp_path):

@@ -44,6 +44,12 @@ def test_matching_survives_a_teacher_that_agrees_to_the_last_bit():
     assert torch.equal(video.grad, torch.zeros_like(video))
 
 
+def test_matching_does_not_hide_that_a_teacher_went_astray():
+    video = torch.zeros(1, 2, 1, 2, 2, requires_grad=True)
+
+    assert matching(video, torch.full_like(video, float("nan")), torch.zeros_like(video)).isnan()
+
+
 def test_regression_does_not_depend_on_the_scale_of_latents():
     video, target = torch.randn(2, 3, 4, 4, 4), torch.randn(2, 3, 4, 4, 4)
 
