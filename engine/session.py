@@ -38,7 +38,7 @@ class Report:
     revision:  of the controls it was made with; a prompt counts once it is encoded and has begun to fade in,
                LoRAs once their files are read.
     frame:     index of the first picture that came out of the same call, None if none did.
-    stages_ms: milliseconds by stage.   backlog, dropped: frames that wait, and that were dropped so far.
+    stages_ms: milliseconds by stage.   backlog: frames that wait.
     problem:   one sentence on a control that could not be obeyed and left things as they were, or nothing.
     """
 
@@ -46,7 +46,6 @@ class Report:
     frame: int | None
     stages_ms: dict[str, float]
     backlog: int
-    dropped: int
     problem: str = ""
 
 
@@ -62,12 +61,11 @@ class Begun:
 class Session:
     """One stream: push frames, step, and take the pictures. Not thread-safe; models may be shared between sessions.
 
-    keep:   how many frames may wait before old ones are dropped; None keeps all, as offline work needs.
     submit: runs what takes long, prompts and LoRA files; the default does it at once.
     """
 
-    def __init__(self, models: Models, preset: Preset, keep: int | None = None, submit: Submit = run_now) -> None:
-        self._models, self._preset, self._keep = models, preset, keep
+    def __init__(self, models: Models, preset: Preset, submit: Submit = run_now) -> None:
+        self._models, self._preset = models, preset
         self._schedule = Schedule(preset.schedule, models.device)
         self._book = PromptBook(models.text, submit)
         self._clock = StageClock(models.device)
@@ -92,7 +90,7 @@ class Session:
         with torch.inference_mode(), self._lanes.enter("denoise"):
             self._cache.reset()
         self._batch = StreamBatch(models.denoiser, self._schedule, preset.window, self._cache)
-        self._chunker = Chunker(preset.chunk, self._keep)
+        self._chunker = Chunker(preset.chunk)
         self._noise_source = NoiseSource(self._params.seed, models.device)
         self._track = PromptTrack(self._book, parse_blend(preset.params.prompt))
         self._track.aim(parse_blend(self._params.prompt), 0.0)
@@ -184,8 +182,7 @@ class Session:
             made = [frame for bytes, stamps in begun.pictures for frame in to_pictures(bytes.get(), stamps)]
             frame, stages = made[0].index if made else None, self._clock.read(begun.marks)
             problem = self._track.take_problem() or self._loras.take_problem() or self._take_problem()
-            waiting = self._chunker
-            self.report = Report(begun.revision, frame, stages, waiting.backlog, waiting.dropped, problem)
+            self.report = Report(begun.revision, frame, stages, self._chunker.backlog, problem)
             pictures += made
         return pictures
 
@@ -252,14 +249,12 @@ class Session:
             return Begun(pictures, self._applied, self._clock.end())
 
 
-def open_session(
-    preset: Preset, device: str | None = None, submit: Submit = run_now, keep: int | None = None
-) -> Session:
+def open_session(preset: Preset, device: str | None = None) -> Session:
     """Load the preset's weights onto the best device (or `device`) and open a stream on them.
 
     Raises DeviceUnavailable, BadPreset, BadWeights or TooLarge, each with a hint.
     """
-    return Session(load_models(preset, device), preset, keep, submit)
+    return Session(load_models(preset, device), preset)
 
 
 def load_models(preset: Preset, device: str | None = None) -> Models:
