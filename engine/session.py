@@ -25,7 +25,7 @@ from engine.preset import Preset
 from engine.prompt import parse_blend
 from engine.stream.batch import Lane, StreamBatch
 from engine.stream.kvcache import KVCache
-from engine.stream.noise import NoisePolicy, NoiseSource, first_timestep, motion
+from engine.stream.noise import NoisePolicy, NoiseSource, motion, timesteps_of
 from engine.stream.pace import Plan, plan_steps
 from engine.stream.prompts import PromptBook, PromptTrack, Submit, run_now
 from engine.stream.schedule import Schedule
@@ -216,9 +216,7 @@ class Session:
         return self._noise_source.draw(empty, 0, self._params.carry)
 
     def _timesteps(self) -> list[int]:
-        """One per step. The first follows the noise, and no later one is noisier than it."""
-        first = first_timestep(self._noise, self._preset.schedule.lead)
-        return [first, *(min(t, first) for t in self._preset.schedule.take(self._params.steps)[1:])]
+        return timesteps_of(self._noise, self._preset.schedule, self._params.steps)
 
     @property
     def _plan(self) -> Plan:
