@@ -76,7 +76,7 @@ class Run:
     def __init__(self, options: RunOptions, engine: str = ENGINE) -> None:
         self.options = options
         self.preset = _sized(load_preset(options.preset), options)
-        self.control = ControlState(self.preset.params.set_all(options.controls), self._perform)
+        self.control = ControlState(self.preset.params.set_all(options.controls), self._perform, options.controls)
         self.rings = {"in": f"lc-{os.getpid()}-in", "wet": f"lc-{os.getpid()}-wet", "out": options.ring}
         self._engine = engine
         self.fps = options.fps or self.preset.fps
@@ -159,6 +159,7 @@ class Run:
     def _change_preset(self, name: str) -> None:
         """Run another model at the size the pictures have; outputs never change theirs."""
         self.preset = load_preset(name).resized(self.preset.width, self.preset.height)
+        self.control.start_from(self.preset.params)
         if self.playout is not None:
             self.playout.burst = self._burst
         self._restart(self._engine_command(name))

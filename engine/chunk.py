@@ -37,16 +37,12 @@ class Chunk:
 
 
 class Chunker:
-    """Gathers frames into chunks of the preset's lengths: one for the first chunk of a stream, one for the rest.
+    """Gathers frames into chunks of the preset's lengths: one for the first chunk of a stream, one for the rest."""
 
-    keep: how many frames may wait; older ones are dropped and counted. None keeps every frame, as offline work needs.
-    """
-
-    def __init__(self, spec: ChunkSpec, keep: int | None = None) -> None:
-        self._spec, self._keep = spec, keep
+    def __init__(self, spec: ChunkSpec) -> None:
+        self._spec = spec
         self._waiting: deque[Frame] = deque()
         self._length = spec.first
-        self.dropped = 0
 
     @property
     def backlog(self) -> int:
@@ -55,9 +51,6 @@ class Chunker:
 
     def push(self, frame: Frame) -> None:
         self._waiting.append(frame)
-        if self._keep is not None and len(self._waiting) > max(self._keep, self._length):
-            self._waiting.popleft()
-            self.dropped += 1
 
     def take(self) -> Chunk | None:
         """The next chunk, or None while there are too few frames."""

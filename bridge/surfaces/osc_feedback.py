@@ -12,10 +12,9 @@ from engine.params import CONTROLS
 
 Address = tuple[str, int]
 Send = Callable[[bytes, Address], None]
-SETTLES = (
-    0.1  # seconds a control is left alone before its value is told: of two that are under way to a controller which
-)
-# sends back what it hears, each would undo the other for ever
+# A controller may send back what it hears. Of two values of one control that are on their way to it at once, each would
+# undo the other for ever, so a value is told when its control has come to rest.
+SETTLES = 0.1  # seconds without a change
 OVERDUE = 0.5  # seconds after which it is told though it still moves
 MAX_LISTENERS = 16  # the one that subscribed first makes room
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.preset import ScheduleSpec
+
 
 @dataclass(frozen=True, slots=True)
 class NoisePolicy:
@@ -51,6 +53,12 @@ def motion(frames: Tensor, before: Tensor) -> Tensor:
 def first_timestep(noise: float, lead: int) -> int:
     """The timestep the model is told for a chunk mixed with `noise`: `lead` below it, as the reference trained it."""
     return max(int(1000 * noise) - lead, 0)
+
+
+def timesteps_of(noise: float, spec: ScheduleSpec, steps: int) -> list[int]:
+    """One for each step of a chunk mixed with `noise`: the first follows it, and no later one is noisier than it."""
+    first = first_timestep(noise, spec.lead)
+    return [first, *(min(t, first) for t in spec.take(steps)[1:])]
 
 
 class NoiseSource:

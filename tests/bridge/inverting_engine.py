@@ -51,7 +51,6 @@ class Inversion:
             frame=frames[0].index,
             stages_ms={"invert": 0.1},
             backlog=0,
-            dropped=0,
             problem="",
         )
         return [Frame(255 - frame.pixels, frame.time, frame.index) for frame in frames]

@@ -227,15 +227,18 @@ def test_a_recording_is_started_and_finished_by_word(start, tmp_path):
 
 
 def test_another_preset_is_another_engine_and_a_wrong_one_changes_nothing(start):
-    run = start("--prompt", "negative").watch()
-    first = run.state("streaming")["engine"]["pid"]
+    run = start("--prompt", "negative", "--preset", "wan-1.3b", "--size", "320x192").watch()
+    before = run.state("streaming")
+    first = before["engine"]["pid"]
     run.say("/preset", "tinny")
     time.sleep(0.5)
     assert run.status()["engine"]["pid"] == first
 
     run.say("/preset", "tiny")
     until(lambda: run.status()["engine"]["pid"] not in (first, None))
-    assert run.state("streaming")["params"]["prompt"] == "negative", "people's controls stay"
+    after = run.state("streaming")["params"]
+    assert after["prompt"] == "negative", "people's controls stay"
+    assert (before["params"]["noise"], after["noise"]) == (0.8, 0.71), "and others start as the model likes them"
     run.shows(DARK)
 
 

@@ -80,7 +80,6 @@ class Script:
             frame=pictures[0].index,
             stages_ms={"model": 1.23456},
             backlog=0,
-            dropped=0,
             problem=problem,
         )
         return pictures

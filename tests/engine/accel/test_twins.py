@@ -115,6 +115,13 @@ def test_auto_takes_the_fastest_and_leaves_out_what_fails():
     assert attention.fastest(known, model, (1, 8, 48)) == "quick"
 
 
+def test_where_there_is_one_attention_none_is_tried():
+    def slow(q, k, v, *, attn_mask):
+        raise AssertionError("seconds, at full size on a processor")
+
+    assert attention.fastest({"torch": slow}, small_models().denoiser, (1, 8, 48)) == "torch"
+
+
 def test_an_attention_or_a_compiler_that_is_not_here_is_said_with_those_that_are():
     model = small_models().denoiser
 
@@ -290,7 +297,7 @@ def test_another_codec_is_recorded_as_the_one_before_was(monkeypatch):
 # ---- compiled blocks
 
 
-@pytest.mark.skipif(not compile.can_compile(), reason="torch.compile needs a C++ compiler here")
+@pytest.mark.skipif(bool(compile._lacking(CPU)), reason="torch.compile needs a C++ compiler here")
 @pytest.mark.filterwarnings("ignore")  # of the compiler, about itself
 def test_compiled_blocks_give_the_same_film():
     shallow = replace(PRESET, dit=replace(PRESET.dit, layers=1))
