@@ -103,7 +103,8 @@ def test_it_takes_little_more_memory_than_the_plain_codec():
     framewise.apply(codec)
     quick = coding(codec, preset, torch.float32)
 
-    assert quick[0] == plain[0] and quick[1] < 1.5 * plain[1]
+    assert quick[0] == plain[0]
+    assert all(some < 1.5 * much for some, much in zip(quick[1], plain[1], strict=True)), "encoding, decoding"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 3), (8, 6)])
