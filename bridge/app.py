@@ -9,6 +9,7 @@ import sys
 import webbrowser
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import Any
 
 from bridge.config import RunOptions
@@ -75,7 +76,7 @@ class Run:
     def __init__(self, options: RunOptions, engine: str = ENGINE) -> None:
         self.options = options
         self.preset = _sized(load_preset(options.preset), options)
-        self.control = ControlState(self.preset.params.set_all(options.controls), self._perform)
+        self.control = ControlState(self.preset.params.set_all(options.controls), self._perform, options.controls)
         self.rings = {"in": f"lc-{os.getpid()}-in", "wet": f"lc-{os.getpid()}-wet", "out": options.ring}
         self._engine = engine
         self.fps = options.fps or self.preset.fps
@@ -158,6 +159,7 @@ class Run:
     def _change_preset(self, name: str) -> None:
         """Run another model at the size the pictures have; outputs never change theirs."""
         self.preset = load_preset(name).resized(self.preset.width, self.preset.height)
+        self.control.start_from(self.preset.params)
         if self.playout is not None:
             self.playout.burst = self._burst
         self._restart(self._engine_command(name))
@@ -209,14 +211,11 @@ class Run:
             for _ in range(PUBLISH_EVERY):
                 self._look()
                 await asyncio.sleep(LOOK)
-            outputs = (OutputStatus(self.rings["out"], "ring"), OutputStatus("web", "web"), *self.outputs.status)
-            self.control.publish(
-                input=self.input.uri, engine=self.engine.status, outputs=outputs, **self.meter.fields()
-            )
+            self.control.publish(**self.meter.fields())
             self.line.refresh()
 
     def _look(self) -> None:
-        """Tell everybody at once if the state is another one than before."""
+        """Tell everybody at once if the state, or which parts there are, is not as before."""
         stale = self.playout is None or self.playout.holding or self.playout.dry
         state = run_state(
             self.engine.stage,
@@ -226,8 +225,11 @@ class Run:
             dry=self.playout is not None and self.playout.dry,
         )
         self._streamed = self._streamed or state == "streaming"
-        if state != self.control.status.state or self.engine.status != self.control.status.engine:
-            self.control.publish(state=state, engine=self.engine.status)
+        engine = replace(self.engine.status, preset=self.preset.name)  # what was asked for, even before it says so
+        outputs = (OutputStatus(self.rings["out"], "ring"), OutputStatus("web", "web"), *self.outputs.status)
+        news = {"state": state, "engine": engine, "input": self.input.uri, "outputs": outputs}
+        if any(getattr(self.control.status, name) != value for name, value in news.items()):
+            self.control.publish(**news)
 
 
 def _sized(preset: Preset, options: RunOptions) -> Preset:

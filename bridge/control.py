@@ -5,12 +5,12 @@ Lives on the bridge's event loop. Other threads may read `params` and `status`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from engine.errors import EngineError
-from engine.params import Params
+from engine.params import CONTROLS, Params
 
 State = Literal["offline", "starting", "loading", "warming", "streaming", "degraded", "failover", "error"]
 
@@ -99,12 +99,16 @@ class ControlState:
     """Holds the newest Params and Status, checks every change, and tells the watchers.
 
     perform: carries out an action of ACTIONS; given by the application, may raise EngineError.
+    chosen:  names of controls that somebody has set before.
     """
 
-    def __init__(self, params: Params, perform: Callable[[str, tuple[Any, ...]], None]) -> None:
+    def __init__(
+        self, params: Params, perform: Callable[[str, tuple[Any, ...]], None], chosen: Iterable[str] = ()
+    ) -> None:
         self.params = params
         self.status = Status()
         self._perform = perform
+        self._chosen = set(chosen)
         self._watchers: list[Watcher] = []
 
     def set(self, name: str, value: Any) -> Params:
@@ -112,10 +116,24 @@ class ControlState:
         return self.set_all({name: value})
 
     def set_all(self, values: Mapping[str, Any]) -> Params:
-        """Change several controls as one revision, all or none. Raises BadParam."""
-        self.params = self.params.set_all(values)
-        self._tell("changed", {name: getattr(self.params, name) for name in values})
+        """Change several controls as one revision, all or none. Raises BadParam.
+
+        What is so already is no change: a fader that sends back what it hears would go round in circles.
+        """
+        self._change(values)
+        self._chosen |= values.keys()
         return self.params
+
+    def start_from(self, params: Params) -> None:
+        """Another model runs, which starts its controls at `params`: those that nobody has set go there."""
+        self._change({row.name: getattr(params, row.name) for row in CONTROLS if row.name not in self._chosen})
+
+    def _change(self, values: Mapping[str, Any]) -> None:
+        before, after = self.params, self.params.set_all(values)
+        changed = {name: getattr(after, name) for name in values if getattr(after, name) != getattr(before, name)}
+        if changed:
+            self.params = after
+            self._tell("changed", changed)
 
     def do(self, action: str, *arguments: Any) -> None:
         """Carry out one action. Raises BadAction for an unknown one or arguments it does not take."""

@@ -10,7 +10,7 @@ from bridge.adapter_link import AdapterLink
 from bridge.errors import AdapterFailed
 from bridge.supervisor import module_command
 
-OPENS_WITHIN = 10.0  # seconds; some cameras take three
+OPENS_WITHIN = 20.0  # seconds; some cameras take three, and a busy machine takes its time to start a process
 ANYTHING = ("camera", "clip")  # what an input that nobody named may be, best first
 
 
@@ -26,9 +26,14 @@ class Input:
         self._wishes = 0
 
     async def open(self, uri: str) -> None:
-        """Take pictures from `uri`, or from the first thing that opens if it is empty. Raises AdapterFailed."""
+        """Take pictures from `uri`, or from the first thing that opens if it is empty. Raises AdapterFailed.
+
+        If people asked for another one before it came to that, theirs stays.
+        """
         *better, last = (uri,) if uri else ANYTHING
         async with self._changing:
+            if self.uri:
+                return None
             for candidate in better:
                 with suppress(AdapterFailed):
                     return await self._open(candidate)

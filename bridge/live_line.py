@@ -11,6 +11,7 @@ from rich.text import Text
 from bridge.control import ControlState
 
 PLAIN_EVERY = 5.0  # seconds between lines where they cannot be overwritten
+_BLANK = dict.fromkeys([*range(32), *range(127, 160)], " ")  # what would move the cursor; a prompt may have lines
 _COLOURS = {"streaming": "green", "degraded": "yellow", "failover": "yellow", "error": "red"}
 
 
@@ -50,4 +51,4 @@ class LiveLine:
         line = Text(f"{status.state:<9}", _COLOURS.get(status.state, "cyan"), no_wrap=True, overflow="ellipsis")
         line.append(f"  in {status.fps_in:4.1f}  out {status.fps_out:4.1f} fps", "default")
         line.append(f"  latency {latency['p50']:.0f} ms, p99 {latency['p99']:.0f}", "default")
-        return line.append(f"  {self._control.params.prompt}", "bold")
+        return line.append(f"  {self._control.params.prompt.translate(_BLANK)}", "bold")

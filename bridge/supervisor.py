@@ -62,7 +62,9 @@ class Child:
         self._last_words = ""  # on stderr
 
     def start(self) -> None:
-        """Begin to keep it running. Needs the event loop."""
+        """Begin to keep it running, unless a restart that was asked for earlier has. Needs the event loop."""
+        if self._keeper is not None and not self._keeper.done():
+            return
         self._stopping = False
         self._hurry.clear()
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")

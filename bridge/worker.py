@@ -239,9 +239,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _report(report: Any, dropped: int) -> Report:
-    """The session's own report as the bridge reads it, with what was left out before the session saw it."""
+    """The session's own report as the bridge reads it, with how many frames were left out before they reached it."""
     stages_ms = {stage: round(ms, 3) for stage, ms in report.stages_ms.items()}
-    return Report(report.revision, report.frame, stages_ms, report.backlog, report.dropped + dropped)
+    return Report(report.revision, report.frame, stages_ms, report.backlog, dropped)
 
 
 if __name__ == "__main__":

@@ -26,24 +26,23 @@ class Chunk:
     stamps: tuple[Stamp, ...]
 
     def pixels(self, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """[T, 3, H, W] in [-1, 1]. On CUDA the copy is only begun: nothing waits for it."""
-        host = torch.from_numpy(np.stack([frame.pixels for frame in self.frames]))
-        host = host.pin_memory() if device.type == "cuda" else host
-        there = host.to(device, non_blocking=True).permute(0, 3, 1, 2)
+        """[T, 3, H, W] in [-1, 1]. On CUDA the copy is only begun: nothing waits for it.
+
+        Elsewhere it is waited for: MPS would read the host's memory when it may be gone (pytorch#189690).
+        """
+        host, aside = torch.from_numpy(np.stack([frame.pixels for frame in self.frames])), device.type == "cuda"
+        host = host.pin_memory() if aside else host
+        there = host.to(device, non_blocking=aside).permute(0, 3, 1, 2)
         return there.to(dtype, memory_format=torch.contiguous_format).mul_(2 / 255).sub_(1)
 
 
 class Chunker:
-    """Gathers frames into chunks of the preset's lengths: one for the first chunk of a stream, one for the rest.
+    """Gathers frames into chunks of the preset's lengths: one for the first chunk of a stream, one for the rest."""
 
-    keep: how many frames may wait; older ones are dropped and counted. None keeps every frame, as offline work needs.
-    """
-
-    def __init__(self, spec: ChunkSpec, keep: int | None = None) -> None:
-        self._spec, self._keep = spec, keep
+    def __init__(self, spec: ChunkSpec) -> None:
+        self._spec = spec
         self._waiting: deque[Frame] = deque()
         self._length = spec.first
-        self.dropped = 0
 
     @property
     def backlog(self) -> int:
@@ -52,9 +51,6 @@ class Chunker:
 
     def push(self, frame: Frame) -> None:
         self._waiting.append(frame)
-        if self._keep is not None and len(self._waiting) > max(self._keep, self._length):
-            self._waiting.popleft()
-            self.dropped += 1
 
     def take(self) -> Chunk | None:
         """The next chunk, or None while there are too few frames."""

@@ -10,6 +10,7 @@ import sys
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from torch.utils._pytree import tree_leaves
 from engine.errors import EngineError
 from engine.memory import Need, check_room, gib
 from engine.models.build import make_codec, make_denoiser, make_text
-from engine.models.interfaces import Context
+from engine.models.interfaces import CodecState, Context
 from engine.models.words import STEP
 from engine.places import locate
 from engine.preset import Preset, load_preset, preset_names
@@ -97,16 +98,19 @@ def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None) -> Need
     cache = KVCache(preset.window, preset.dit, tokens, META, dtype)
     cache.rows(rows)
     context = denoiser.context(torch.empty(1, preset.dit.text_len, preset.dit.text_dim, device=META, dtype=dtype))
-    state, work = _coding(codec, preset, dtype)
+    state, coding = _coding(codec, preset, dtype)
     sizes = [size_of(model.state_dict().values()) for model in models]
+    prompt, works = size_of(part for pair in context for part in pair), [*coding]
+    works.append(_denoising(denoiser, preset, cache, context, rows))
     return Need(
         denoiser=sizes[0],
         codec=sizes[1],
         text=0 if preset.text.place == "cpu" else sizes[2],
         window=size_of(store for stores in (cache.keys, cache.values, cache._means) for store in stores),
-        prompt=size_of(part for pair in context for part in pair),
+        prompt=prompt,
         stream=state,
-        work=max(work, _denoising(denoiser, preset, cache, context, rows)),
+        work=max(works),
+        graphs=sum(works) + 2 * state + prompt if preset.accel.graphs else 0,  # states come in and go out
     )
 
 
@@ -121,20 +125,26 @@ def size_of(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.itemsize for tensor in tensors)
 
 
-def _coding(codec: Any, preset: Preset, dtype: torch.dtype) -> tuple[int, int]:
-    """What the codec keeps from chunk to chunk, and the most it takes for one."""
+def _coding(codec: Any, preset: Preset, dtype: torch.dtype) -> tuple[int, list[int]]:
+    """What the codec keeps from chunk to chunk, and the most that encoding and decoding take for one."""
     encoding = decoding = None
-    most = 0
+    most = [0, 0]
     for frames in (preset.chunk.first, preset.chunk.later):
         pixels = torch.empty(frames, 3, preset.height, preset.width, device=META, dtype=dtype)
         with _counted() as count:
             latents, encoding = codec.encode(pixels, encoding)
+            most[0] = max(most[0], count.most - _held(encoding))
+        with _counted() as count:
             decoded, decoding = codec.decode(torch.empty_like(latents), decoding)
-            most = max(most, count.most)
-            del decoded
-    stores = [kept.untyped_storage() for state in (encoding, decoding) for kept in state or ()]
-    kept = sum({store._cdata: store.nbytes() for store in stores}.values())
-    return kept, max(0, most - kept)
+            most[1] = max(most[1], count.most - _held(decoding))
+        del decoded
+    return _held(encoding or (), decoding or ()), [max(0, work) for work in most]
+
+
+def _held(*states: CodecState) -> int:
+    """Bytes of what a codec keeps; views of one tensor count once."""
+    stores = [part.untyped_storage() for state in states for part in state]
+    return sum({store._cdata: store.nbytes() for store in stores}.values())
 
 
 def _denoising(denoiser: Any, preset: Preset, cache: KVCache, context: Context, rows: int) -> int:
@@ -171,6 +181,8 @@ def preflight(preset: Preset, device: torch.device, dtype: torch.dtype) -> None:
     free, seen = free_bytes(device), at_a_glance(preset)
     if free is not None and seen is not None and PLENTY * seen < free:
         return
+    if device.type != "cuda":  # nothing is recorded there
+        preset = replace(preset, accel=replace(preset.accel, graphs=False))
     need = measure(preset, dtype)
     too_large = free is not None and need.fixed > free
     others = dict(_others(preset.name, dtype)) if too_large else {}
@@ -236,15 +248,14 @@ def release() -> None:
 
 def table(dtype: torch.dtype = torch.bfloat16) -> Iterator[str]:
     """A line per preset, as Markdown."""
-    names = list(Need.__dataclass_fields__)
+    names = [name for name in Need.__dataclass_fields__ if name != "graphs"]  # no preset of ours records
     yield f"| preset | size | rows | {' | '.join(names)} | in all |"
     yield "|---" * (len(names) + 4) + "|"
-    for name in preset_names():
-        preset = load_preset(name)
+    for preset in map(load_preset, preset_names()):
         for rows in sorted({1, preset.params.steps}):
             need = measure(preset, dtype, rows)
-            cells = " | ".join(gib(size) for size in need.by_name.values())
-            yield f"| `{name}` | {preset.width}x{preset.height} | {rows} | {cells} | {gib(need.total)} |"
+            cells = " | ".join(gib(need.by_name[column]) for column in names)
+            yield f"| `{preset.name}` | {preset.width}x{preset.height} | {rows} | {cells} | {gib(need.total)} |"
 
 
 if __name__ == "__main__":

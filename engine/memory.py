@@ -24,6 +24,7 @@ class Need:
 
     window: keys and values of the latent frames looked back at.   prompt: those of the words.
     stream: what the codec keeps between chunks.   work: the most that comes and goes within a chunk.
+    graphs: what recordings hold, where a preset records: working memory of their own, and places for what they read.
     """
 
     denoiser: int
@@ -33,6 +34,7 @@ class Need:
     prompt: int
     stream: int
     work: int = 0
+    graphs: int = 0
 
     @property
     def fixed(self) -> int:

@@ -25,7 +25,7 @@ from engine.preset import Preset
 from engine.prompt import parse_blend
 from engine.stream.batch import Lane, StreamBatch
 from engine.stream.kvcache import KVCache
-from engine.stream.noise import NoisePolicy, NoiseSource, first_timestep, motion
+from engine.stream.noise import NoisePolicy, NoiseSource, motion, timesteps_of
 from engine.stream.pace import Plan, plan_steps
 from engine.stream.prompts import PromptBook, PromptTrack, Submit, run_now
 from engine.stream.schedule import Schedule
@@ -38,7 +38,7 @@ class Report:
     revision:  of the controls it was made with; a prompt counts once it is encoded and has begun to fade in,
                LoRAs once their files are read.
     frame:     index of the first picture that came out of the same call, None if none did.
-    stages_ms: milliseconds by stage.   backlog, dropped: frames that wait, and that were dropped so far.
+    stages_ms: milliseconds by stage.   backlog: frames that wait.
     problem:   one sentence on a control that could not be obeyed and left things as they were, or nothing.
     """
 
@@ -46,7 +46,6 @@ class Report:
     frame: int | None
     stages_ms: dict[str, float]
     backlog: int
-    dropped: int
     problem: str = ""
 
 
@@ -62,12 +61,11 @@ class Begun:
 class Session:
     """One stream: push frames, step, and take the pictures. Not thread-safe; models may be shared between sessions.
 
-    keep:   how many frames may wait before old ones are dropped; None keeps all, as offline work needs.
     submit: runs what takes long, prompts and LoRA files; the default does it at once.
     """
 
-    def __init__(self, models: Models, preset: Preset, keep: int | None = None, submit: Submit = run_now) -> None:
-        self._models, self._preset, self._keep = models, preset, keep
+    def __init__(self, models: Models, preset: Preset, submit: Submit = run_now) -> None:
+        self._models, self._preset = models, preset
         self._schedule = Schedule(preset.schedule, models.device)
         self._book = PromptBook(models.text, submit)
         self._clock = StageClock(models.device)
@@ -92,7 +90,7 @@ class Session:
         with torch.inference_mode(), self._lanes.enter("denoise"):
             self._cache.reset()
         self._batch = StreamBatch(models.denoiser, self._schedule, preset.window, self._cache)
-        self._chunker = Chunker(preset.chunk, self._keep)
+        self._chunker = Chunker(preset.chunk)
         self._noise_source = NoiseSource(self._params.seed, models.device)
         self._track = PromptTrack(self._book, parse_blend(preset.params.prompt))
         self._track.aim(parse_blend(self._params.prompt), 0.0)
@@ -184,8 +182,7 @@ class Session:
             made = [frame for bytes, stamps in begun.pictures for frame in to_pictures(bytes.get(), stamps)]
             frame, stages = made[0].index if made else None, self._clock.read(begun.marks)
             problem = self._track.take_problem() or self._loras.take_problem() or self._take_problem()
-            waiting = self._chunker
-            self.report = Report(begun.revision, frame, stages, waiting.backlog, waiting.dropped, problem)
+            self.report = Report(begun.revision, frame, stages, self._chunker.backlog, problem)
             pictures += made
         return pictures
 
@@ -219,9 +216,7 @@ class Session:
         return self._noise_source.draw(empty, 0, self._params.carry)
 
     def _timesteps(self) -> list[int]:
-        """One per step. The first follows the noise, and no later one is noisier than it."""
-        first = first_timestep(self._noise, self._preset.schedule.lead)
-        return [first, *(min(t, first) for t in self._preset.schedule.take(self._params.steps)[1:])]
+        return timesteps_of(self._noise, self._preset.schedule, self._params.steps)
 
     @property
     def _plan(self) -> Plan:
@@ -252,19 +247,19 @@ class Session:
             return Begun(pictures, self._applied, self._clock.end())
 
 
-def open_session(
-    preset: Preset, device: str | None = None, submit: Submit = run_now, keep: int | None = None
-) -> Session:
+def open_session(preset: Preset, device: str | None = None) -> Session:
     """Load the preset's weights onto the best device (or `device`) and open a stream on them.
 
     Raises DeviceUnavailable, BadPreset, BadWeights or TooLarge, each with a hint.
     """
-    return Session(load_models(preset, device), preset, keep, submit)
+    return Session(load_models(preset, device), preset)
 
 
 def load_models(preset: Preset, device: str | None = None) -> Models:
     """The preset's models on the best device (or `device`), if there is room. Raises as `open_session` does."""
     place = pick_device(device)
+    if place.type == "cuda":
+        torch.cuda.set_device(place)  # streams and events are made on the current one, whatever tensors they are for
     dtype = pick_dtype(place)
     preflight(preset, place, dtype)
     return accelerate(build(preset, place, dtype), preset)

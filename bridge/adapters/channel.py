@@ -39,12 +39,12 @@ class Channel:
     def __str__(self) -> str:
         return ",".join([self.name, *(mark for mark in MARKS if getattr(self, mark))])
 
-    def pack(self, pixels: Picture, into: Picture, bottom_up: bool = False) -> None:
+    def pack(self, pixels: Picture, into: Picture) -> None:
         """RGB [H, W, 3] -> RGBA [H, W, 4], whose alpha is left alone. Raises ValueError for another size."""
         if pixels.shape[:2] != into.shape[:2]:
             (height, width), (high, wide) = pixels.shape[:2], into.shape[:2]
             raise ValueError(f"opened at {wide}x{high}, sent {width}x{height}")
-        rows = into[::-1] if self.flip != bottom_up else into
+        rows = into[::-1] if self.flip else into
         for place in range(3):
             rows[..., place] = pixels[..., 2 - place if self.swap else place]
 

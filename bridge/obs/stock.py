@@ -26,7 +26,7 @@ MEDIA = "ffmpeg_source"
 TEXTS = ("text_gdiplus_v3", "text_gdiplus_v2", "text_ft2_source_v2")  # kinds of text, by preference
 GONE_WITHIN = 5.0  # seconds
 OTHER_COLOURS = ("RGB", "BGRA", "601", "2100PQ", "2100HLG")  # not the 4:2:0 in BT.709 that `--in obs` takes for granted
-MISSING = 600  # what OBS answers about something that does not exist
+MISSING, TAKEN = 600, 601  # what OBS answers about something that does not exist, and about a name that does
 
 
 class NotOurs(BridgeError):
@@ -40,6 +40,7 @@ class Wanted:
     scene: name of the scene that shows our picture.   port: where `--out obs` listens.
     program: send OBS's program to `--in obs`, by its record button; `program_port` is where that listens.
     state: also make a text source that says how the run stands.
+    Raises BridgeError for a scene without a name.
     """
 
     scene: str = SCENE
@@ -47,6 +48,10 @@ class Wanted:
     program: bool = False
     program_port: int = PROGRAM_PORT
     state: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.scene.strip():
+            raise BridgeError("a scene needs a name", f"leave out --scene, and it is called {SCENE!r}")
 
 
 def set_up(obs: ObsClient, wanted: Wanted) -> list[str]:
@@ -111,7 +116,12 @@ def _profile_of(key: str) -> str:
 def _scene(obs: ObsClient, name: str, memory: dict[str, Any]) -> str:
     if name in _scenes(obs):
         return f"The scene {name!r} is there."
-    obs.ask("CreateScene", sceneName=name)
+    try:
+        obs.ask("CreateScene", sceneName=name)
+    except ObsRefused as error:
+        if error.code != TAKEN:
+            raise
+        raise NotOurs(f"OBS has a source {name!r:.80}, which is no scene", "use another name after --scene") from error
     memory["made_scene"] = name
     return f"Made the scene {name!r}."
 

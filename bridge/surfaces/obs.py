@@ -21,6 +21,7 @@ from bridge.obs.client import ObsAway, ObsClient, ObsLocked, ObsRefused
 from bridge.obs.place import ObsPlace
 from bridge.obs.stock import hangs, wake
 from engine.errors import EngineError
+from engine.preset import load_preset
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0  # seconds between two attempts, doubling
 LOOK = 1.0  # seconds between two looks at whether the text is still true, and the picture still moves
@@ -185,9 +186,9 @@ class ObsSurface:
             self._preset = self._loop.call_later(SETTLE, self._run_preset, changes["preset"])
 
     def _run_preset(self, preset: str) -> None:
-        if self._control.status.engine.preset == preset:
-            return
+        """Run another model, unless it is the one that was asked for last. A file goes by its name too."""
         try:
-            self._control.do("preset", preset)
+            if self._control.status.engine.preset != load_preset(preset).name:
+                self._control.do("preset", preset)
         except EngineError as error:
             self._control.fail(error.sentence, "obs")

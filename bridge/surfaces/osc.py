@@ -24,6 +24,7 @@ from engine.errors import EngineError
 from engine.params import Params
 
 MAX_AHEAD = 10.0  # seconds
+DIGITS = 5  # behind the point; half a step of a 32-bit float at 30, the largest a control takes, is 1e-6
 MAX_WAITING = 1024  # batches with a time tag in the future
 BEAT = 1.0  # seconds between heartbeats
 log = logging.getLogger(__name__)
@@ -126,8 +127,9 @@ class OscSurface:
             for address, arguments in batch.messages:
                 asked = self._read(address, arguments, params)
                 if isinstance(asked, Change):
-                    params = params.set_all(asked.values)
-                    changes |= asked.values
+                    values = {name: _meant(value) for name, value in asked.values.items()}
+                    params = params.set_all(values)
+                    changes |= values
                 else:
                     others.append((address, asked))
             if changes:
@@ -191,6 +193,11 @@ class _Receiver(asyncio.DatagramProtocol):
 
     def error_received(self, exc: Exception) -> None:
         """A listener has gone, or an answer was too long: UDP promises nothing, and nothing waits for it."""
+
+
+def _meant(value: Any) -> Any:
+    """A number as it was meant: 0.71 in 32 bits is 0.7099999785, and normalised and back something else again."""
+    return round(value, DIGITS) if isinstance(value, float) else value
 
 
 def _cannot_listen(error: OSError, host: str, port: int) -> BridgeError:

@@ -99,9 +99,11 @@ def _prompts(arguments: Arguments) -> Change:
         raise BadParam("a prompt's weight is a number from 0 up", 'such as "neon" 0.7 "ink" 0.3') from error
 
 
-def _action(action: str) -> Callable[[Arguments], Do]:
-    """Buttons of OSC surfaces send a number when pressed; an action that takes nothing does not mind one."""
-    return lambda arguments: Do(action, arguments if ACTIONS[action].takes else ())
+def _action(action: str) -> Callable[[Arguments], Change | Do]:
+    """Buttons of OSC surfaces send a number when pressed, and zero when let go, which asks for nothing."""
+    if ACTIONS[action].takes:
+        return lambda arguments: Do(action, arguments)
+    return lambda arguments: Change({}) if arguments and not arguments[0] else Do(action)
 
 
 def _record(arguments: Arguments) -> Do:

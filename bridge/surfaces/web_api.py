@@ -23,6 +23,7 @@ from engine.preset import load_preset, preset_names
 
 STATIC = Path(__file__).with_name("static")
 MAX_BODY = 65536  # bytes
+BEAT = 2.0  # seconds; nobody who listens to events is left without a word for longer, and can tell that we are gone
 
 
 class BadRequest(BridgeError):
@@ -80,7 +81,10 @@ class Api:
         return _answer({"done": name})
 
     async def events(self, socket: WebSocket) -> None:
-        """First the status, then every event as {"kind", "data", "revision"}; a "status" carries all of it."""
+        """First the status, then every event as {"kind", "data", "revision"}; a "status" carries all of it.
+
+        With no news for BEAT seconds, the status again.
+        """
         await socket.accept()
         mailbox = Mailbox()
         mailbox.put(Event("status", {}, self._control.params.revision))
@@ -99,7 +103,11 @@ class Api:
 
     async def _tell(self, socket: WebSocket, mailbox: Mailbox) -> None:
         while True:
-            for event in await mailbox.take():
+            try:
+                events = await asyncio.wait_for(mailbox.take(), BEAT)
+            except TimeoutError:
+                events = [Event("status", {}, self._control.params.revision)]
+            for event in events:
                 data = self._control.to_dict() if event.kind == "status" else event.data
                 await socket.send_text(to_json({"kind": event.kind, "data": data, "revision": event.revision}))
 

@@ -17,11 +17,6 @@ SHAPES = 64  # rows, latent frames, LoRAs on or off; beyond torch's own limit of
 NEEDS = {"inductor": "torch", "tensorrt": "torch_tensorrt"}
 
 
-def can_compile() -> bool:
-    """Whether torch's own compiler finds what it needs: on a CPU a C++ compiler, on CUDA Triton."""
-    return not _lacking(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-
-
 def _lacking(device: torch.device) -> str:
     """What torch's own compiler calls on `device` and is not there, or nothing."""
     if device.type == "cuda":

@@ -53,7 +53,7 @@ def quantise(x: Tensor) -> tuple[Tensor, Tensor]:
 
 class Linear8(nn.Linear):
     """A linear layer whose weights were rounded once, a scale for each output, and whose input is rounded as it comes,
-    a scale for each token. Products are summed in float32.
+    a scale for each token. A GPU sums products with fewer bits than float32 has on the way, more than the inputs have.
     """
 
     scale: Tensor
@@ -77,5 +77,6 @@ def scaled_product(a: Tensor, b: Tensor, scale_a: Tensor, scale_b: Tensor, bias:
     if a.device.type != "cuda":
         return ((a.float() @ b.float().T) * scale_a * scale_b + bias.float()).to(dtype)
     half = bias.to(torch.bfloat16)  # row scales give bfloat16 only
-    out = torch._scaled_mm(a, b.T, scale_a=scale_a, scale_b=scale_b, bias=half, out_dtype=torch.bfloat16)
+    scales = {"scale_a": scale_a, "scale_b": scale_b}
+    out = torch._scaled_mm(a, b.T, **scales, bias=half, out_dtype=torch.bfloat16, use_fast_accum=True)
     return out.to(dtype)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from math import log2
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,7 +21,7 @@ from engine.preset import CodecSpec
 
 RGB = 3
 TIME = 2  # the axis of T in [1, C, T, H, W]
-TINY = 1e-12  # what no length falls below
+TINY = 1e-12  # what no length falls below, where the numbers go that far down
 
 
 class WanVae(nn.Module):
@@ -78,7 +77,9 @@ class Norm(nn.Module):
         self.gamma = nn.Parameter(torch.ones(width, *[1] * axes))
 
     def forward(self, x: Tensor) -> Tensor:
-        length = torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp(min=TINY)
+        high = torch.promote_types(x.dtype, torch.float32)  # not every device adds halves up in more than halves
+        least = max(TINY, torch.finfo(x.dtype).tiny)
+        length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=high).clamp(min=least).to(x.dtype)
         scale = self.gamma * self.gamma.shape[0] ** 0.5
         normed: Tensor = x / length * scale
         return normed
@@ -110,7 +111,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         frames = x[0].transpose(0, 1)
-        q, k, v = rearrange(self.to_qkv(self.norm(frames)), "t (s c) h w -> s t 1 (h w) c", s=3)
+        tokens = self.to_qkv(self.norm(frames)).flatten(2).mT.contiguous()  # fused kernels refuse any other layout
+        q, k, v = tokens[:, None].chunk(3, dim=-1)
         seen = F.scaled_dot_product_attention(q, k, v)[:, 0].mT.reshape_as(frames)
         out: Tensor = x + self.proj(seen)[None].transpose(1, 2)
         return out

@@ -141,7 +141,7 @@ class StreamBatch:
         for number in range(plan.passes):
             steps = range(number, plan.steps, plan.passes)
             told = torch.tensor([[timesteps[step]] * len(clean[0]) for step in steps])  # [rows, T]
-            t = told.to(clean[0].device, non_blocking=True)
+            t = told.to(clean[0].device, non_blocking=clean[0].is_cuda)  # not on MPS: pytorch#189690
             noisy = [
                 self._noisier(row, t[i], step, renoise) for i, (row, step) in enumerate(zip(clean, steps, strict=True))
             ]

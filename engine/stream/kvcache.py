@@ -33,11 +33,12 @@ class KVCache:
         shape = (1, dit.heads, window.slots, tokens, dit.dim // dit.heads)
         self.keys = [torch.zeros(shape, device=device, dtype=dtype) for _ in range(dit.layers)]
         self.values = [torch.zeros_like(keys) for keys in self.keys]
-        self._means = [keys.new_zeros(1, window.slots, 2, dit.dim) for keys in self.keys]  # of keys and of values
+        means = 1, window.slots, 2, dit.dim  # of keys and of values
+        self._means = [keys.new_zeros(means, dtype=torch.float32) for keys in self.keys]
         self._positions = torch.zeros(1, window.slots, dtype=torch.int64, device=device)
         cap = [window.sink_distance - slot for slot in range(window.sinks)]
         self._farthest = torch.tensor(cap, dtype=torch.int64, device=device)  # [sinks]: how far back each may seem
-        self._calls: dict[tuple[int, int], Tensor] = {}  # slots and positions, by rows and latent frames of a call
+        self._calls: dict[tuple[int, int], tuple[Tensor, ...]] = {}  # what `begin` fills, by rows and latent frames
         self.place = next(PLACES)
         self.reset()
 
@@ -54,17 +55,21 @@ class KVCache:
 
         Called once per chunk. Passes over the same chunk write the same slots again; the last one stays.
         """
-        shape, device = (len(slots), len(slots[0])), self._positions.device
+        shape = len(slots), len(slots[0])
         if shape not in self._calls:
-            self._calls[shape] = torch.zeros(2, *shape, dtype=torch.int64, device=device)
-        if self._slots.shape != shape:
-            self._slots, self.positions = self._calls[shape]  # they stay where they are: a graph reads them there
-            self._rows = torch.arange(shape[0], device=device)[:, None]
-        self._slots.copy_(torch.tensor(slots), non_blocking=True)
-        self.positions.copy_(torch.tensor(positions), non_blocking=True)
+            self._calls[shape] = self._make_call(*shape)
+        self._slots, self.positions, self._rows = self._calls[shape]  # they stay where they are: a graph reads them
+        aside = self._positions.is_cuda  # MPS reads the host's numbers when they may be gone: pytorch#189690
+        self._slots.copy_(torch.tensor(slots), non_blocking=aside)
+        self.positions.copy_(torch.tensor(positions), non_blocking=aside)
         self._positions[self._rows, self._slots] = self.positions
         self._filled = max(filled)
         self.mask = None if min(filled) == self._filled else self._hide_unwritten(filled)
+
+    def _make_call(self, rows: int, frames: int) -> tuple[Tensor, ...]:
+        """Places for slots and positions, [rows, frames] each, and the rows' numbers, [rows, 1]."""
+        empty, numbers = self._positions.new_zeros(2, rows, frames), torch.arange(rows, device=self._positions.device)
+        return *empty, numbers[:, None]
 
     @property
     def full(self) -> bool:
@@ -80,7 +85,7 @@ class KVCache:
     def extend(self, layer: int, key: Tensor, value: Tensor, turn: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Write keys, turned, and values [rows, T*n, N, D]; return all that count, [rows, N, filled*n, D]."""
         if self._spec.refresh > -1:
-            means = [self._by_frame(part).mean(2).flatten(2) for part in (key, value)]
+            means = [self._by_frame(part).mean(2, dtype=torch.float32).flatten(2) for part in (key, value)]
             self._means[layer][self._rows, self._slots] = torch.stack(means, dim=2)
         for store, new in ((self.keys, turn(key)), (self.values, value)):
             store[layer][self._rows, :, self._slots] = self._by_frame(new).transpose(2, 3)
@@ -92,7 +97,7 @@ class KVCache:
 
         Source: StreamDiffusionV2 c5a0f20, models/wan/causal_model.py, there per layer and row; here one answer for all.
         """
-        means = torch.stack([part[: self._used] for part in self._means]).float()  # [layers, rows, slots, 2, C]
+        means = torch.stack([part[: self._used] for part in self._means])  # [layers, rows, slots, 2, C]
         newest = means[:, self._rows, self._slots[:, -1:]]
         return F.cosine_similarity(means[:, :, : self._spec.sinks], newest, dim=-1).mean(dim=(0, 1, 3))
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.preset import ScheduleSpec
+
 
 @dataclass(frozen=True, slots=True)
 class NoisePolicy:
@@ -44,12 +46,19 @@ def motion(frames: Tensor, before: Tensor) -> Tensor:
     frames: [T, 3, H, W] in [-1, 1].   before: [3, H, W], the frame just ahead of them.
     """
     run = torch.cat([before[None], frames])  # [T+1, 3, H, W]
-    return (run[1:] - run[:-1]).square().mean(dim=(1, 2, 3)).sqrt().max()
+    change = (run[1:] - run[:-1]).square().mean(dim=(1, 2, 3), dtype=torch.float32)  # a million halves need more bits
+    return change.to(run.dtype).sqrt().max()
 
 
 def first_timestep(noise: float, lead: int) -> int:
     """The timestep the model is told for a chunk mixed with `noise`: `lead` below it, as the reference trained it."""
     return max(int(1000 * noise) - lead, 0)
+
+
+def timesteps_of(noise: float, spec: ScheduleSpec, steps: int) -> list[int]:
+    """One for each step of a chunk mixed with `noise`: the first follows it, and no later one is noisier than it."""
+    first = first_timestep(noise, spec.lead)
+    return [first, *(min(t, first) for t in spec.take(steps)[1:])]
 
 
 class NoiseSource:

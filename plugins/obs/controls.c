@@ -90,95 +90,6 @@ void controls_tick(struct controls *controls, float seconds)
 	pthread_mutex_unlock(&controls->mutex);
 }
 
-// ---- hotkeys
-
-static void turn_over(struct controls *controls, const char *name)
-{
-	obs_data_t *settings = obs_source_get_settings(controls->self);
-	obs_data_set_bool(settings, name, !obs_data_get_bool(settings, name));
-	obs_data_release(settings);
-	obs_source_update(controls->self, NULL);
-	obs_source_update_properties(controls->self);
-}
-
-static void panic_pressed(void *data, obs_hotkey_id id, obs_hotkey_t *hotkey, bool pressed)
-{
-	UNUSED_PARAMETER(id);
-	UNUSED_PARAMETER(hotkey);
-	if (pressed)
-		turn_over(data, "panic");
-}
-
-static void bypass_pressed(void *data, obs_hotkey_id id, obs_hotkey_t *hotkey, bool pressed)
-{
-	UNUSED_PARAMETER(id);
-	UNUSED_PARAMETER(hotkey);
-	if (pressed)
-		turn_over(data, "bypass");
-}
-
-static void freeze_pressed(void *data, obs_hotkey_id id, obs_hotkey_t *hotkey, bool pressed)
-{
-	UNUSED_PARAMETER(id);
-	UNUSED_PARAMETER(hotkey);
-	if (pressed)
-		turn_over(data, "freeze");
-}
-
-static const char *look_after(const char *prompt)
-{
-	for (int i = 0; i < LOOK_COUNT; i++)
-		if (strcmp(LOOKS[i], prompt) == 0)
-			return LOOKS[(i + 1) % LOOK_COUNT];
-	return LOOKS[0];
-}
-
-static void next_look_pressed(void *data, obs_hotkey_id id, obs_hotkey_t *hotkey, bool pressed)
-{
-	UNUSED_PARAMETER(id);
-	UNUSED_PARAMETER(hotkey);
-	struct controls *controls = data;
-	if (!pressed)
-		return;
-	obs_data_t *settings = obs_source_get_settings(controls->self);
-	obs_data_set_string(settings, "prompt", look_after(obs_data_get_string(settings, "prompt")));
-	obs_data_release(settings);
-	obs_source_update(controls->self, NULL);
-	obs_source_update_properties(controls->self);
-}
-
-static void drop_hotkeys(struct controls *controls)
-{
-	for (int i = 0; i < HOTKEYS; i++) {
-		if (controls->hotkeys[i] != OBS_INVALID_HOTKEY_ID)
-			obs_hotkey_unregister(controls->hotkeys[i]);
-		controls->hotkeys[i] = OBS_INVALID_HOTKEY_ID;
-	}
-}
-
-void controls_hotkeys(struct controls *controls, obs_source_t *owner)
-{
-	if (owner == controls->owner)
-		return;
-	drop_hotkeys(controls);
-	controls->owner = owner;
-	if (!owner)
-		return;
-	static const struct {
-		const char *name, *description;
-		obs_hotkey_func pressed;
-	} hotkeys[HOTKEYS] = {
-		{"latentcast.panic", "Latentcast: panic", panic_pressed},
-		{"latentcast.bypass", "Latentcast: bypass", bypass_pressed},
-		{"latentcast.freeze", "Latentcast: freeze", freeze_pressed},
-		{"latentcast.next_look", "Latentcast: next look", next_look_pressed},
-	};
-	for (int i = 0; i < HOTKEYS; i++)
-		controls->hotkeys[i] = obs_hotkey_register_source(owner, hotkeys[i].name,
-								  hotkeys[i].description, hotkeys[i].pressed,
-								  controls);
-}
-
 // A run starts with these off, and so does OBS.
 static void switch_off(obs_data_t *settings)
 {
@@ -189,20 +100,18 @@ static void switch_off(obs_data_t *settings)
 
 void controls_create(struct controls *controls, obs_source_t *self, obs_data_t *settings, const char *not_sent)
 {
-	controls->self = self;
+	hotkeys_create(&controls->hotkeys, self);
 	controls->not_sent = not_sent;
 	pthread_mutex_init(&controls->mutex, NULL);
 	switch_off(settings);
 	controls_update(controls, settings);
 	for (int i = 0; i < CONTROL_COUNT; i++)
 		controls->values[i].unsent = false; // nothing changed yet
-	for (int i = 0; i < HOTKEYS; i++)
-		controls->hotkeys[i] = OBS_INVALID_HOTKEY_ID;
 }
 
 void controls_destroy(struct controls *controls)
 {
-	drop_hotkeys(controls);
+	hotkeys_destroy(&controls->hotkeys);
 	for (int i = 0; i < CONTROL_COUNT; i++)
 		bfree(controls->values[i].text);
 	pthread_mutex_destroy(&controls->mutex);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "generated.h"
+#include "hotkeys.h"
 
 #include <obs-module.h>
 #include <util/threading.h>
@@ -15,13 +16,9 @@ struct control_value {
 	bool unsent;
 };
 
-enum { HOTKEYS = 4 };
-
 struct controls {
-	obs_source_t *self;
-	const char *not_sent; // the control that `self` obeys itself, or ""
-	obs_source_t *owner;  // of the hotkeys; only compared, never used
-	obs_hotkey_id hotkeys[HOTKEYS];
+	struct hotkeys hotkeys;
+	const char *not_sent; // the control that the source or filter obeys itself, or ""
 
 	pthread_mutex_t mutex; // guards the rest, for moments
 	int port;
@@ -32,10 +29,6 @@ struct controls {
 void controls_defaults(obs_data_t *settings);
 void controls_create(struct controls *controls, obs_source_t *self, obs_data_t *settings, const char *not_sent);
 void controls_destroy(struct controls *controls);
-
-// Whose hotkeys they are, in OBS's settings and files; NULL for none. A filter's are its source's, because OBS keeps
-// none for a filter that another program made. Cheap when nothing changed.
-void controls_hotkeys(struct controls *controls, obs_source_t *owner);
 
 // Take over what the settings say.
 void controls_update(struct controls *controls, obs_data_t *settings);

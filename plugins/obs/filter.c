@@ -98,15 +98,22 @@ static void free_graphics(struct filter *filter)
 	obs_leave_graphics();
 }
 
+static void end_threads(struct filter *filter)
+{
+	os_task_queue_destroy(filter->errands);
+	keeper_destroy(filter->out);
+	keeper_destroy(filter->in);
+}
+
 static void *filter_create(obs_data_t *settings, obs_source_t *self)
 {
 	struct filter *filter = bzalloc(sizeof(*filter));
 	filter->self = self;
 	filter->out = keeper_create();
 	filter->in = keeper_create();
-	if (!filter->out || !filter->in) {
-		keeper_destroy(filter->out);
-		keeper_destroy(filter->in);
+	filter->errands = os_task_queue_create();
+	if (!filter->out || !filter->in || !filter->errands) {
+		end_threads(filter);
 		bfree(filter);
 		return NULL;
 	}
@@ -123,10 +130,9 @@ static void *filter_create(obs_data_t *settings, obs_source_t *self)
 static void filter_destroy(void *data)
 {
 	struct filter *filter = data;
+	end_threads(filter);
 	controls_destroy(&filter->controls);
 	free_graphics(filter);
-	keeper_destroy(filter->out);
-	keeper_destroy(filter->in);
 	if (filter->claimed)
 		names_release(filter->wishes.ring);
 	pthread_mutex_destroy(&filter->mutex);
@@ -142,7 +148,7 @@ static void filter_remove(void *data, obs_source_t *parent)
 static void follow_parent(struct filter *filter)
 {
 	obs_source_t *parent = kin_parent(filter->self);
-	controls_hotkeys(&filter->controls, parent);
+	hotkeys_follow(&filter->controls.hotkeys, parent, filter->errands);
 	obs_source_release(parent);
 }
 

@@ -28,6 +28,7 @@ struct filter_news {
 struct filter {
 	obs_source_t *self;
 	struct keeper *out, *in;
+	os_task_queue_t *errands; // what a tick must not do
 	struct controls controls;
 
 	pthread_mutex_t mutex; // guards these, for moments

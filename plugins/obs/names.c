@@ -10,18 +10,7 @@
 enum { LANES = 64, BASE_MAX = SEGMENT_NAME_MAX - 4 }; // room for "-out"
 
 static char held[LANES][SEGMENT_NAME_MAX + 2];
-static pthread_mutex_t mutex;
-
-void names_start(void)
-{
-	pthread_mutex_init(&mutex, NULL);
-	memset(held, 0, sizeof(held));
-}
-
-void names_stop(void)
-{
-	pthread_mutex_destroy(&mutex);
-}
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 // The place a name has, or that is free for it; -1 if another filter has it, or all are taken.
 static int claim(const char *ring)

@@ -12,9 +12,6 @@ struct lane {
 	int place;                         // 0, 1, 2 ... in the order of creation
 };
 
-void names_start(void);
-void names_stop(void);
-
 // Take a name for one filter; false if another one has it.
 bool names_claim(const char *ring);
 void names_release(const char *ring);

@@ -2,7 +2,6 @@
 // The source "Latentcast" and the filter "Latentcast effect".
 #include "plugin.h"
 
-#include "names.h"
 #include "osc.h"
 
 OBS_DECLARE_MODULE()
@@ -22,7 +21,6 @@ bool obs_module_load(void)
 {
 	if (!osc_start())
 		say(LOG_WARNING, "no UDP socket: the controls will do nothing");
-	names_start();
 	obs_register_source(&latentcast_source);
 	obs_register_source(&latentcast_filter);
 	say(LOG_INFO, "plugin loaded");
@@ -31,6 +29,5 @@ bool obs_module_load(void)
 
 void obs_module_unload(void)
 {
-	names_stop();
 	osc_stop();
 }

@@ -64,7 +64,7 @@ static void *source_create(obs_data_t *settings, obs_source_t *self)
 	slate_paint(source->slate_pixels);
 	pthread_mutex_init(&source->mutex, NULL);
 	controls_create(&source->controls, self, settings, "");
-	controls_hotkeys(&source->controls, self);
+	hotkeys_register(&source->controls.hotkeys, self);
 	source_update(source, settings);
 	return source;
 }

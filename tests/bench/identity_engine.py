@@ -42,7 +42,6 @@ class Identity:
             frame=frames[0].index,
             stages_ms={"heard": self._heard},
             backlog=0,
-            dropped=0,
             problem="",
         )
         return frames

@@ -10,6 +10,7 @@ import time
 from bridge.obs.panel import PANEL
 from bridge.obs.stock import SCENE, STATE
 from tests.bench.visible_obs import Visible, options, photograph, visible_obs
+from tests.obs.lab import SCENE as LAB
 from tests.obs.lab import until
 from tests.obs.running import Beside, command
 
@@ -46,6 +47,9 @@ def main() -> None:
         try:
             until(lambda: streams(run), target.wait, "the engine did not start")
             time.sleep(target.settle)
+            for scene in (LAB, SCENE):  # the bar below the preview says what a text was when its scene was chosen
+                obs.call("SetCurrentProgramScene", sceneName=scene)
+                time.sleep(2.0)
             photograph(obs, target.folder / "obs-stock.jpg")
         finally:
             run.close()

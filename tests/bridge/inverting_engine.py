@@ -51,7 +51,6 @@ class Inversion:
             frame=frames[0].index,
             stages_ms={"invert": 0.1},
             backlog=0,
-            dropped=0,
             problem="",
         )
         return [Frame(255 - frame.pixels, frame.time, frame.index) for frame in frames]
@@ -61,7 +60,7 @@ def open_session(preset, aside):
     if preset.params.prompt == "weights":
         raise BadWeights("dit.safetensors is cut short", "fetch it again")
     if preset.params.prompt == "slow":
-        time.sleep(1.5)
+        time.sleep(3.0)
     return Inversion(preset)
 
 

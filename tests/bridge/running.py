@@ -136,7 +136,7 @@ class Running:
         return self
 
     def status(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.web}/api/status", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.web}/api/status", timeout=PATIENCE) as answer:
             return json.load(answer)
 
     def state(self, *wanted, within=PATIENCE):
@@ -158,6 +158,12 @@ class Running:
     def say(self, address, *values):
         with SimpleUDPClient("127.0.0.1", self.osc) as client:
             client.send_message(f"/latentcast{address}", list(values))
+
+    def do(self, action, *arguments):
+        body = json.dumps({"arguments": arguments}).encode()
+        asked = urllib.request.Request(f"http://127.0.0.1:{self.web}/api/actions/{action}", body, method="POST")
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
+            return json.load(answer)
 
     def children(self):
         return psutil.Process(self.process.pid).children(recursive=True)

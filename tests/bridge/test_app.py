@@ -76,9 +76,10 @@ def test_without_an_engine_the_picture_is_held_and_then_the_input_is_shown(start
     run = start().watch()
     run.state("streaming")
     run.shows(DARK)
+    pid = None
     for _ in range(4):  # the waits between starts add up to more than a second
-        os.kill(until(lambda: run.status()["engine"]["pid"]), signal.SIGKILL)
-        time.sleep(0.1)
+        pid = until(lambda last=pid: (now := run.status()["engine"]["pid"]) != last and now)
+        os.kill(pid, signal.SIGKILL)
     run.shows(LIGHT)
     run.state("failover")
 
@@ -226,16 +227,30 @@ def test_a_recording_is_started_and_finished_by_word(start, tmp_path):
 
 
 def test_another_preset_is_another_engine_and_a_wrong_one_changes_nothing(start):
-    run = start("--prompt", "negative").watch()
-    first = run.state("streaming")["engine"]["pid"]
+    run = start("--prompt", "negative", "--preset", "wan-1.3b", "--size", "320x192").watch()
+    before = run.state("streaming")
+    first = before["engine"]["pid"]
     run.say("/preset", "tinny")
     time.sleep(0.5)
     assert run.status()["engine"]["pid"] == first
 
     run.say("/preset", "tiny")
     until(lambda: run.status()["engine"]["pid"] not in (first, None))
-    assert run.state("streaming")["params"]["prompt"] == "negative", "people's controls stay"
+    after = run.state("streaming")["params"]
+    assert after["prompt"] == "negative", "people's controls stay"
+    assert (before["params"]["noise"], after["noise"]) == (0.8, 0.71), "and others start as the model likes them"
     run.shows(DARK)
+
+
+def test_the_model_that_was_asked_for_is_told_before_its_engine_says_a_word(start, tmp_path):
+    slow = tmp_path / "slow.toml"
+    slow.write_text('extends = "tiny"\n[controls]\nprompt = "slow"\n')
+    run = start().watch()
+    run.state("streaming")
+
+    for asked, told in ((str(slow), "slow"), ("tiny", "tiny")):  # a scene of OBS may come and go as fast
+        run.do("preset", asked)
+        assert run.status()["engine"]["preset"] == told
 
 
 def test_an_output_is_switched_off_and_finished_while_the_rest_goes_on(start, tmp_path):

@@ -53,6 +53,15 @@ def test_two_changes_at_once_leave_one_source_the_later_one():
         time.sleep(0.02)
 
 
+def test_what_people_ask_for_while_a_run_starts_is_not_taken_back():
+    async def work(source):
+        await asyncio.gather(source.replace("clip"), source.open("testcard"))
+        assert source.uri == "clip"
+        assert len(writers(source._ring)) == 1
+
+    scene(work)
+
+
 @pytest.mark.parametrize("uri", ["nowhere.mp4", "--help", "a\0b", "\ud800"])
 def test_what_does_not_open_is_said_and_the_input_stays_what_it_was(uri):
     async def work(source):

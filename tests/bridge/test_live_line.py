@@ -8,8 +8,8 @@ from bridge.live_line import LiveLine
 from engine.params import Params
 
 
-def line(terminal):
-    control = ControlState(Params(prompt="neon [rain]"), lambda action, arguments: None)
+def line(terminal, prompt="neon [rain]"):
+    control = ControlState(Params(prompt=prompt), lambda action, arguments: None)
     console = Console(file=io.StringIO(), force_terminal=terminal, width=100, color_system=None)
     return LiveLine(control, console), control, console.file
 
@@ -37,6 +37,14 @@ def test_the_line_says_what_an_operator_looks_for():
 
     for words in ("streaming", "in 30.0", "out 19.8 fps", "312 ms", "p99 402", "neon [rain]"):
         assert words in file.getvalue()
+
+
+def test_a_prompt_of_several_lines_moves_no_cursor():
+    live, _, file = line(terminal=False, prompt="neon\r\nrain\x1b[2J\x9b2J 🦊")
+    live.refresh()
+
+    assert file.getvalue().endswith("neon  rain [2J 2J 🦊\n")
+    assert "\x1b" not in file.getvalue()
 
 
 def test_in_a_terminal_it_is_one_line_that_goes_away_and_what_was_said_stays():

@@ -364,7 +364,7 @@ def test_a_ring_goes_with_its_owner_however_it_ends(name, killed):
 @pytest.mark.process
 def test_a_reader_that_ends_leaves_the_ring_alone(writer):
     code = f"from bridge.ring import RingReader; RingReader({writer.name!r}).next()"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert writer.name in ring_names()

@@ -59,7 +59,7 @@ def writer():
 
 
 def follow_the_page(code, name):
-    ended = subprocess.run([sys.executable, "-I", "-c", OPEN + code, name], capture_output=True, text=True, timeout=30)
+    ended = subprocess.run([sys.executable, "-I", "-c", OPEN + code, name], capture_output=True, text=True, timeout=120)
     assert (ended.returncode, ended.stderr) == (0, "")
     return [float(word) for word in ended.stdout.split()]
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture
 def ring():
-    with RingWriter.create(ring_name(), 160, 96) as ring:
+    with RingWriter.create(ring_name(), 160, 96, 64) as ring:  # a busy machine reads late
         yield ring
 
 
@@ -35,10 +35,13 @@ def test_a_source_fills_the_ring_at_its_own_rate(ring, seen, tmp_path):
     with child("bridge.source", film, "--ring", ring.name) as source:
         assert source.hear()["stage"] == "streaming"
         frames = [seen.next(timeout=PATIENCE) for _ in range(20)]
+        now = time.monotonic()
 
     assert [read_number(frame.pixels) for frame in frames] == list(range(20))
-    assert np.diff([frame.time for frame in frames]) == pytest.approx([0.04] * 19, abs=1e-3)
-    assert time.monotonic() - frames[-1].time < 1
+    gaps = np.diff([frame.time for frame in frames])
+    assert np.median(gaps) == pytest.approx(0.04, abs=1e-3)
+    assert gaps.min() > 0.039  # a film that fell behind goes on from then
+    assert now - PATIENCE < frames[-1].time <= now
 
 
 def test_a_picture_does_not_come_before_it_is_due(ring, seen):
@@ -53,7 +56,9 @@ def test_a_film_is_thinned_to_the_rate_that_was_asked_for(ring, seen, tmp_path):
     with child("bridge.source", film, "--ring", ring.name, "--fps", 25):
         frames = [seen.next(timeout=PATIENCE) for _ in range(10)]
 
-    assert [read_number(frame.pixels) for frame in frames] == list(range(0, 20, 2))
+    assert (
+        np.median(np.diff([read_number(frame.pixels) for frame in frames])) == 2
+    )  # one that fell behind leaves out more
     assert [frame.index for frame in frames] == list(range(10))
 
 

@@ -80,7 +80,6 @@ class Script:
             frame=pictures[0].index,
             stages_ms={"model": 1.23456},
             backlog=0,
-            dropped=0,
             problem=problem,
         )
         return pictures
@@ -237,7 +236,7 @@ class Engine:
 
     def close(self):
         self.process.kill()
-        self.process.wait(timeout=10)
+        self.process.wait(PATIENCE)
         for end in (self.process.stdin, self.process.stdout, self.process.stderr):
             end.close()
         for ring in (self.pictures, self.inbox, self.outbox):
@@ -266,7 +265,7 @@ def test_the_process_loads_warms_streams_and_ends_with_its_stdin(engine):
     engine.tell(params={"prompt": "negative", "revision": 5})
     engine.feed(range(4))
     report = engine.hear(Report)
-    frames = [engine.pictures.next(1.0) for _ in range(4)]
+    frames = [engine.pictures.next(PATIENCE) for _ in range(4)]
     engine.process.stdin.close()
 
     assert list(dict.fromkeys(stage.stage for stage in stages)) == ["loading", "warming", "streaming"]
@@ -300,7 +299,7 @@ def test_a_hung_process_ends_by_itself_when_the_bridge_is_gone(engine):
     eventually(lambda: "it hangs" in engine.process.stderr.readline())
     engine.process.stdin.close()
 
-    assert engine.process.wait(timeout=10) == 1
+    assert engine.process.wait(PATIENCE) == 1
 
 
 @pytest.mark.process

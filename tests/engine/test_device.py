@@ -5,6 +5,8 @@ import torch
 
 from engine.device import StageClock, pick_device, pick_dtype
 from engine.errors import DeviceUnavailable
+from engine.preset import load_preset
+from engine.session import load_models
 
 
 @pytest.mark.parametrize("real, dtype", [(True, torch.bfloat16), (False, torch.float16)])
@@ -36,6 +38,20 @@ def test_a_card_is_known_by_its_number(monkeypatch):
     assert (pick_device(), pick_device("cuda:1")) == (torch.device("cuda"), torch.device("cuda:1"))
     with pytest.raises(DeviceUnavailable):
         pick_device("cuda:2")
+
+
+def test_streams_and_events_are_made_on_the_card_that_was_asked_for(monkeypatch):
+    """Where no card is current that holds the tensors, nothing waits for their copies."""
+    current = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setattr("engine.session.pick_dtype", lambda place: torch.bfloat16)
+    monkeypatch.setattr("engine.session.preflight", lambda *_: None)
+    monkeypatch.setattr("engine.session.build", lambda preset, place, dtype: [*current, place])
+    monkeypatch.setattr("engine.session.accelerate", lambda models, preset: models)
+
+    assert load_models(load_preset("tiny"), "cuda:1") == [torch.device("cuda:1")] * 2
 
 
 def test_time_between_two_stages_is_nobodys(monkeypatch):

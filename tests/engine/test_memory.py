@@ -79,6 +79,18 @@ def test_what_is_too_large_is_refused_before_anything_is_loaded(monkeypatch):
     assert "1024x1024 takes" in str(error.value) and "1.0 MiB are free" in str(error.value)
 
 
+def test_what_recordings_hold_is_counted_where_there_are_any(monkeypatch):
+    recorded = replace(PRESET, accel=replace(PRESET.accel, graphs=True))
+    plain, need = measure(PRESET, FLOAT), measure(recorded, FLOAT)
+    monkeypatch.setattr(measuring, "free_bytes", lambda _device: plain.total)
+
+    assert plain.graphs == 0 and need.graphs > 2 * plain.stream + plain.prompt + plain.work
+    assert need.fixed == plain.fixed + need.graphs
+    measuring.preflight(recorded, torch.device("cpu"), FLOAT)
+    with pytest.raises(TooLarge):
+        measuring.preflight(recorded, torch.device("cuda"), FLOAT)
+
+
 @pytest.mark.parametrize("size", [(320, 192), (1024, 1024)])
 def test_where_there_is_plenty_of_room_nothing_is_counted(size, monkeypatch):
     preset, counted = load_preset("tiny").resized(*size), []

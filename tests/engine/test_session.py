@@ -156,17 +156,6 @@ def test_a_prompt_that_takes_time_lets_the_old_one_play_on():
     assert session.report.revision == 9
 
 
-def test_old_frames_are_dropped_and_counted_when_too_many_wait():
-    session = small_session(keep=4)
-
-    for frame in film(10):
-        session.push(frame)
-    pictures = session.step()
-
-    assert [picture.index for picture in pictures] == [6, 7, 8, 9]
-    assert session.report.dropped == 6
-
-
 def test_a_frame_of_another_size_is_refused():
     with pytest.raises(ValueError, match="64x32"):
         small_session().push(Frame(np.zeros((16, 16, 3), np.uint8), 0.0, 0))

@@ -51,5 +51,5 @@ class Beside(Running):
         engine = next(child for child in self.children() if "bridge.worker" in " ".join(child.cmdline()))
         engine.kill()
 
-    def prompt(self, wanted, within=20.0):
+    def prompt(self, wanted, within=60.0):
         until(lambda: self.status()["params"]["prompt"] == wanted, within, lambda: self.status()["params"])

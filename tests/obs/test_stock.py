@@ -132,6 +132,18 @@ def test_a_source_of_the_user_with_our_name_is_not_touched(obs):
     assert obs.call("GetInputSettings", inputName=PICTURE)["inputSettings"]["color"] == 7
 
 
+def test_a_source_of_the_user_that_is_called_as_the_scene_should_be_is_not_touched(obs):
+    obs.call("CreateInput", sceneName="Lab", inputName="mine", inputKind="color_source_v3", inputSettings={})
+    before = world(obs)
+
+    code, said = command(obs, "obs", "setup", "--scene", "mine")
+
+    assert code == 2
+    assert "OBS has a source 'mine', which is no scene" in said
+    assert "another name after --scene" in said
+    assert world(obs) == before
+
+
 def test_the_program_of_obs_is_an_input_and_the_record_button_is_given_back(obs, beside):
     before = {key: parameter(obs, *key) for key in RECORD}
     port, out = free_port(), free_port()
@@ -193,6 +205,8 @@ def test_the_program_of_obs_comes_in_its_colours_in_full_range_and_in_ten_bits(m
         obs.call("CreateInput", sceneName=LAB, inputName="card", inputKind="image_source", inputSettings=settings)
         obs.call("StartRecord")
         until(lambda: (got := source.read(0.2)) and is_card(got.pixels) and is_grey(got.pixels), 60)
+        obs.call("StopRecord")  # else OBS asks, at its end, whether it may
+        until(lambda: not obs.call("GetRecordStatus")["outputActive"])
     finally:
         source.close()
 

@@ -4,7 +4,7 @@ import { element } from "./widgets.js";
 
 const SOURCES = ["camera:0", "clip", "testcard", "ring:"];
 
-// Fills `root`; returns a function that follows the status.
+// Fills `root`; returns a function that follows the status, and is told the name of what failed.
 export function buildActions(root, table, act) {
   const followers = [];
   for (const action of table.actions) {
@@ -16,7 +16,7 @@ export function buildActions(root, table, act) {
     root.append(made.root);
     if (made.follow) followers.push(made.follow);
   }
-  return (status) => followers.forEach((follow) => follow(status));
+  return (status, failed) => followers.forEach((follow) => follow(status, failed));
 }
 
 function button(action, act) {
@@ -43,7 +43,11 @@ function named(action, act, table) {
 function chosen(action, act, names) {
   const select = element("select", {}, ...names.map((name) => element("option", { value: name, textContent: name })));
   let now = "";
-  select.onchange = async () => { if (!(await act(action.name, select.value))) select.value = now; };
+  select.onchange = async () => {
+    select.blur(); // or the next key that is pressed chooses again
+    if (await act(action.name, select.value)) now = select.value;
+    else select.value = now;
+  };
   const follow = (status) => {
     if (status.engine.preset === now || document.activeElement === select) return;
     select.value = now = status.engine.preset;
@@ -59,12 +63,15 @@ function typed(action, act) {
   let now = "";
   const send = async () => {
     const wanted = input.value.trim();
-    if (wanted && wanted !== now && !(await act(action.name, wanted))) input.value = now;
+    if (!wanted || (wanted !== now && !(await act(action.name, wanted)))) input.value = now;
   };
   input.onchange = send;
-  input.onkeydown = (key) => key.key === "Enter" && input.blur();
-  const follow = (status) => {
-    if (status.input === now || document.activeElement === input) return;
+  input.onkeydown = (key) => {
+    if (key.key === "Escape") input.value = now;
+    if (key.key === "Escape" || key.key === "Enter") input.blur();
+  };
+  const follow = (status, failed) => {
+    if ((status.input === now && failed !== action.name) || document.activeElement === input) return;
     input.value = now = status.input;
   };
   return { root: element("label", {}, action.name, input, list), follow };
@@ -76,6 +83,7 @@ const isSwitched = (one) => one.name.startsWith(one.kind) && one.kind !== "web";
 function outputs(action, act) {
   const root = element("div", { className: "outputs" });
   const off = new Set();
+  let shown = "";
   const switched = (name, output) => {
     const made = element("button", { type: "button", textContent: name, title: output?.error || name });
     made.classList.toggle("broken", Boolean(output?.error));
@@ -88,6 +96,9 @@ function outputs(action, act) {
   const follow = (status) => {
     const on = new Map(status.outputs.filter(isSwitched).map((one) => [one.name, one]));
     const names = [...new Set([...on.keys(), ...off])];
+    const news = JSON.stringify([names, [...on.values()]]);
+    if (news === shown) return; // a button that is replaced between press and release was not clicked
+    shown = news;
     root.hidden = !names.length;
     root.replaceChildren("outputs", ...names.map((name) => switched(name, on.get(name))));
   };

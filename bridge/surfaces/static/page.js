@@ -5,6 +5,9 @@ import { connect, latestWins, request, show } from "./wire.js";
 import { buildWidget, element } from "./widgets.js";
 
 const KEYS = { " ": "freeze", b: "bypass", p: "panic" };
+const REFUSED = -1; // in place of a revision
+const TYPING = "input:not([type=range]), textarea, select";
+const EAGER = ["prompt"]; // a text that is sent in a pause; half the name of a file would only be a mistake
 const NEAR_PROMPT = ["prompt", "fade"]; // every other control finds its own place
 const NOTICES = {
   offline: "The engine is off",
@@ -14,6 +17,7 @@ const NOTICES = {
   degraded: "Engine lost: holding the last picture",
   failover: "Engine lost: showing the input",
   error: "The engine cannot start",
+  lost: "The bridge is gone; this page waits for it",
 };
 const find = (selector) => document.querySelector(selector);
 const widgets = new Map();
@@ -22,24 +26,32 @@ const mine = new Map(); // control -> the revision of this page's newest change;
 const instant = new Set(); // controls the bridge obeys itself, at once
 let status = null;
 let heard = 0; // the revision of the newest change this page was told of
-let known = true; // false once the bridge was gone: what is there now may be another run, of another model
+let runs = 0; // bridges met so far: each counts its revisions from the start
+let built = ""; // the table that the widgets were made of
+let offered = null; // the preset whose looks are on the page
 let followActions = () => {};
 
 async function send(name, value) {
+  const run = runs;
   mine.set(name, Infinity);
   try {
     const { revision } = await request("PUT", `/api/controls/${name}`, { value });
+    if (run !== runs) return heard;
     expect([name], revision);
     return revision;
   } catch (error) {
     toast(error.message);
-    return 0; // refused: what the bridge has goes on
+    return REFUSED; // what the bridge has goes on
   }
 }
 
 function settle(name, revision) {
   mine.set(name, revision);
-  if (status && heard >= revision) widgets.get(name)?.write(status.params[name]);
+  if (status && heard >= revision) widgets.get(name)?.write(status.params[name], revision !== REFUSED);
+}
+
+function renew() {
+  for (const [name, widget] of widgets) if (mine.get(name) !== Infinity) widget.write(status.params[name]);
 }
 
 const put = latestWins(send, settle);
@@ -68,12 +80,28 @@ function place(row) {
   return row.home === "bridge" ? "#performance" : "#knobs";
 }
 
-async function build() {
-  const table = await request("GET", "/api/controls");
+// Another model knows other looks, another run perhaps other controls. What is the same stays, and with it what is
+// half typed.
+async function build(preset) {
+  offered = preset;
+  const table = await request("GET", "/api/controls").catch(() => null);
+  if (offered !== preset || !status) return; // too late
+  if (!table) { offered = null; return; } // the next news asks again
+  const rows = table.controls.map((row) => ({ ...row, value: undefined }));
+  const plan = JSON.stringify({ ...table, controls: rows, looks: undefined });
+  if (plan !== built) lay(table);
+  built = plan;
+  widgets.get("prompt")?.offer(table.looks);
+  renew();
+  followActions(status);
+}
+
+function lay(table) {
   for (const id of ["#words", "#performance", "#knobs", "#actions"]) find(id).replaceChildren();
   widgets.clear();
+  instant.clear();
   for (const row of table.controls) {
-    const widget = buildWidget(row, (value) => put(row.name, value), row.name === "prompt" ? table.looks : []);
+    const widget = buildWidget(row, (value) => put(row.name, value), EAGER.includes(row.name));
     widgets.set(row.name, widget);
     if (row.home === "bridge") instant.add(row.name);
     const key = Object.keys(KEYS).find((key) => KEYS[key] === row.name);
@@ -115,7 +143,6 @@ function paint() {
     latency: `${milliseconds(status.latency_ms.p50)} ms`,
     p99: `${milliseconds(status.latency_ms.p99)} ms`,
     dropped: status.dropped,
-    frame: status.applied.frame,
   };
   find("#stats").replaceChildren(...Object.entries(stats).map(
     ([name, value]) => element("div", {}, element("dt", { textContent: name }), element("dd", { textContent: value }))));
@@ -135,8 +162,9 @@ function notice() {
 function hear(text) {
   const { kind, data, revision } = JSON.parse(text);
   if (kind === "status") return follow(data);
-  if (kind === "error") return toast(data.reason);
+  if (kind === "error") toast(data.reason);
   if (!status) return;
+  if (kind === "error") followActions(status, data.where);
   if (kind === "changed") {
     Object.assign(status.params, data);
     heard = revision;
@@ -150,19 +178,18 @@ function hear(text) {
   paint();
 }
 
-async function follow(news) {
-  const preset = status?.engine.preset;
+function meet(revision) {
+  runs += 1;
+  heard = revision;
+  for (const [name, last] of mine) if (last !== Infinity) mine.delete(name);
+  renew();
+}
+
+function follow(news) {
   const first = status === null;
   status = news;
-  if (!known || (!first && preset !== news.engine.preset)) { // another model knows other looks
-    known = true;
-    await build();
-  }
-  if (first) {
-    mine.clear(); // another bridge counts from the start
-    heard = news.revision;
-    for (const [name, widget] of widgets) widget.write(news.params[name]);
-  }
+  if (first) meet(news.revision);
+  if (offered !== news.engine.preset) build(news.engine.preset);
   applied(news.applied);
   followActions(news);
   paint();
@@ -173,27 +200,35 @@ function fillScreen() {
   document.fullscreenElement ? document.exitFullscreen() : out.requestFullscreen?.();
 }
 
+// A button that was clicked gives its focus back, so that the next key means what the page says; one that was reached
+// by Tab keeps it, and the space bar is its own.
+addEventListener("click", (click) => { if (click.detail) click.target.closest("button")?.blur(); });
+
 addEventListener("keydown", (key) => {
-  if (key.ctrlKey || key.metaKey || key.altKey || key.repeat || key.target.matches("input, textarea, select")) return;
-  if (key.key === "f") fillScreen();
-  const name = KEYS[key.key];
-  if (!name || !widgets.has(name)) return;
+  if (key.ctrlKey || key.metaKey || key.altKey || key.target.matches(TYPING)) return;
+  if (key.key === " " && key.target.matches("button")) return;
+  const typed = /^Key.$/.test(key.code) && key.key > "\x7f" ? key.code[3] : key.key; // Cyrillic and Greek have keys too
+  const pressed = typed.toLowerCase();
+  const widget = widgets.get(KEYS[pressed]);
+  if (pressed === "f" && !key.repeat) fillScreen();
+  if (!widget) return;
   key.preventDefault();
-  put(name, !status.params[name]);
+  if (!key.repeat) widget.root.click();
 });
 
 find("#out button").onclick = fillScreen;
 find("#out canvas").ondblclick = fillScreen;
-await build();
-show("/ws/in", find("#in canvas"));
-show("/ws/out", find("#out canvas"));
+const pictures = ["in", "out"].map((end) => show(`/ws/${end}`, find(`#${end} canvas`)));
 connect("/ws", {
+  beats: true,
   message: hear,
-  open: () => { status = null; },
+  open: () => { status = offered = null; },
   lost: () => {
-    known = false;
+    for (const name of awaited.keys()) mark(name, "", "");
     awaited.clear();
     document.body.dataset.state = "lost";
     find("#state span").textContent = "bridge gone";
+    Object.assign(find("#out .notice"), { textContent: NOTICES.lost, hidden: false });
+    for (const callAgain of pictures) callAgain(); // they may have been cut as silently
   },
 });

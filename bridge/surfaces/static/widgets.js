@@ -12,10 +12,11 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-// Returns { root, write(value) }; `change(value)` is called when a person moves it.
-export function buildWidget(row, change, looks) {
+// Returns { root, write(value, taken) }; `change(value)` is called when a person moves it, and every change is followed
+// by a `write` of what is true then, `taken` or not. A text is `eager` if a pause while typing sends it.
+export function buildWidget(row, change, eager) {
   const build = row.kind === "str" ? text : row.kind === "bool" ? toggle : number(row);
-  const widget = build(row, change, looks);
+  const widget = build(row, change, eager);
   widget.root.dataset.name = row.name;
   widget.root.classList.add("widget");
   widget.root.title = row.help;
@@ -43,12 +44,16 @@ function slider(row, change) {
     value.textContent = Number(input.value).toFixed(digits) + (row.unit ? ` ${row.unit}` : "");
     input.style.setProperty("--fill", `${(100 * (input.value - row.low)) / (row.high - row.low)}%`);
   };
-  let held = false; // an echo from the past must not pull the knob out of the hand
-  input.addEventListener("pointerdown", () => { held = true; });
-  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { held = false; });
-  input.addEventListener("input", () => { paint(); change(Number(input.value)); });
-  input.addEventListener("dblclick", () => { input.value = row.default; paint(); change(row.default); });
-  return { root, write(now) { if (!held) { input.value = now; paint(); } } };
+  let held = false; // nobody pulls the knob out of the hand; what came meanwhile is shown when it lets go
+  let now = row.value;
+  const write = (value) => { now = value; if (!held) { input.value = now; paint(); } };
+  const letGo = () => { if (held) { held = false; write(now); } };
+  const move = (value) => { now = value; paint(); change(now); };
+  input.addEventListener("pointerdown", (press) => { held = press.button === 0; });
+  for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, letGo);
+  input.addEventListener("input", () => move(Number(input.value)));
+  input.addEventListener("dblclick", () => { input.value = row.default; move(row.default); });
+  return { root, write };
 }
 
 function choice(row, change) {
@@ -64,9 +69,16 @@ function choice(row, change) {
 function field(row, change) {
   const input = element("input", { type: "number", min: row.low, max: row.high, step: 1, ariaLabel: row.help });
   const dice = element("button", { type: "button", textContent: "⚄", title: "Any other" });
-  dice.onclick = () => { input.value = Math.floor(Math.random() * 1e6); change(Number(input.value)); };
-  input.addEventListener("change", () => input.value !== "" && change(Number(input.value)));
-  const write = (now) => { if (document.activeElement !== input) input.value = now; };
+  let typing = false; // what came meanwhile is shown when that ends
+  let now = row.value;
+  const write = (value) => { now = value; if (!typing) input.value = now; };
+  const stop = () => { typing = false; write(now); };
+  const move = (value) => { now = value; stop(); change(now); };
+  dice.onclick = () => move(Math.floor(Math.random() * 1e6));
+  input.addEventListener("input", () => { typing = true; });
+  input.addEventListener("change", () => (input.value === "" ? stop() : move(Number(input.value))));
+  input.addEventListener("blur", stop); // half a number is none
+  input.addEventListener("keydown", (key) => { if (key.key === "Escape") { stop(); input.blur(); } });
   return { root: element("label", { className: "field" }, caption(row), element("span", {}, input, dice)), write };
 }
 
@@ -78,29 +90,41 @@ function toggle(row, change) {
   return { root, write };
 }
 
-function text(row, change, looks) {
-  const input = element("textarea", { rows: 1, spellcheck: false, maxLength: 2000, ariaLabel: row.help });
-  const chips = looks.map((look) => element("button", { type: "button", textContent: look }));
+function text(row, change, eager) {
+  const placeholder = row.default ? "" : "none";
+  const input = element("textarea", { rows: 1, spellcheck: false, maxLength: 2000, dir: "auto", placeholder, ariaLabel: row.help });
+  const chips = element("div", { className: "chips" });
   let timer = 0;
-  let sent = null;
+  let sent = ""; // or heard, whichever was last: a text that differs is being typed
+  const mark = () => {
+    for (const chip of chips.children) chip.setAttribute("aria-pressed", chip.textContent === input.value.trim());
+  };
+  const show = (value) => { if (input.value !== value) input.value = value; mark(); };
   const send = () => {
     clearTimeout(timer);
     if (input.value !== sent) change((sent = input.value));
     mark();
   };
-  const mark = () => chips.forEach((chip) => chip.setAttribute("aria-pressed", chip.textContent === input.value.trim()));
-  const write = (now) => {
-    if (document.activeElement === input && input.value !== sent) return; // somebody is typing
-    input.value = sent = now;
-    mark();
+  const wait = (typed) => {
+    clearTimeout(timer);
+    if (eager && !typed.isComposing) timer = setTimeout(send, PAUSE); // half a Japanese word is none
   };
-  input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(send, PAUSE); });
-  input.addEventListener("blur", send);
+  const write = (now, taken = true) => {
+    const typing = document.activeElement === input && input.value !== sent;
+    sent = now;
+    input.setAttribute("aria-invalid", !taken);
+    if (taken && !typing) show(now); // what was refused stays, to be mended
+  };
+  input.addEventListener("input", wait);
+  input.addEventListener("compositionend", wait);
+  input.addEventListener("blur", (left) => { if (!chips.contains(left.relatedTarget)) send(); });
   input.addEventListener("keydown", (key) => {
+    if (key.isComposing) return;
     if (key.key === "Enter" && !key.shiftKey) { key.preventDefault(); send(); }
-    if (key.key === "Escape") { input.blur(); }
+    if (key.key === "Escape") { clearTimeout(timer); write(sent); show(sent); input.blur(); }
   });
-  for (const chip of chips) chip.onclick = () => { input.value = chip.textContent; send(); };
-  const label = element("label", {}, caption(row), input);
-  return { root: element("div", { className: "text" }, label, element("div", { className: "chips" }, ...chips)), write };
+  const look = (name) => element("button", { type: "button", textContent: name, onclick: () => { show(name); send(); } });
+  const offer = (looks) => { chips.replaceChildren(...looks.map(look)); mark(); };
+  const root = element("div", { className: "text" }, element("label", {}, caption(row), input), chips);
+  return { root, write, offer };
 }

@@ -1,11 +1,16 @@
 // Everything that crosses the network: requests, the newest value of each control, events, pictures.
 
+const ANSWERS_WITHIN = 10000; // ms
+const QUIET = 10000; // ms without a word after which whoever promised to speak is taken to be gone
+const SLEPT = 4000; // ms; the same when somebody looks at the page again
+
 export async function request(method, path, body) {
   const answer = await fetch(path, {
     method,
     headers: body === undefined ? {} : { "content-type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),
-  });
+    signal: AbortSignal.timeout(ANSWERS_WITHIN), // a phone that slept may wait for what never comes
+  }).catch(() => { throw new Error("the bridge does not answer; is `latentcast run` still running?"); });
   const data = await answer.json().catch(() => ({ error: answer.statusText }));
   if (!answer.ok) throw new Error([data.error, data.hint].filter(Boolean).join("; "));
   return data;
@@ -31,38 +36,49 @@ export function latestWins(send, settle) {
   };
 }
 
-// A socket that comes back by itself, and is closed while nobody looks at the page.
-export function connect(path, { message, open = () => {}, lost = () => {}, hides = false }) {
+// A socket that comes back by itself. `hides`: it is closed while nobody looks at the page. `beats`: the other end never
+// is silent for long, so one that is has gone without a farewell, as happens to a phone that slept.
+// Returns a function that hangs up and calls again.
+export function connect(path, { message, open = () => {}, lost = () => {}, hides = false, beats = false }) {
   let socket = null;
   let pause = 250;
+  let heard = 0; // when something came last
 
   function start() {
     if (socket || (hides && document.hidden)) return;
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const mine = (socket = new WebSocket(`${scheme}//${location.host}${path}`));
+    heard = Date.now();
     mine.binaryType = "arraybuffer";
-    mine.onopen = () => { pause = 250; open(); };
-    mine.onmessage = (event) => message(event.data);
-    mine.onclose = () => {
-      if (socket !== mine) return;
-      socket = null;
-      lost();
-      setTimeout(start, (pause = Math.min(pause * 2, 4000)));
-    };
+    mine.onopen = () => { if (socket === mine) { pause = 250; open(); } };
+    mine.onmessage = (event) => { if (socket === mine) { heard = Date.now(); message(event.data); } };
+    mine.onclose = () => { if (socket === mine) again(); };
   }
 
-  if (hides) {
-    document.addEventListener("visibilitychange", () => {
-      if (!document.hidden) return start();
-      const old = socket;
-      socket = null;
-      old?.close();
-    });
+  function hangUp() {
+    const old = socket;
+    socket = null;
+    old?.close();
   }
+
+  function again() {
+    hangUp();
+    lost();
+    setTimeout(start, (pause = Math.min(pause * 2, 4000)));
+  }
+
+  const check = (quiet) => { if (beats && socket && Date.now() - heard > quiet) again(); };
+  setInterval(check, 1000, QUIET);
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return hides && hangUp();
+    check(SLEPT);
+    start();
+  });
   start();
+  return () => { if (socket) again(); };
 }
 
-// Draws the newest JPEG that came; those that came while one was being decoded are dropped.
+// Draws the newest JPEG that came; those that came while one was being decoded are dropped. Returns as `connect` does.
 export function show(path, canvas) {
   const brush = canvas.getContext("2d", { alpha: false });
   let newest = null;
@@ -86,5 +102,5 @@ export function show(path, canvas) {
     drawing = false;
   }
 
-  connect(path, { hides: true, message: (data) => { newest = data; if (!drawing) draw(); } });
+  return connect(path, { hides: true, message: (data) => { newest = data; if (!drawing) draw(); } });
 }

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from engine.models.interfaces import Denoiser
-from engine.preset import Preset, ScheduleSpec
+from engine.preset import Preset
 from engine.stream.batch import Lane, StreamBatch
-from engine.stream.noise import NoiseSource, first_timestep
+from engine.stream.noise import NoiseSource, timesteps_of
 from engine.stream.pace import plan_steps
 from engine.stream.schedule import Schedule
 from engine.train.distill.recall import Recall
@@ -57,17 +57,11 @@ def roll_out(
 
     for tag, (latents, noise) in enumerate(zip(scene.chunks, scene.noise, strict=True)):
         noisy = torch.lerp(latents, renoise(latents, 0), noise)
-        timesteps = told(noise, preset.schedule, steps)
+        timesteps = timesteps_of(noise, preset.schedule, steps)
         done += stream.step(noisy, tag, timesteps, plan, scene.prompt, renoise)  # type: ignore[arg-type]
         stream.note_stale_sink()
     done += stream.drain(timesteps, plan, scene.prompt, renoise)  # type: ignore[arg-type]
     return torch.cat([lane.latent for lane in done])
-
-
-def told(noise: float, spec: ScheduleSpec, steps: int) -> list[int]:
-    """The timesteps of a chunk mixed with `noise`, as a session tells them: no later step is noisier than the first."""
-    first = first_timestep(noise, spec.lead)
-    return [first, *(min(t, first) for t in spec.timesteps[1:steps])]
 
 
 class Cut(Schedule):

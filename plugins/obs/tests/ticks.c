@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// For the tests: preloaded into OBS, it says on stderr where a tick of ours enters the graphics context. OBS holds the lock
-// over its sources during ticks, and who lets go of a source while drawing waits for that lock: such a tick is a dead lock
-// in waiting, however seldom the two meet.
+// For the tests: preloaded into OBS, it says on stderr where a tick of ours enters the graphics context, or takes the lock
+// over all hotkeys. OBS 29 holds the lock over its sources during ticks, and who lets go of a source while drawing, or makes
+// one in a hotkey, waits for that lock: such a tick is a dead lock in waiting, however seldom the two meet.
 #define _GNU_SOURCE
 #include <obs-module.h>
 
@@ -45,6 +45,24 @@ void obs_register_source_s(const struct obs_source_info *info, size_t size)
 	ours.video_tick = watched[known++];
 	fprintf(stderr, "ticks: watching %s\n", info->id);
 	original(&ours, size);
+}
+
+obs_hotkey_id obs_hotkey_register_source(obs_source_t *source, const char *name, const char *description,
+					 obs_hotkey_func func, void *data)
+{
+	obs_hotkey_id (*original)(obs_source_t *, const char *, const char *, obs_hotkey_func, void *) =
+		dlsym(RTLD_NEXT, "obs_hotkey_register_source");
+	if (source && strncmp(name, "latentcast", 10) == 0)
+		fprintf(stderr, "ticks: %s registered %s\n", ticking ? "a tick" : "no tick", name);
+	return original(source, name, description, func, data);
+}
+
+void obs_hotkey_unregister(obs_hotkey_id id)
+{
+	void (*original)(obs_hotkey_id) = dlsym(RTLD_NEXT, "obs_hotkey_unregister");
+	if (ticking)
+		fprintf(stderr, "ticks: a tick unregistered a hotkey\n");
+	original(id);
 }
 
 void obs_enter_graphics(void)

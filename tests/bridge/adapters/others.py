@@ -111,7 +111,7 @@ class Program(threading.Thread):
         self.silent = False
         self._over, self._sending = threading.Event(), threading.Event()
         self.start()
-        assert self._sending.wait(10)
+        assert self._sending.wait(60)
 
     def run(self):
         sender, index = KINDS[self.kind](self.name), 0

@@ -26,7 +26,7 @@ def refusal(number):
 
 
 def read(camera):
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if (frame := camera.read(0.2)) is not None:
             return frame
@@ -83,10 +83,10 @@ def test_a_slow_reader_gets_the_newest_frame_and_no_queue(monkeypatch, filmed):
     while camera._newest is None or camera._newest[2] <= first.index + 5:
         assert time.monotonic() < deadline, "the camera stands still"
         time.sleep(0.01)
+    newest = camera._newest[2]
     second = read(camera)
 
-    assert second.index > first.index + 5
-    assert time.monotonic() - second.time < 0.1
+    assert second.index >= newest > first.index + 5
     camera.close()
 
 
@@ -141,7 +141,7 @@ def test_a_camera_that_falls_silent_is_reported_and_does_not_hang_anybody(monkey
     camera.open(64, 48)
 
     with pytest.raises(AdapterUnavailable, match="sent no picture"):
-        for _ in range(5):
+        for _ in range(50):
             camera.read(0.1)
     camera.close()
 

@@ -91,7 +91,7 @@ def kind(request, monkeypatch):
 
 
 def read(source, count):
-    frames, deadline = [], time.monotonic() + 10
+    frames, deadline = [], time.monotonic() + 60
     while len(frames) < count and time.monotonic() < deadline:
         if (got := source.read(timeout=0.2)) is not None:
             frames.append(got)
@@ -108,13 +108,14 @@ def test_a_source_gives_frames_of_the_size_it_was_opened_with(source):
 
 
 def test_a_source_counts_up_and_its_time_does_not_run_backwards(source):
+    began = time.monotonic()
     source.open(64, 48)
 
     frames = read(source, 4)
 
     assert np.all(np.diff([got.index for got in frames]) > 0)
     assert np.all(np.diff([got.time for got in frames]) > 0)
-    assert abs(frames[0].time - time.monotonic()) < 2.0
+    assert began - 2.0 < frames[0].time < time.monotonic() + 2.0
 
 
 def test_a_source_says_its_name_and_its_rate(source):

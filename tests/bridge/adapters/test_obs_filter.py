@@ -22,7 +22,7 @@ def source():
     source.close()
 
 
-def read(source, within=5.0):
+def read(source, within=30.0):
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         if (frame := source.read(0.05)) is not None:

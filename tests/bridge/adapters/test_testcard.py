@@ -1,6 +1,9 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from bridge.adapters import timeline
 from bridge.adapters.testcard import CORNERS, TestCard, read_number
 
 
@@ -47,10 +50,20 @@ def test_the_bars_say_the_number_at_every_size(size):
     assert [read_number(card.read(0).pixels) for _ in range(5)] == [0, 1, 2, 3, 4]
 
 
-def test_it_runs_at_the_rate_that_was_asked_for():
+def test_it_runs_at_the_rate_that_was_asked_for(on_time):
     card = TestCard()
     card.open(64, 48, fps=20)
 
     frames = [card.read(0) for _ in range(3)]
 
     assert np.diff([frame.time for frame in frames]) == pytest.approx([0.05, 0.05])
+
+
+def test_a_film_that_falls_far_behind_goes_on_from_now_and_one_that_is_a_little_late_keeps_its_time(monkeypatch):
+    clock = SimpleNamespace(monotonic=lambda: clock.now)
+    monkeypatch.setattr(timeline, "time", clock)
+    film, seen = timeline.Timeline(), []
+    for moment, clock.now in ((0.0, 10.0), (0.1, 10.3), (0.2, 10.6), (0.3, 10.61)):
+        seen.append(film.due(moment))
+
+    assert seen == pytest.approx([10.0, 10.1, 10.6, 10.7])

@@ -37,13 +37,13 @@ def test_every_picture_of_a_film_comes_in_order_and_then_again(tmp_path):
     assert [frame.index for frame in frames] == list(range(15))
 
 
-def test_a_film_plays_at_its_own_rate_over_the_seam_too(tmp_path):
+def test_a_film_plays_at_its_own_rate_over_the_seam_too(tmp_path, on_time):
     frames = play(make_film(tmp_path / "film.mp4", count=6, rate=Fraction(30000, 1001)), 15)
 
     assert np.diff([frame.time for frame in frames]) == pytest.approx([1001 / 30000] * 14, abs=1e-3)
 
 
-def test_a_film_of_changing_rate_keeps_its_rhythm(tmp_path):
+def test_a_film_of_changing_rate_keeps_its_rhythm(tmp_path, on_time):
     stamps = [0, 40, 100, 110, 300]
     frames = play(make_film(tmp_path / "film.mp4", count=5, stamps=stamps), 5)
 
@@ -70,7 +70,7 @@ def test_a_wide_film_fills_a_square_and_loses_its_sides(tmp_path):
     assert np.abs(frame.pixels.astype(int) - middle).mean() < 4
 
 
-def test_a_still_picture_is_a_film_of_one_frame(tmp_path):
+def test_a_still_picture_is_a_film_of_one_frame(tmp_path, on_time):
     make_still(tmp_path / "still.png", 7)
 
     frames = play(tmp_path / "still.png", 3)

@@ -35,7 +35,7 @@ def camera():
         camera.close()
 
 
-def seen(count, within=10.0):
+def seen(count, within=30.0):
     """What a call sees: wait for `count` pictures more than there are."""
     viewed = loopback.taken[DEVICE].seen
     wanted, deadline = len(viewed) + count, time.monotonic() + within
@@ -43,6 +43,14 @@ def seen(count, within=10.0):
         assert time.monotonic() < deadline, "the camera stands still"
         time.sleep(0.005)
     return viewed[-count:]
+
+
+def comes(picture):
+    """Wait for a picture; a busy machine may take so long over a few that they are followed by the slate."""
+    deadline = time.monotonic() + 30
+    while not any(np.array_equal(picture, shown) for _, shown in loopback.taken[DEVICE].seen[-20:]):
+        assert time.monotonic() < deadline, "it was never shown"
+        time.sleep(0.005)
 
 
 def show(camera, index=0, size=(160, 96)):
@@ -119,20 +127,18 @@ def test_before_the_first_picture_there_is_the_slate(camera):
 
 def test_when_no_picture_comes_any_more_a_frozen_face_becomes_the_slate_and_back(camera):
     sink = camera("160x96@50,slate=0.4")
-    sent = show(sink, 5)
-    assert np.array_equal(seen(5)[-1][1], sent)
+    comes(show(sink, 5))
 
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not np.array_equal(seen(1)[-1][1], slate(160, 96)):
         assert time.monotonic() < deadline
-    sent = show(sink, 6)
 
-    assert np.array_equal(seen(3)[-1][1], sent)
+    comes(show(sink, 6))
 
 
 def test_a_held_picture_that_is_sent_again_is_news(camera):
-    sink = camera("160x96@50,slate=0.5")
-    until = time.monotonic() + 1.2
+    sink = camera("160x96@50,slate=1.0")  # longer than a busy machine keeps this test waiting
+    until = time.monotonic() + 2.0
     while time.monotonic() < until:
         sent = show(sink, 5)
         time.sleep(0.02)
@@ -170,7 +176,7 @@ def test_a_camera_that_breaks_is_said_at_the_next_picture(camera, monkeypatch):
     sink = camera("160x96@50")
     monkeypatch.setattr(loopback.Device, "breaks", True)
 
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     with pytest.raises(AdapterUnavailable, match=f"{DEVICE} was lost"):
         while time.monotonic() < deadline:
             show(sink)

@@ -95,6 +95,18 @@ def test_record_settings_changed_in_two_profiles_are_given_back_in_each_and_a_pr
     assert [name for name, _ in there.questions].count("SetProfileParameter") == 2
 
 
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_scene_without_a_name_is_refused_before_obs_is_asked_for_anything(monkeypatch, capsys, name):
+    monkeypatch.setenv(PASSWORD, "")
+    with Speaker(said=SENSE) as there:
+        assert main(["obs", "setup", "--obs-port", str(there.port), "--scene", name]) == 2
+        assert there.asked == []
+
+    said = capsys.readouterr().err
+    assert "a scene needs a name" in said
+    assert "leave out --scene" in said
+
+
 def test_the_command_says_it_without_a_traceback(monkeypatch, capsys):
     monkeypatch.setenv(PASSWORD, "")
     with Speaker(said={**SENSE, "GetSceneList": {"scenes": [7]}}) as there:

@@ -42,14 +42,14 @@ class Desk:
         return self.wait(call())
 
     def wait(self, coroutine):
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=10)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=60)
 
     def start(self, surface):
         self.wait(surface.start())
         self._surfaces.append(surface)
         return surface
 
-    def until(self, condition, seconds=30.0):
+    def until(self, condition, seconds=90.0):
         """Wait for what was sent to arrive."""
         deadline = time.monotonic() + seconds
         while not condition():

@@ -22,8 +22,9 @@ class OscRemote:
     def __init__(self, desk, ring_names):
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind(("127.0.0.1", 0))
-        self._udp.settimeout(5)
+        self._udp.settimeout(30)
         self.surface = desk.start(OscSurface(desk.control, port=0, feedback_port=self._udp.getsockname()[1]))
+        self._hear(f"/latentcast/{CONTROLS[-1].name}")  # all of them, as they are
 
     def another(self, desk):
         return OscSurface(desk.control, port=self.surface.port, feedback_port=1)
@@ -69,7 +70,7 @@ class WebRemote:
     def __init__(self, desk, ring_names):
         self._rings = ring_names
         self.surface = desk.start(WebSurface(desk.control, *ring_names, port=0))
-        self._http = httpx.Client(base_url=self.surface.url, trust_env=False, timeout=10)
+        self._http = httpx.Client(base_url=self.surface.url, trust_env=False, timeout=60)
         self._connecting = connect(f"ws://127.0.0.1:{self.surface.port}/ws", proxy=None)
         self._events = self._connecting.__enter__()
         self._refusal = ""
@@ -104,7 +105,7 @@ class WebRemote:
 
     def _hear(self, kind, name):
         while True:
-            news = json.loads(self._events.recv(timeout=5))
+            news = json.loads(self._events.recv(timeout=30))
             if news["kind"] == kind and name in news["data"]:
                 return news["data"][name]
 

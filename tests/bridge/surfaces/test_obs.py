@@ -2,6 +2,7 @@
 
 import pytest
 
+from bridge.control import EngineStatus
 from bridge.obs.place import ObsPlace
 from bridge.surfaces.obs import ObsSurface
 from tests.bridge.obs.speaker import Speaker
@@ -16,9 +17,21 @@ def test_nonsense_is_one_sentence_and_obs_is_followed_again_when_it_talks_sense(
     with Speaker(said=said) as there:
         place = ObsPlace(port=there.port)
         desk.start(ObsSurface(desk.control, lambda: place, {"Break": {"prompt": "ink"}}))
-        desk.until(lambda: there.asked.count(CURRENT) >= 3, 30)
+        desk.until(lambda: there.asked.count(CURRENT) >= 3)
         there.said(CURRENT, {"currentProgramSceneName": "Break"})
-        desk.until(lambda: desk.control.params.prompt == "ink", 30)
+        desk.until(lambda: desk.control.params.prompt == "ink")
 
     assert len(errors) == 1
     assert "is not OBS 28 or later" in errors[0]
+
+
+def test_a_scene_with_a_preset_of_the_users_own_does_not_start_the_engine_again(desk, tmp_path):
+    own = tmp_path / "stage.toml"
+    own.write_text('extends = "tiny"\n')
+    surface = ObsSurface(desk.control, ObsPlace, {})
+    for running, asked in (("stage", [("preset", "tiny")]), ("tiny", [("preset", str(own))])):
+        desk.performed.clear()
+        desk.call(desk.control.publish, engine=EngineStatus(preset=running))
+        desk.call(surface._run_preset, str(own))
+        desk.call(surface._run_preset, "tiny")
+        assert desk.performed == asked

@@ -3,6 +3,7 @@ import shutil
 import socket
 import subprocess
 import time
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from bridge.control import EngineStatus
 from bridge.errors import BridgeError
 from bridge.surfaces.osc import OscSurface
 from bridge.surfaces.osc_wire import read_packet, write_message
+from engine.params import CONTROLS
 
 ROOT = "/latentcast"
 
@@ -26,7 +28,7 @@ class Phone:
         self.to = to
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind(("127.0.0.1", 0))
-        self._udp.settimeout(5)
+        self._udp.settimeout(30)
         self.port = self._udp.getsockname()[1]
 
     def send(self, name, *arguments, root=ROOT):
@@ -53,6 +55,10 @@ class Phone:
             if address == f"{ROOT}/{name}":
                 return arguments
 
+    def up_to(self, name):
+        """Every message that comes before one to this name."""
+        return list(takewhile(lambda message: message[0] != f"{ROOT}/{name}", iter(self.next, None)))
+
     def close(self):
         self._udp.close()
 
@@ -75,6 +81,7 @@ def ear():
 def osc(desk, phone, ear):
     surface = desk.start(OscSurface(desk.control, port=0, feedback_port=ear.port))
     phone.to = surface.port
+    ear.hear(CONTROLS[-1].name)  # all of them, as they are
     return surface
 
 
@@ -139,6 +146,63 @@ def test_actions_are_carried_out(desk, osc, phone, name, arguments, done):
 
     desk.until(lambda: desk.performed)
     assert desk.performed == [done]
+
+
+@pytest.mark.parametrize("name, done", [("reset", "reset"), ("engine/restart", "restart")])
+def test_a_button_that_is_pressed_and_let_go_acts_once(desk, osc, phone, name, done):
+    for value in (1.0, 0.0, 1, 0, True, False):
+        phone.send(name, value)
+    phone.send("ping")
+
+    phone.hear("pong")
+    assert desk.performed == [(done,)] * 3
+
+
+def test_a_controller_that_sends_back_what_it_hears_falls_silent(desk, osc, phone, ear):
+    controls = {f"{ROOT}/{end}{row.name}" for row in CONTROLS for end in ("", "norm/")}
+    desk.call(desk.control.set_all, {"noise": 0.71, "fade": 0.5, "steps": 3, "prompt": "ink", "bypass": True})
+    echoes, deadline = 0, time.monotonic() + 1.5
+    while time.monotonic() < deadline:
+        address, arguments = ear.next()
+        if address in controls:
+            echoes, deadline = echoes + 1, time.monotonic() + 1.5
+            if echoes < 20:  # a hand that goes on moving it meanwhile
+                phone.send("fade", 0.5 + echoes / 7)
+            phone.send_bytes(write_message(address, *arguments))
+        assert echoes < 200, "round and round it goes"
+
+    assert desk.control.params.noise == 0.71
+
+
+def test_a_fader_that_moves_is_told_now_and_then_and_where_it_stops(desk, osc, phone, ear):
+    for step in range(300):
+        phone.send("noise", step / 300)
+        time.sleep(0.003)
+    phone.send("noise", 1.0)
+    told = [ear.hear("noise")[0]]
+    while told[-1] != 1.0:
+        told.append(ear.hear("noise")[0])
+
+    assert len(told) < 250
+    assert told == sorted(told)
+
+
+def test_whoever_comes_late_is_told_how_every_control_stands(desk, osc, phone):
+    desk.call(desk.control.set_all, {"noise": 0.25, "prompt": "ink"})
+    phone.send("subscribe")
+    phone.send("ping")
+    told = dict(phone.up_to("pong"))
+
+    assert (told[f"{ROOT}/noise"], told[f"{ROOT}/norm/noise"], told[f"{ROOT}/prompt"]) == ((0.25,), (0.25,), ("ink",))
+    assert {f"{ROOT}/{row.name}" for row in CONTROLS} <= set(told)
+
+
+def test_the_listener_that_is_always_there_is_told_at_the_start(desk, ear):
+    desk.call(desk.control.set, "noise", 0.25)
+    desk.start(OscSurface(desk.control, port=0, feedback_port=ear.port))
+
+    assert ear.hear("noise") == (0.25,)
+    ear.hear(CONTROLS[-1].name)
 
 
 @pytest.mark.parametrize(
@@ -210,15 +274,14 @@ def test_a_bundle_with_one_mistake_changes_nothing(desk, osc, phone):
 
 
 def test_a_time_tag_in_the_future_is_waited_for_and_blocks_nobody(desk, osc, phone, ear):
-    phone.bundle(("noise", 0.25), at=time.time() + 1.5)
     sent = time.monotonic()
+    phone.bundle(("noise", 0.25), at=time.time() + 5)
     phone.send("ping")
 
     phone.hear("pong")
-    assert time.monotonic() - sent < 1.4
     assert desk.control.params.revision == 0
     ear.hear("noise")
-    assert 1.4 < time.monotonic() - sent < 3.0
+    assert time.monotonic() - sent > 4.9
 
 
 @pytest.mark.parametrize("ahead", [-3600.0, -0.001, 3600.0])
@@ -313,8 +376,7 @@ def test_values_can_be_asked_for(osc, phone, asked, name, value):
 def test_subscribers_hear_changes_until_they_leave(desk, osc, phone):
     other = Phone(osc.port)
     phone.send("subscribe", other.port)
-    phone.send("ping")
-    phone.hear("pong")
+    other.hear(CONTROLS[-1].name)  # all of them, as they are
     desk.call(desk.control.set, "steps", 4)
     assert other.hear("steps") == (4,)
 

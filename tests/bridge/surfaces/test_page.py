@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from websockets.sync.client import connect
 
-from bridge.control import EngineStatus
+from bridge.control import EngineStatus, OutputStatus
 from bridge.surfaces.web import WebSurface
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -37,7 +37,7 @@ class Browser:
         self._ids = count(1)
         self.complaints = []
         port = self._port(folder / "DevToolsActivePort")
-        with build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{port}/json", timeout=10) as answer:
+        with build_opener(ProxyHandler({})).open(f"http://127.0.0.1:{port}/json", timeout=60) as answer:
             (page,) = [tab for tab in json.load(answer) if tab["type"] == "page"]
         self._connecting = connect(page["webSocketDebuggerUrl"], proxy=None, max_size=None)
         self._socket = self._connecting.__enter__()
@@ -45,7 +45,7 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def _port(self, file):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while not (file.exists() and file.read_text().count("\n")):
             assert time.monotonic() < deadline and self._process.poll() is None, "Chromium does not start"
             time.sleep(0.05)
@@ -55,7 +55,7 @@ class Browser:
         number = next(self._ids)
         self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
-            answer = json.loads(self._socket.recv(timeout=20))
+            answer = json.loads(self._socket.recv(timeout=90))
             level = answer.get("params", {}).get("entry", {}).get("level")
             if answer.get("method") == "Runtime.exceptionThrown" or level == "error":
                 self.complaints.append(answer["params"])
@@ -68,7 +68,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def until(self, script, seconds=10):
+    def until(self, script, seconds=60):
         deadline = time.monotonic() + seconds
         while not self.see(script):
             assert time.monotonic() < deadline, f"never true: {script}"
@@ -92,15 +92,17 @@ class Browser:
     def type(self, text):
         self.call("Input.insertText", text=text)
 
-    def press(self, key):
+    def press(self, key, code=""):
         for kind in ("keyDown", "keyUp"):
-            text = {"text": "\r" if key == "Enter" else key} if kind == "keyDown" else {}
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, **text)
+            said = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
+            text = {"text": said} if kind == "keyDown" and said else {}
+            number = {"Enter": 13, "Escape": 27, " ": 32, "Backspace": 8}.get(key, 0)
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=code, windowsVirtualKeyCode=number, **text)
 
     def close(self):
         self._connecting.__exit__(None, None, None)
         os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -155,11 +157,13 @@ def test_a_look_is_one_tap_and_any_other_prompt_is_typed(desk, browser):
 
     browser.click("[data-name=prompt] textarea")
     browser.see("document.querySelector('[data-name=prompt] textarea').select()")
+    browser.see("window.later = setTimeout; setTimeout = () => 0")  # nothing is sent by waiting
     browser.type("a forest of glass")
     assert desk.control.params.prompt == "neon"
     browser.press("Enter")
     desk.until(lambda: desk.control.params.prompt == "a forest of glass")
 
+    browser.see("setTimeout = later")
     browser.type(" at dusk")
     desk.until(lambda: desk.control.params.prompt == "a forest of glass at dusk")
 
@@ -184,14 +188,228 @@ def test_news_from_before_a_change_made_here_does_not_undo_it(desk, browser):
     browser.until("document.querySelector('[data-name=prompt] textarea').value == 'ink'")
 
 
+def typed(browser, text, into="[data-name=prompt] textarea"):
+    browser.click(into)
+    browser.see(f"document.querySelector({into!r}).select()")
+    browser.type(text)
+
+
+def value(browser, name, kind="input"):
+    return browser.see(f"document.querySelector('[data-name={name}] {kind}').value")
+
+
+def test_what_is_half_typed_outlives_another_model_and_another_run(desk, browser, web, ring_names):
+    browser.see("setTimeout = ((later) => (what, when) => when == 700 ? 0 : later(what, when))(setTimeout)")
+    typed(browser, "a forest of")
+    desk.call(desk.control.publish, engine=EngineStatus(preset="wan-1.3b"))
+    browser.until("!document.querySelector('.chips button')")
+    port = web.port
+    desk.wait(web.stop())
+    browser.until("document.body.dataset.state == 'lost'")
+    assert "gone" in browser.see("document.querySelector('#out .notice').textContent")
+    desk.start(WebSurface(desk.control, *ring_names, port=port))
+    browser.until("document.body.dataset.state == 'streaming'")
+    browser.type(" glass")
+
+    assert value(browser, "prompt", "textarea") == "a forest of glass"
+    browser.press("Enter")
+    desk.until(lambda: desk.control.params.prompt == "a forest of glass")
+    browser.complaints.clear()  # Chromium itself logs refused connections
+
+
+def test_changes_made_while_the_page_asks_for_the_table_are_shown(desk, browser):
+    held_back = "(...what) => post(...what).then((answer) => new Promise((go) => window.go = () => go(answer)))"
+    browser.see(f"window.post = fetch; window.go = null; fetch = {held_back}")
+    desk.call(desk.control.publish, engine=EngineStatus(preset="wan-1.3b"))
+    browser.until("go !== null")
+    desk.call(desk.control.set_all, {"noise": 0.25, "prompt": "ink"})
+    desk.call(desk.control.publish, fps_out=20.0)
+    browser.until("document.querySelector('#stats').textContent.includes('20.0')")
+    browser.see("fetch = post; go()")
+    browser.until("!document.querySelector('.chips button')")
+
+    assert (value(browser, "noise"), value(browser, "prompt", "textarea")) == ("0.25", "ink")
+
+
+def test_a_prompt_that_is_refused_stays_to_be_mended_and_escape_takes_it_back(desk, browser):
+    typed(browser, "neon:0 | ink:0")
+    browser.press("Enter")
+    browser.until("document.querySelector('[data-name=prompt] textarea').ariaInvalid == 'true'")
+    assert value(browser, "prompt", "textarea") == "neon:0 | ink:0"
+    browser.complaints.clear()  # Chromium itself logs every 422
+
+    browser.press("Escape")
+    assert value(browser, "prompt", "textarea") == "watercolor"
+    assert browser.see("document.activeElement == document.body")
+    assert desk.control.params.revision == 0
+
+
+def test_a_look_that_was_played_over_meanwhile_can_be_tapped_again(desk, browser):
+    typed(browser, "x")
+    desk.call(desk.control.set, "prompt", "neon")
+    desk.call(desk.control.set, "noise", 0.25)
+    browser.until("document.querySelector('[data-name=noise] input').value == 0.25")
+    typed(browser, "watercolor")
+    browser.click(".chips button:nth-child(2)")
+
+    desk.until(lambda: desk.control.params.prompt == "watercolor")
+
+
+def test_half_the_name_of_a_lora_is_not_sent(desk, browser):
+    typed(browser, "grai", "[data-name=lora] textarea")
+    typed(browser, "a forest", "[data-name=prompt] textarea")
+    desk.until(lambda: desk.control.params.prompt == "a forest")  # in a pause
+    assert desk.control.params.lora == "grai"  # the box was left
+
+    typed(browser, "grain", "[data-name=lora] textarea")
+    time.sleep(1.0)
+    assert desk.control.params.lora == "grai"
+    browser.press("Enter")
+    desk.until(lambda: desk.control.params.lora == "grain")
+
+
+@pytest.mark.parametrize(
+    "text", ["🦊 " * 600 + "end", "a\nb", "غابة من زجاج", "x" * 2000], ids=["fox", "lines", "rtl", "long"]
+)
+def test_any_text_is_a_prompt(desk, browser, text):
+    typed(browser, text)
+    browser.press("Enter")
+
+    desk.until(lambda: desk.control.params.prompt == text)
+    browser.click("[data-name=noise] input")
+    browser.until("document.activeElement.type == 'range'")
+    assert value(browser, "prompt", "textarea") == text
+    assert browser.see("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_number_that_is_not_finished_is_none(desk, browser):
+    seed = "[data-name=seed] input"
+    typed(browser, "7", seed)
+    desk.call(desk.control.set, "seed", 5)
+    desk.call(desk.control.set, "noise", 0.25)
+    browser.until("document.querySelector('[data-name=noise] input').value == 0.25")
+    assert value(browser, "seed") == "7", "not while somebody types"
+    browser.press("Escape")
+    assert value(browser, "seed") == "5"
+
+    typed(browser, "", seed)
+    browser.press("Backspace")
+    browser.see(f"document.querySelector('{seed}').value = ''")
+    browser.click("[data-name=prompt] textarea")
+    assert value(browser, "seed") == "5"
+
+    typed(browser, "99999999999", seed)
+    browser.press("Enter")
+    browser.until(f"document.querySelector('{seed}').value == {2**31 - 1}")
+    browser.click("[data-name=seed] button")
+    desk.until(lambda: desk.control.params.seed not in (5, 2**31 - 1))
+    browser.until(f"document.querySelector('{seed}').value < 1e6")
+
+
+def test_a_knob_that_was_held_shows_what_came_meanwhile_when_it_is_let_go(desk, browser):
+    knob = "document.querySelector('[data-name=noise] input')"
+    x, y = browser.see(
+        f"(({knob}.scrollIntoView()), (b => [b.x + b.width / 2, b.y + b.height / 2])({knob}.getBoundingClientRect()))"
+    )
+    mouse = {"x": x, "y": y, "button": "left", "clickCount": 1}
+    browser.call("Input.dispatchMouseEvent", type="mousePressed", **mouse)
+    desk.until(lambda: desk.control.params.noise == pytest.approx(0.5, abs=0.05))
+    held = value(browser, "noise")
+    desk.call(desk.control.set_all, {"noise": 0.25, "motion": 0.25})
+    browser.until("document.querySelector('[data-name=motion] input').value == 0.25")
+    assert value(browser, "noise") == held
+    browser.call("Input.dispatchMouseEvent", type="mouseReleased", **mouse)
+
+    browser.until(f"{knob}.value == 0.25")
+
+
 def test_keys_work_while_nobody_types(desk, browser):
     browser.press("b")
     desk.until(lambda: desk.control.params.bypass)
+    browser.click("[data-name=noise] input")  # a knob in the hand is not typing
+    browser.press("P")  # with caps lock on
+    desk.until(lambda: desk.control.params.panic)
+    browser.press("з", code="KeyP")
+    desk.until(lambda: not desk.control.params.panic)
 
     browser.click("[data-name=prompt] textarea")
     browser.press("b")
-    time.sleep(0.3)
+    browser.press("Escape")
+    browser.press("p")
+    desk.until(lambda: desk.control.params.panic)
     assert desk.control.params.bypass
+
+
+def test_a_key_after_a_preset_was_chosen_does_not_choose_another(desk, browser):
+    browser.see(
+        "(list => { list.focus(); list.value = 'wan-1.3b'; list.dispatchEvent(new Event('change')) })"
+        "(document.querySelector('[data-action=preset] select'))"
+    )
+    browser.press("p")
+
+    desk.until(lambda: desk.control.params.panic)
+    assert desk.performed == [("preset", "wan-1.3b")]
+
+
+def test_the_space_bar_freezes_after_a_click_and_presses_what_was_reached_by_tab(desk, browser):
+    browser.click("[data-name=carry]")
+    desk.until(lambda: desk.control.params.carry)
+    browser.press(" ")
+    desk.until(lambda: desk.control.params.freeze)
+    browser.see("document.querySelector('[data-name=panic]').focus()")
+    browser.press(" ")
+    desk.until(lambda: desk.control.params.panic)
+
+    assert (desk.control.params.carry, desk.control.params.freeze) == (True, True)
+
+
+def test_two_quick_presses_of_a_key_end_where_they_began(desk, browser):
+    held_back = "(...what) => new Promise((on) => go.push(on)).then(() => post(...what))"
+    browser.see(f"window.post = fetch; window.go = []; fetch = {held_back}")
+    browser.press("b")
+    browser.press("b")
+    browser.see("fetch = post; go.forEach((on) => on())")
+
+    desk.until(lambda: desk.control.params.revision)
+    browser.until("document.querySelector('[data-name=bypass]').ariaPressed == 'false'")
+    desk.until(lambda: not desk.control.params.bypass)
+
+
+def test_a_button_of_an_output_stays_the_same_while_nothing_is_new(desk, browser):
+    recorder = (OutputStatus("recorder", "recorder"),)
+    desk.call(desk.control.publish, outputs=recorder)
+    browser.until("!!(window.before = document.querySelector('.outputs button'))")
+    desk.call(desk.control.publish, outputs=recorder, fps_out=20.0)
+    browser.until("document.querySelector('#stats').textContent.includes('20.0')")
+    assert browser.see("before.isConnected")
+
+    desk.call(desk.control.publish, outputs=(OutputStatus("recorder", "recorder", "the disk is full"),))
+    browser.until("!!document.querySelector('.outputs .broken')")
+    assert browser.see("getComputedStyle(document.querySelector('.outputs .broken')).borderColor") == "rgb(229, 72, 77)"
+
+
+def test_an_input_that_did_not_open_gives_way_to_the_one_there_is(desk, browser):
+    typed(browser, "camera:9", "[data-action=input] input")
+    browser.press("Enter")
+    desk.until(lambda: ("input", "camera:9") in desk.performed)
+    desk.call(desk.control.fail, "no camera 9", "input")
+
+    browser.until("document.querySelector('[data-action=input] input').value == 'clip'")
+
+
+def test_a_page_that_is_left_without_a_word_calls_again(desk, browser):
+    browser.see("window.real = Date.now; Date.now = () => real() + 60000")  # it slept for a minute
+
+    browser.until("document.body.dataset.state == 'lost'")
+    browser.until("document.body.dataset.state == 'streaming'")
+
+
+def test_a_request_without_an_answer_says_what_to_do(desk, browser):
+    browser.see("window.post = fetch; fetch = () => Promise.reject(new TypeError('Failed to fetch'))")
+    browser.click("[data-name=bypass]")
+
+    browser.until("document.querySelector('#toasts').textContent.includes('latentcast run')")
+    browser.until("document.querySelector('[data-name=bypass]').ariaPressed == 'false'")
 
 
 def test_a_change_made_elsewhere_moves_the_widget_and_its_tick_says_when_it_is_seen(desk, browser):

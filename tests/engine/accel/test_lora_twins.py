@@ -9,7 +9,8 @@ from engine.accel.apply import accelerate
 from engine.accel.cudagraph import GraphedDenoiser
 from engine.preset import AccelSpec
 from engine.session import Session
-from tests.engine.accel.test_twins import Tape, decibels
+from tests.engine.accel.tape import Tape
+from tests.engine.accel.test_twins import CPU, decibels
 from tests.engine.models.test_lora import folder, write_lora  # noqa: F401
 from tests.engine.small import PRESET, film, small_models
 
@@ -53,7 +54,7 @@ def test_a_lora_is_put_on_8_bit_layers_too(plain):
     assert decibels(show(switched()), plain) > 100
 
 
-@pytest.mark.skipif(not compile.can_compile(), reason="torch.compile needs a C++ compiler here")
+@pytest.mark.skipif(bool(compile._lacking(CPU)), reason="torch.compile needs a C++ compiler here")
 @pytest.mark.filterwarnings("ignore")  # of the compiler, about itself
 def test_compiled_blocks_see_a_lora_come_and_go(plain):
     assert decibels(show(switched(compiler="inductor")), plain) > 70

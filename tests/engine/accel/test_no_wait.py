@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from engine.models.causal_dit import CausalDiT
@@ -9,8 +10,10 @@ from engine.models.wan_vae import WanVae
 from engine.preset import CodecSpec, DitSpec, ScheduleSpec, WindowSpec
 from engine.stream.batch import StreamBatch
 from engine.stream.kvcache import KVCache
+from engine.stream.noise import motion
 from engine.stream.pace import Plan
 from engine.stream.schedule import Schedule
+from tests.engine.small import film, play, small_session
 
 DIT = DitSpec("", channels=4, dim=24, ffn=32, heads=2, layers=2, text_dim=8, text_len=2)
 CODEC = CodecSpec("wan", "", channels=4, widths=(8, 8, 8, 8), blocks=1)
@@ -40,23 +43,24 @@ def _by_mask(args):
     return any(isinstance(index, torch.Tensor) and index.dtype == torch.bool for index in indices)
 
 
-def make(device):
+def make(device, dtype):
     torch.manual_seed(3)
-    model, codec = CausalDiT(DIT).to(device).eval(), WanVae(CODEC).to(device).eval()
-    cache = KVCache(WINDOW, DIT, 4, device, torch.float32)
+    model, codec = (module.to(device, dtype).eval() for module in (CausalDiT(DIT), WanVae(CODEC)))
+    cache = KVCache(WINDOW, DIT, 4, device, dtype)
     batch = StreamBatch(model, Schedule(ScheduleSpec((700, 500)), device), WINDOW, cache)
     return model, codec, batch
 
 
 @torch.inference_mode()
-def stream(device, watch):
+def stream(device, watch, dtype=torch.float32):
     """Chunks through codec and stream batch until the window rolls, the last ones under `watch`."""
-    model, codec, batch = make(device)
-    context, states = model.context(torch.ones(1, 2, 8, device=device)), [None, None]
+    model, codec, batch = make(device, dtype)
+    context, states = model.context(torch.ones(1, 2, 8, device=device, dtype=dtype)), [None, None]
     for number in range(8):
-        frames = torch.rand(4 if number else 5, 3, 32, 32).to(device, non_blocking=True)
-        noise = torch.randn(2, 4, 4, 4).to(device, non_blocking=True)
+        frames = torch.rand(4 if number else 5, 3, 32, 32).to(device, dtype, non_blocking=True)
+        noise = torch.randn(2, 4, 4, 4).to(device, dtype, non_blocking=True)
         with watch() if number > 5 else torch.no_grad():
+            motion(frames[1:], frames[0])
             latents, states[0] = codec.encode(frames, states[0])
             done = batch.step(
                 latents, number, [700, 500], Plan(2, 1), context, lambda like, _, noise=noise: noise[: len(like)]
@@ -76,6 +80,21 @@ def test_the_watch_sees_what_it_looks_for():
     for wait in (lambda: x[0].item(), lambda: x.nonzero(), lambda: x[x > 0], lambda: bool(x.sum() > 1)):
         with pytest.raises(AssertionError), Watch():
             wait()
+
+
+class Patient(TorchFunctionMode):
+    """Raises where a copy is left to itself. MPS then reads the host's memory when it may be gone: pytorch#189690."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        assert not (kwargs or {}).get("non_blocking"), f"{func} leaves the copy to itself"
+        return func(*args, **(kwargs or {}))
+
+
+def test_on_other_devices_than_cuda_a_copy_is_waited_for():
+    session = small_session(params={"steps": 2, "rows": 2})
+
+    with Patient():
+        assert len(play(session, film(40))) == 40
 
 
 @pytest.mark.gpu

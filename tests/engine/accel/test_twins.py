@@ -17,6 +17,7 @@ from engine.models.causal_dit import Attention, CausalDiT
 from engine.models.wan_vae import WanVae
 from engine.preset import AccelSpec, load_preset
 from engine.session import Session
+from tests.engine.accel.tape import Tape
 from tests.engine.models.test_lora import write_lora
 from tests.engine.small import PRESET, film, play, same, small_models
 
@@ -35,25 +36,6 @@ def decibels(pictures, others):
     """Peak signal-to-noise ratio between two films, dB."""
     a, b = (np.stack([picture.pixels for picture in film]).astype(float) for film in (pictures, others))
     return 10 * np.log10(255**2 / max(((a - b) ** 2).mean(), 1e-12))
-
-
-class Tape:
-    """In the place of `cudagraph.capture`: what was recorded runs again on the same tensors, into the same results."""
-
-    def __init__(self):
-        self.recorded = self.replayed = 0
-
-    def __call__(self, work):
-        self.recorded += 1
-        out = tuple(part.clone() for part in work())
-
-        def again():
-            self.replayed += 1
-            for place, part in zip(out, work(), strict=True):
-                place.copy_(part)
-            return out
-
-        return again
 
 
 def test_with_every_switch_off_the_models_are_the_plain_ones():
@@ -131,6 +113,13 @@ def test_auto_takes_the_fastest_and_leaves_out_what_fails():
     known = {"broken": broken, "slow": slow, "quick": attention.torch_own}
 
     assert attention.fastest(known, model, (1, 8, 48)) == "quick"
+
+
+def test_where_there_is_one_attention_none_is_tried():
+    def slow(q, k, v, *, attn_mask):
+        raise AssertionError("seconds, at full size on a processor")
+
+    assert attention.fastest({"torch": slow}, small_models().denoiser, (1, 8, 48)) == "torch"
 
 
 def test_an_attention_or_a_compiler_that_is_not_here_is_said_with_those_that_are():
@@ -308,7 +297,7 @@ def test_another_codec_is_recorded_as_the_one_before_was(monkeypatch):
 # ---- compiled blocks
 
 
-@pytest.mark.skipif(not compile.can_compile(), reason="torch.compile needs a C++ compiler here")
+@pytest.mark.skipif(bool(compile._lacking(CPU)), reason="torch.compile needs a C++ compiler here")
 @pytest.mark.filterwarnings("ignore")  # of the compiler, about itself
 def test_compiled_blocks_give_the_same_film():
     shallow = replace(PRESET, dit=replace(PRESET.dit, layers=1))

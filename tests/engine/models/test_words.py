@@ -8,7 +8,7 @@ from torch.nn.functional import scaled_dot_product_attention as attend
 
 from engine.models.causal_dit import CausalDiT
 from engine.models.words import STEP, count_words, extra_scores, kept_length, weigh
-from tests.engine.accel.test_twins import Tape
+from tests.engine.accel.tape import Tape
 from tests.engine.small import PRESET
 
 LENGTH = 512

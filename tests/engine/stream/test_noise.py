@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from engine.stream.noise import NoisePolicy, NoiseSource, first_timestep, motion
+from engine.preset import ScheduleSpec
+from engine.stream.noise import NoisePolicy, NoiseSource, first_timestep, motion, timesteps_of
 
 
 def test_still_picture_has_no_motion():
@@ -56,3 +57,11 @@ def test_carried_noise_stays_in_place_and_differs_by_step():
     assert torch.equal(field[0], field[1])
     assert torch.equal(field, source.draw(like, step=0, carry=True))
     assert not torch.equal(field, source.draw(like, step=1, carry=True))
+
+
+@pytest.mark.parametrize(
+    "timesteps, steps, told",
+    [((700, 500, 400), 2, [700, 500]), ((700, 500, 0), 1, [700, 0]), ((900, 800, 400, 0), 3, [700, 700, 400, 0])],
+)
+def test_a_chunk_is_told_its_own_first_timestep_and_no_later_one_that_is_noisier(timesteps, steps, told):
+    assert timesteps_of(0.8, ScheduleSpec(timesteps), steps) == told

@@ -10,12 +10,12 @@ from engine.models.causal_dit import CausalDiT
 from engine.session import Session
 from engine.stream.batch import StreamBatch
 from engine.stream.kvcache import KVCache
-from engine.stream.noise import NoiseSource
+from engine.stream.noise import NoiseSource, timesteps_of
 from engine.stream.pace import plan_steps
 from engine.stream.schedule import Schedule
 from engine.train.distill.generator import Generator
 from engine.train.distill.recall import Recall
-from engine.train.distill.rollout import Scene, roll_out, told
+from engine.train.distill.rollout import Scene, roll_out
 from engine.train.distill.scenes import embed, film_footage, noise_shares
 from engine.train.memory import ClipMemory
 from tests.engine.small import PRESET, film, play, small_models
@@ -75,7 +75,7 @@ def test_a_first_chunk_of_two_latents_rolls_out_as_it_streams(steps, rows):
         video = roll_out(student, given, PRESET, steps, rows, F32)
         context = live.context(given.prompt)
         for tag, (latents, noise) in enumerate(zip(given.chunks, given.noise, strict=True)):
-            t = told(noise, PRESET.schedule, steps)
+            t = timesteps_of(noise, PRESET.schedule, steps)
             done += stream.step(torch.lerp(latents, renoise(latents, 0), noise), tag, t, plan, context, renoise)
             stream.note_stale_sink()
         done += stream.drain(t, plan, context, renoise)
