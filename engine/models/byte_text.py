@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from engine.preset import TextSpec
 
-MAX_BYTES = 120
+MAX_BYTES = 240
+ACCENTS = range(0x300, 0x370)  # marks on Latin, Greek and Cyrillic letters; those of other scripts make other letters
 PICTURES = ("So", "Sk", "Cn", "Co", "Cs")  # emoji, their skin tones, and what Unicode has not named yet
 START, PAD = 1, 0  # bytes that no prompt contains; START gives the empty prompt something to be
 
@@ -34,7 +35,7 @@ class ByteText(nn.Module):
         self.leave = nn.Linear(spec.dim, spec.dim)
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """n texts -> [n, length, dim]. Case, emoji, blanks and whatever follows the first 119 bytes do not matter."""
+        """n texts -> [n, length, dim]. Case, accents, emoji, blanks and what follows 239 bytes do not matter."""
         letters = torch.tensor(_pad([_to_bytes(text) for text in texts]), device=self.queries.device)
         seen = letters != PAD  # [n, bytes]
         x = self.letters(letters)
@@ -83,11 +84,20 @@ class TextAttention(nn.Module):
         return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
 
 
+def spell(text: str) -> str:
+    """The one spelling of all that should be read alike: "À l'HUILE" and "a l'huile", "Wärmebild" and "warmebild".
+
+    No case, no accents, one form for each sign (NFKC), single blanks, and no pictographs, since nothing can be meant
+    by them here.
+    """
+    apart = unicodedata.normalize("NFKD", text).casefold()
+    whole = unicodedata.normalize("NFKC", "".join(sign for sign in apart if ord(sign) not in ACCENTS))
+    words = "".join(" " if unicodedata.category(sign) in PICTURES else sign for sign in whole)
+    return " ".join(words.split())
+
+
 def _to_bytes(text: str) -> list[int]:
-    """One spelling for what looks the same (NFKC), and no pictographs: nothing can be meant by them here."""
-    spelt = unicodedata.normalize("NFKC", text.lower())
-    words = "".join(" " if unicodedata.category(sign) in PICTURES else sign for sign in spelt)
-    known = (byte for byte in " ".join(words.split()).encode("utf-8", "replace") if byte > START)
+    known = (byte for byte in spell(text).encode("utf-8", "replace") if byte > START)
     return [START, *known][:MAX_BYTES]
 
 

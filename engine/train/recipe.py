@@ -17,7 +17,8 @@ class Recipe:
 
     crop: pixels, side: latents, of what is cut from clips of the preset's size.   *stock: clips held ready.
     fit_clips: clips that the linear maps are fitted to.   word_steps: of the text encoder alone, before any picture.
-    words_steps: of the stage that teaches it more words for what it knows.
+    words_steps: of the stage that teaches it more words for what it knows; aim_steps: of the search, before that, for
+    what a look's colours should mean.
     workers: processes that render ahead; what they make does not depend on their number.
     """
 
@@ -34,7 +35,8 @@ class Recipe:
     finish_stock: int = 24
     fit_clips: int = 400
     word_steps: int = 400
-    words_steps: int = 700
+    words_steps: int = 1800
+    aim_steps: int = 80
     workers: int = 0
 
     def budgets(self, hours: float | None, stages: Sequence[str] = tuple(SHARES)) -> dict[str, Budget]:

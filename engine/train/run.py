@@ -14,6 +14,7 @@ from engine.models.small_codec import SmallCodec
 from engine.preset import Preset, load_preset
 from engine.train.adopt import START, adopt
 from engine.train.ahead import Workers
+from engine.train.aims import Seeker
 from engine.train.codec_stage import CodecStage
 from engine.train.curves import draw_curves
 from engine.train.denoiser_stage import DenoiserStage
@@ -21,7 +22,7 @@ from engine.train.examples import Maker
 from engine.train.export import newest
 from engine.train.finish_stage import FinishStage
 from engine.train.recipe import CPU, GPU, SHARES, Recipe
-from engine.train.samples import Sampler, draw_samples
+from engine.train.samples import draw_samples
 from engine.train.stage import Budget, Stage, run_stage
 from engine.train.watch import Watch
 from engine.train.words_stage import WordsStage
@@ -59,7 +60,10 @@ def train_preset(
     if "words" in stages:
         text = ByteText(preset.text)
         text.load_state_dict(newest(folder, "text", ("finish", "denoiser", "start")))
-        _run(WordsStage(recipe, text, Sampler(folder, preset), seed, device), folder, preset, budgets["words"])
+        sharp = SmallCodec(preset.codec).requires_grad_(False)
+        sharp.load_state_dict(newest(folder, "codec"))
+        seeker = Seeker(preset, sharp, newest(folder, "dit"), recipe.aim_steps, seed, device)
+        _run(WordsStage(recipe, text, seeker, seed, device), folder, preset, budgets["words"])
     if set(stages) <= {"codec", "words"}:
         return
     codec = SmallCodec(preset.codec)

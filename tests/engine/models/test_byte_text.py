@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from engine.models.byte_text import ByteText
+from engine.models.byte_text import ByteText, spell
 from engine.preset import TextSpec
 
 
@@ -24,6 +24,32 @@ def test_company_in_the_batch_changes_nothing(text):
 
 def test_case_and_blanks_do_not_matter(text):
     assert torch.equal(text.encode(["  Neon   City "]), text.encode(["neon city"]))
+
+
+@pytest.mark.parametrize(
+    "asked, same",
+    [
+        ("Peinture À l'Huile", "peinture a l'huile"),
+        ("WÄRMEBILD", "warmebild"),
+        ("чертёж", "чертеж"),
+        ("ne\u0301on", "néon"),
+        ("İNK", "ink"),
+    ],
+)
+def test_accents_do_not_matter(text, asked, same):
+    assert torch.equal(text.encode([asked]), text.encode([same]))
+
+
+@pytest.mark.parametrize("letters", ["ガ", "만화", "水彩", "มา", "हिन्दी"])
+def test_marks_that_make_another_letter_stay(letters):
+    assert spell(letters) == letters
+
+
+def test_a_long_prompt_is_read_to_its_239th_byte(text):
+    begin = "x" * 238
+
+    assert not torch.equal(text.encode([begin + "neon"]), text.encode([begin + "y"]))
+    assert torch.equal(text.encode([begin + "neon"]), text.encode([begin + "nature"]))
 
 
 def test_different_words_differ(text):

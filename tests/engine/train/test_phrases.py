@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from engine.models.byte_text import MAX_BYTES, spell
 from engine.train.looks import LOOKS
 from engine.train.phrases import WORDS, draw_phrase
 from engine.train.wishes import Wish
@@ -11,7 +12,7 @@ def test_every_look_can_be_asked_for():
 
 
 def test_no_word_asks_for_two_looks():
-    words = [word for look in WORDS.values() for word in look]
+    words = [spell(word) for look in WORDS.values() for word in look]
 
     assert len(words) == len(set(words))
 
@@ -22,7 +23,8 @@ def test_phrases_vary_and_stay_short(look):
     phrases = {draw_phrase(Wish(look), random) for _ in range(200)}
 
     assert len(phrases) > 60
-    assert max(map(len, phrases)) < 100
+    assert max(len(spell(phrase).encode()) for phrase in phrases) < MAX_BYTES
+    assert sum(map(len, phrases)) / len(phrases) < 60
 
 
 def test_natural_is_also_what_words_without_a_look_mean():

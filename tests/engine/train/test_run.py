@@ -28,7 +28,7 @@ from engine.train.wishes import COLOURS, Wish
 CPU = torch.device("cpu")
 RECIPE = Recipe(
     codec_steps=4, codec_batch=2, denoiser_steps=4, denoiser_batch=3, finish_steps=3, finish_batch=2,
-    crop=32, side=4, codec_stock=3, stock=2, finish_stock=2, fit_clips=30, word_steps=2, words_steps=3,
+    crop=32, side=4, codec_stock=3, stock=2, finish_stock=2, fit_clips=30, word_steps=2, words_steps=3, aim_steps=2,
 )  # fmt: skip
 
 
@@ -45,9 +45,10 @@ def preset():
 
 @pytest.fixture(autouse=True)
 def few_colours(monkeypatch):
-    """Trying them all on pictures takes a minute."""
+    """Seeking them all takes a minute."""
     monkeypatch.setattr("engine.train.words_stage.COLOURS", {"red": COLOURS["red"]})
-    monkeypatch.setattr("engine.train.words_stage.TRIED", 1)
+    monkeypatch.setattr("engine.train.aims.CLIPS", 1)
+    monkeypatch.setattr("engine.train.aims.KEPT", 1)
     monkeypatch.setattr("engine.train.words_stage.draw_wish", lambda look, random, share: Wish(look))
 
 
