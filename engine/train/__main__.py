@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -162,6 +163,10 @@ def _distill(asked: argparse.Namespace) -> None:
         asked.preset, asked.teacher, asked.run, asked.settings, asked.steps,
         asked.clips, asked.prompts, asked.hours, asked.seed, asked.threads, asked.device,
     )  # fmt: skip
+    if "WORLD_SIZE" in os.environ:  # by torchrun: a thread of the group may still want an interpreter that is ending,
+        sys.stdout.flush()  # and would abort it with everything done
+        sys.stderr.flush()
+        os._exit(0)
 
 
 if __name__ == "__main__":
