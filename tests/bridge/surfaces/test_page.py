@@ -128,6 +128,16 @@ def browser(chromium, web):
     chromium.call("Page.navigate", url="about:blank")
 
 
+def hold_requests(browser):
+    """What the page asks for waits here, in `go`."""
+    held_back = "(...what) => new Promise((on) => go.push(on)).then(() => post(...what))"
+    browser.see(f"window.post = fetch; window.go = []; fetch = {held_back}")
+
+
+def let_requests_go(browser):
+    browser.see("fetch = post; go.forEach((on) => on())")
+
+
 @pytest.mark.parametrize("width, phone", [(1280, False), (390, True)])
 def test_the_page_fits_its_screen(chromium, web, width, phone):
     chromium.visit(web.url, width, 844, phone)
@@ -169,19 +179,18 @@ def test_a_look_is_one_tap_and_any_other_prompt_is_typed(desk, browser):
 
 
 def test_news_from_before_a_change_made_here_does_not_undo_it(desk, browser):
-    held_back = "(...what) => new Promise((go) => window.go = go).then(() => post(...what))"
-    browser.see(f"window.post = fetch; window.go = null; fetch = {held_back}")
+    hold_requests(browser)
     browser.click("[data-name=prompt] textarea")
     browser.see("document.querySelector('[data-name=prompt] textarea').select()")
     browser.type("a forest of glass")
     browser.press("Enter")
-    browser.until("go !== null")
+    browser.until("go.length")
     desk.call(desk.control.set, "prompt", "neon")
     desk.call(desk.control.set, "noise", 0.25)
     browser.until("document.querySelector('[data-name=noise] input').value == 0.25")
 
     browser.type(" at dusk")
-    browser.see("fetch = post; go()")
+    let_requests_go(browser)
 
     desk.until(lambda: desk.control.params.prompt == "a forest of glass at dusk")
     desk.call(desk.control.set, "prompt", "ink")
@@ -218,14 +227,14 @@ def test_what_is_half_typed_outlives_another_model_and_another_run(desk, browser
 
 
 def test_changes_made_while_the_page_asks_for_the_table_are_shown(desk, browser):
-    held_back = "(...what) => post(...what).then((answer) => new Promise((go) => window.go = () => go(answer)))"
-    browser.see(f"window.post = fetch; window.go = null; fetch = {held_back}")
+    held_back = "(...what) => post(...what).then((answer) => new Promise((on) => go.push(() => on(answer))))"
+    browser.see(f"window.post = fetch; window.go = []; fetch = {held_back}")
     desk.call(desk.control.publish, engine=EngineStatus(preset="wan-1.3b"))
-    browser.until("go !== null")
+    browser.until("go.length")
     desk.call(desk.control.set_all, {"noise": 0.25, "prompt": "ink"})
     desk.call(desk.control.publish, fps_out=20.0)
     browser.until("document.querySelector('#stats').textContent.includes('20.0')")
-    browser.see("fetch = post; go()")
+    let_requests_go(browser)
     browser.until("!document.querySelector('.chips button')")
 
     assert (value(browser, "noise"), value(browser, "prompt", "textarea")) == ("0.25", "ink")
@@ -364,11 +373,10 @@ def test_the_space_bar_freezes_after_a_click_and_presses_what_was_reached_by_tab
 
 
 def test_two_quick_presses_of_a_key_end_where_they_began(desk, browser):
-    held_back = "(...what) => new Promise((on) => go.push(on)).then(() => post(...what))"
-    browser.see(f"window.post = fetch; window.go = []; fetch = {held_back}")
+    hold_requests(browser)
     browser.press("b")
     browser.press("b")
-    browser.see("fetch = post; go.forEach((on) => on())")
+    let_requests_go(browser)
 
     desk.until(lambda: desk.control.params.revision)
     browser.until("document.querySelector('[data-name=bypass]').ariaPressed == 'false'")
