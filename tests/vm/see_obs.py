@@ -13,14 +13,10 @@ from bridge.one_child import OneChild
 from tests.obs import lab
 from tests.obs.lab import SCENE as LAB
 from tests.obs.lab import Display, Lab, Refused, free_port, until
-from tests.vm.inside import PATIENCE, SIZE, Player, Seen, corners, failure, watch
+from tests.vm.inside import ALIKE, OTHER_MATRIX, PATIENCE, SIZE, Player, Seen, corners, failure, watch
 
 RING = "lc-vm-obs"
 SLOW = {"Video": {"FPSType": 1, "FPSInt": 5}}  # pictures a second of OBS, whose drawing is emulated too
-ALIKE = 40  # of 255, a colour after OBS has made YUV of it, and another program RGB of that
-OTHER_MATRIX = (
-    48  # the same of a camera's picture in OBS, which takes the BT.601 of cameras for BT.709: green is 40 off
-)
 seen = Seen()
 
 

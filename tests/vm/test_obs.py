@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.obs.lab import missing
-from tests.vm.see_obs import ALIKE, OTHER_MATRIX
+from tests.vm.inside import ALIKE, OTHER_MATRIX
 
 pytestmark = [pytest.mark.vm, pytest.mark.process]
 
