@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from engine.clock import monotonic
 
 PLAIN_EVERY = 5.0  # seconds between lines where there is no terminal
 USUAL_RATE = 100e6 / 8  # bytes a second, for a guess before anything has come: a line of 100 Mbit/s
@@ -68,7 +69,7 @@ class PlainFile:
         self._told = -PLAIN_EVERY
 
     def __call__(self, here: int) -> None:
-        now = time.monotonic()
+        now = monotonic()
         if self._start is None:
             self._start = (now, here)
         if here == self._size or now - self._told >= PLAIN_EVERY:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from bridge.control import ControlState
+from engine.clock import monotonic
 
 PLAIN_EVERY = 5.0  # seconds between lines where they cannot be overwritten
 _BLANK = dict.fromkeys([*range(32), *range(127, 160)], " ")  # what would move the cursor; a prompt may have lines
@@ -38,7 +37,7 @@ class LiveLine:
 
     def refresh(self) -> None:
         """Show how things stand now."""
-        state, now = self._control.status.state, time.monotonic()
+        state, now = self._control.status.state, monotonic()
         if self._live.is_started:
             self._live.update(self._line(), refresh=True)
         elif state != self._said[0] or now - self._said[1] >= PLAIN_EVERY:

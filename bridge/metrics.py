@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from statistics import median
@@ -10,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 from bridge.protocol import Report
+from engine.clock import monotonic
 from engine.frame import Frame
 
 WINDOW = 5.0  # seconds
@@ -20,7 +20,7 @@ PERCENTILES = (50, 95, 99)
 class Meter:
     """Counts what came in and what was shown. Playout writes on its thread, the event loop reads."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._lock = Lock()
         self._began: float | None = None

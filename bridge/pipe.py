@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Self, TextIO
 
 from bridge.protocol import BadLine, Beat, Failure, Message, Reset, SetParams, Stop, decode, encode
+from engine.clock import monotonic
 from engine.errors import EngineError
 from engine.params import Params
 
@@ -59,7 +60,7 @@ class Pipe:
 
     def beat(self) -> None:
         """Say that the loop came round, if it is time to."""
-        if (now := time.monotonic()) >= self._next_beat:
+        if (now := monotonic()) >= self._next_beat:
             self._next_beat = now + BEAT_EVERY
             self._beats += 1
             self.say(Beat(self._beats))

@@ -12,6 +12,7 @@ from bridge.metrics import Meter
 from bridge.mixer import Mixer
 from bridge.pacing import BURST
 from bridge.ring import RingReader, RingWriter
+from engine.clock import monotonic
 from engine.params import Params
 
 log = logging.getLogger("playout")
@@ -68,11 +69,11 @@ class Playout:
         self._rings.close()
 
     def _run(self) -> None:
-        mixer, due = Mixer(self._out.width, self._out.height), time.monotonic()
+        mixer, due = Mixer(self._out.width, self._out.height), monotonic()
         failure = ""
         while not self._stopping.is_set():
-            time.sleep(max(0.0, due - time.monotonic()))  # waiting for an event is coarser on Windows
-            now = time.monotonic()
+            time.sleep(max(0.0, due - monotonic()))  # waiting for an event is coarser on Windows
+            now = monotonic()
             try:
                 self._tick(mixer, now)
             except Exception as error:  # a process wall: the picture before stays on, and the next one has its chance

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bridge import ring_format, segment
 from bridge.errors import RingError
 from bridge.ring_format import ALIGN, COUNT, HEADER, KINDS, OPEN, OWNER, SHAPE
+from engine.clock import monotonic
 from engine.frame import Frame
 
 PUBLIC = "latentcast-out"  # the ring other programs look for
@@ -208,9 +209,9 @@ class RingReader(Ring):
         return int(plane.min()), int(plane.max())
 
     def _wait(self, timeout: float) -> bool:
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         while self._words[COUNT] <= self._next:
-            if time.monotonic() >= deadline:
+            if monotonic() >= deadline:
                 return False
             time.sleep(NAP)
         return True

@@ -22,6 +22,7 @@ from bridge.errors import BridgeError
 from bridge.one_child import OneChild
 from bridge.picture import Picture
 from bridge.ring import RingWriter
+from engine.clock import monotonic
 
 SIZE = 640, 360  # pixels
 LEAST = 80, 48  # pixels; below, the card's word and its bars cannot be made out
@@ -131,8 +132,8 @@ def _player(ring: RingWriter, loop: Loop, seen: Seen) -> Iterator[None]:
         while not over.is_set():
             frame = card.read(0.0)
             assert frame is not None
-            time.sleep(max(0.0, frame.time - time.monotonic()))
-            seen.sent[frame.index] = time.monotonic()
+            time.sleep(max(0.0, frame.time - monotonic()))
+            seen.sent[frame.index] = monotonic()
             ring.write(frame)
 
     thread = Thread(target=run, name="card")
@@ -147,13 +148,13 @@ def _player(ring: RingWriter, loop: Loop, seen: Seen) -> Iterator[None]:
 def _collect(loop: Loop, seen: Seen) -> None:
     source = _open(seen.source, loop)
     try:
-        first = _read_until(source, seen, time.monotonic() + APPEARS_WITHIN, stop_at=1)
+        first = _read_until(source, seen, monotonic() + APPEARS_WITHIN, stop_at=1)
         if first and seen.live:
-            _read_until(source, seen, time.monotonic() + SETTLES)
+            _read_until(source, seen, monotonic() + SETTLES)
             seen.pictures.clear()
         if first:
             most = sys.maxsize if seen.live else len(seen.sent)
-            _read_until(source, seen, time.monotonic() + loop.seconds, stop_at=most)
+            _read_until(source, seen, monotonic() + loop.seconds, stop_at=most)
         seen.alpha = source.alpha() if isinstance(source, SeesAlpha) else None
     finally:
         source.close()
@@ -161,7 +162,7 @@ def _collect(loop: Loop, seen: Seen) -> None:
 
 def _open(uri: str, loop: Loop) -> FrameSource:
     """Open the input as soon as it is there. Raises BridgeError."""
-    deadline = time.monotonic() + FOUND_WITHIN
+    deadline = monotonic() + FOUND_WITHIN
     while True:
         source = load_source(uri)
         try:
@@ -169,14 +170,14 @@ def _open(uri: str, loop: Loop) -> FrameSource:
             return source
         except AdapterUnavailable:
             source.close()
-            if time.monotonic() >= deadline or uri.partition(":")[0] not in SOURCES:
+            if monotonic() >= deadline or uri.partition(":")[0] not in SOURCES:
                 raise
             time.sleep(0.2)
 
 
 def _read_until(source: FrameSource, seen: Seen, deadline: float, stop_at: int = sys.maxsize) -> bool:
     """Collect pictures up to a moment or a number of them; whether there is one."""
-    while time.monotonic() < deadline and len(seen.pictures) < stop_at:
+    while monotonic() < deadline and len(seen.pictures) < stop_at:
         if (frame := source.read(0.1)) is not None:
-            seen.pictures.append((frame.pixels, time.monotonic()))
+            seen.pictures.append((frame.pixels, monotonic()))
     return bool(seen.pictures)

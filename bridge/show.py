@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +15,7 @@ from rich.text import Text
 
 from bridge.devices import Kind
 from bridge.doctor import Check
+from engine.clock import monotonic
 from engine.errors import EngineError
 from engine.params import CONTROLS, Control
 from engine.preset import load_preset, preset_names
@@ -127,10 +127,10 @@ def progress(what: str) -> Iterator[Progressed]:
     columns = (TextColumn(what), BarColumn(None), MofNCompleteColumn(), TextColumn("{task.speed:.1f} fps"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task(what, total=None, speed=0.0)
-        started = time.monotonic()
+        started = monotonic()
 
         def advance(done: int, total: int | None) -> None:
-            bar.update(task, completed=done, total=total, speed=done / max(time.monotonic() - started, 1e-6))
+            bar.update(task, completed=done, total=total, speed=done / max(monotonic() - started, 1e-6))
 
         yield advance
 
@@ -144,12 +144,12 @@ def span(row: Control) -> str:
 
 
 def _plain_progress(what: str, console: Console) -> Progressed:
-    started = told = time.monotonic()
+    started = told = monotonic()
     last = 0  # frames, as they were told
 
     def advance(done: int, total: int | None) -> None:
         nonlocal told, last
-        now = time.monotonic()
+        now = monotonic()
         if done == last or (now - told < PLAIN_EVERY and done != total):
             return
         told, last = now, done

@@ -15,6 +15,7 @@ from bridge.pacing import Thinner
 from bridge.pipe import Pipe
 from bridge.protocol import Failure, Stage
 from bridge.ring import RingWriter
+from engine.clock import monotonic
 from engine.frame import Frame
 
 PATIENCE = 0.1  # seconds between two looks at whether to stop
@@ -64,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _open_again(source: FrameSource, fps: float, pipe: Pipe, ring: RingWriter) -> None:
     source.close()
-    while _wait_until(time.monotonic() + RETRY, lambda: pipe.stopping):
+    while _wait_until(monotonic() + RETRY, lambda: pipe.stopping):
         try:
             return source.open(ring.width, ring.height, fps)
         except AdapterUnavailable:
@@ -74,7 +75,7 @@ def _open_again(source: FrameSource, fps: float, pipe: Pipe, ring: RingWriter) -
 
 def _wait_until(moment: float, stopping: Callable[[], bool]) -> bool:
     """Sleep; whether the moment was reached without being told to stop."""
-    while (left := moment - time.monotonic()) > 0 and not stopping():
+    while (left := moment - monotonic()) > 0 and not stopping():
         time.sleep(min(left, PATIENCE))
     return not stopping()
 

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from asyncio.subprocess import PIPE
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 
 from bridge.interpreter import python
 from bridge.protocol import GAVE_UP
+from engine.clock import monotonic
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds between a child's end and its next start, doubling
 LONG_LIFE = 10.0  # seconds after which a child has proved itself, and the next wait is the first again
@@ -114,7 +114,7 @@ class Child:
     async def _keep(self) -> None:
         wait = FIRST_WAIT
         while not self._stopping:
-            began = time.monotonic()
+            began = monotonic()
             code, reason = await self._live()
             self.pid = self._process = None
             asked = self._hurry.is_set()
@@ -123,7 +123,7 @@ class Child:
             self._listener.ended("" if asked else reason, code == GAVE_UP and not asked)
             if code == GAVE_UP and not asked:
                 return
-            wait = FIRST_WAIT if asked or time.monotonic() - began > LONG_LIFE else wait
+            wait = FIRST_WAIT if asked or monotonic() - began > LONG_LIFE else wait
             await self._pause(wait)
             wait = min(2 * wait, LONGEST_WAIT)
             self.restarts += not self._stopping

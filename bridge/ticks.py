@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from engine.clock import monotonic
 from engine.frame import Frame
 
 
@@ -23,7 +24,7 @@ class Ticks:
         width: int,
         height: int,
         fps: float,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._blank = np.zeros((height, width, 3), np.uint8)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from bridge.protocol import GAVE_UP, Failure, Message, Report, Stage
 from bridge.ring import RingReader, RingWriter
 from bridge.ticks import Ticks
 from bridge.way import Fitted, Way
+from engine.clock import monotonic
 from engine.errors import EngineError
 from engine.frame import Frame
 from engine.memory import TooLarge
@@ -108,11 +108,11 @@ def run(session: Session, inbox: Inbox, outbox: Outbox, control: Control, patien
             session.push(frame)
             taken += 1
             behind = inbox.newest_time - frame.time
-        began, before = time.monotonic(), session.report
+        began, before = monotonic(), session.report
         for picture in session.step():
             outbox.write(picture)
         if (report := session.report) is not None and report is not before:
-            intake.learn(taken, time.monotonic() - began, behind)
+            intake.learn(taken, monotonic() - began, behind)
             taken = 0
             control.say(_report(report, intake.dropped + inbox.missed))
             if report.problem:
@@ -131,7 +131,7 @@ def warm(session: Session, preset: Preset, params: Params, say: Callable[[str], 
     for number in range(chunks):
         say(f"compiling, {number + 1} of {chunks}" if chunks > 2 else f"{number + 1} of {chunks}")
         for _ in range(preset.chunk.later if number else preset.chunk.first):
-            session.push(Frame(grey, time.monotonic(), index))
+            session.push(Frame(grey, monotonic(), index))
             index += 1
         for _ in session.step():
             pass

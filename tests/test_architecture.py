@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "engine.preset": {"engine.errors", "engine.params"},
     "bridge": {
         "bridge",
+        "engine.clock",
         "engine.frame",
         "engine.params",
         "engine.preset",
@@ -59,6 +60,7 @@ MAY_IMPORT = {
         "bridge.protocol",
         "bridge.ring",
         "bridge.slate",
+        "engine.clock",
         "engine.frame",
         "engine.params",
     },
@@ -68,6 +70,7 @@ MAY_IMPORT = {
         "bridge.errors",
         "bridge.obs",
         "bridge.ring",
+        "engine.clock",
         "engine.errors",
         "engine.params",
         "engine.preset",
@@ -78,6 +81,7 @@ MAY_IMPORT = {
     "bridge.offline": {"bridge", "engine"},
 }
 LIGHT = (
+    "engine.clock",
     "engine.frame",
     "engine.params",
     "engine.preset",
@@ -129,6 +133,12 @@ def test_rooms_stay_small(path):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno - node.lineno < MAX_FUNCTION_LINES, f"{node.name} does too much"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_there_is_one_clock(path):
+    """Python's own ticks every 15.6 ms on Windows."""
+    assert module_name(path) == "engine.clock" or "time.monotonic" not in path.read_text("utf-8")
 
 
 @pytest.mark.parametrize("module", LIGHT)

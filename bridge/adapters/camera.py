@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import sys
-import time
 from collections.abc import Iterator
 from threading import Condition, Thread
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from bridge.adapters import camera_names
 from bridge.adapters.base import AdapterUnavailable, Device
 from bridge.movie import decode
 from bridge.picture import cover
+from engine.clock import monotonic
 from engine.frame import Frame
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Camera:
         self.fps = float(self._device.streams.video[0].average_rate or fps or 30)
         self._closing = False
         self._newest = self._failure = None  # of the time before it was lost
-        self._heard = time.monotonic()
+        self._heard = monotonic()
         self._thread = Thread(target=self._take, name=self.name, daemon=True)
         self._thread.start()
 
@@ -92,7 +92,7 @@ class Camera:
     def _take(self) -> None:
         try:
             for index, picture in enumerate(self._pictures()):
-                self._heard = time.monotonic()
+                self._heard = monotonic()
                 with self._news:
                     self._newest = picture, self._heard, index
                     self._news.notify()
@@ -113,7 +113,7 @@ class Camera:
     def _check_alive(self) -> None:
         if self._failure is not None:
             raise AdapterUnavailable(f"{self.name} was lost", "plug it in again") from self._failure
-        if time.monotonic() - self._heard > SILENCE:
+        if monotonic() - self._heard > SILENCE:
             raise AdapterUnavailable(f"{self.name} sent no picture for {SILENCE:.0f} seconds", "plug it in again")
 
 

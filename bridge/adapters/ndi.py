@@ -20,6 +20,7 @@ from cyndilib.wrapper.ndi_structs import FourCC
 from bridge.adapters.base import AdapterUnavailable, Device
 from bridge.adapters.channel import NAME, Channel, alpha_of, known, opaque
 from bridge.picture import Picture, cover_pixels
+from engine.clock import monotonic
 from engine.frame import Frame
 
 PROGRAM = "the other program"
@@ -97,16 +98,16 @@ class NdiSource:
         self._receiver = Receiver(color_format=RecvColorFormat.RGBX_RGBA, bandwidth=RecvBandwidth.highest)
         self._receiver.frame_sync.set_video_frame(self._video)
         self._receiver.set_source(found)
-        self._heard = time.monotonic()
+        self._heard = monotonic()
 
     def read(self, timeout: float) -> Frame | None:
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         while not self._capture():
-            if time.monotonic() >= deadline:
+            if monotonic() >= deadline:
                 self._check_connected()
                 return None
             time.sleep(NAP)
-        self._heard = time.monotonic()
+        self._heard = monotonic()
         self._last = self._copy()
         self._index += 1
         return Frame(cover_pixels(self._channel.unpack(self._last), *self._size), self._heard, self._index - 1)
@@ -136,7 +137,7 @@ class NdiSource:
 
     def _check_connected(self) -> None:
         assert self._receiver is not None
-        if not self._receiver.is_connected() and time.monotonic() - self._heard > SILENCE:
+        if not self._receiver.is_connected() and monotonic() - self._heard > SILENCE:
             raise AdapterUnavailable(f"NDI source {self.name} has gone", f"start it again in {PROGRAM}")
 
 
@@ -149,11 +150,11 @@ def survey() -> list[Device]:
 
 def _search(finder: Finder, name: str) -> Source | None:
     """The source that is called so, with its computer's name or without; any if there is no name."""
-    deadline = time.monotonic() + SEARCH
+    deadline = monotonic() + SEARCH
     while True:
         for source in map(finder.get_source, finder.get_source_names()):
             if name in ("", source.name, source.stream_name):
                 return source
-        if time.monotonic() >= deadline:
+        if monotonic() >= deadline:
             return None
         time.sleep(0.02)

@@ -22,6 +22,7 @@ from bridge.adapters.nut import NutWriter, read_nut
 from bridge.errors import BridgeError, system_says
 from bridge.obs.wire import HOST, PICTURE_PORT, PROGRAM_PORT, port_of
 from bridge.picture import Picture, cover
+from engine.clock import monotonic
 from engine.frame import Frame
 
 READERS = 8  # at most; one OBS is one reader, however many scenes show it
@@ -158,7 +159,7 @@ class ObsSource:
                     _hang_up(self._guest)
                 self._guest = guest
             if guest is self._guest:
-                self._waiting.append((picture, time.monotonic()))
+                self._waiting.append((picture, monotonic()))
                 self._news.notify()
 
 

@@ -9,6 +9,7 @@ from bridge.adapters.base import AdapterUnavailable
 from bridge.errors import RingError
 from bridge.picture import stretch_pixels
 from bridge.ring import RingReader
+from engine.clock import monotonic
 from engine.frame import Frame
 
 FIRST = "latentcast-in"  # the ring of the first filter in OBS
@@ -32,7 +33,7 @@ class ObsFilter:
 
     def open(self, width: int, height: int, fps: float = 0.0) -> None:
         self._size = width, height
-        self._lost = time.monotonic()
+        self._lost = monotonic()
         if not self._find() and self._told:
             raise self._missing()
 
@@ -46,13 +47,13 @@ class ObsFilter:
             if self._ring.orphaned:
                 self.close()
             return None
-        caught = min(frame.time, time.monotonic())
+        caught = min(frame.time, monotonic())
         return replace(frame, pixels=stretch_pixels(frame.pixels, *self._size), time=caught)
 
     def close(self) -> None:
         if self._ring is not None:
             self._ring.close()
-            self._ring, self._lost = None, time.monotonic()
+            self._ring, self._lost = None, monotonic()
 
     def _find(self) -> bool:
         try:
@@ -64,7 +65,7 @@ class ObsFilter:
         return True
 
     def _wait(self, timeout: float) -> None:
-        if time.monotonic() - self._lost > PATIENCE:
+        if monotonic() - self._lost > PATIENCE:
             self._told = True
             raise self._missing()
         time.sleep(min(timeout, NAP))

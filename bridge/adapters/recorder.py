@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import count
@@ -11,6 +10,7 @@ from pathlib import Path
 from bridge.adapters.base import AdapterUnavailable
 from bridge.movie import MovieWriter
 from bridge.pacing import SteadyClock
+from engine.clock import monotonic
 from engine.frame import Frame
 
 TICK = Fraction(1, 90000)  # seconds; what timestamps are counted in
@@ -22,7 +22,7 @@ class Recorder:
     The moments are freed of jitter, whatever the rate really is; a real gap stays as long as it was.
     """
 
-    def __init__(self, where: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, where: str, clock: Callable[[], float] = monotonic) -> None:
         if not where:
             raise AdapterUnavailable("a recorder needs a file", "for example recorder:show.mp4")
         self.path = free_name(Path(where))

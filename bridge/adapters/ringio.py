@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 from bridge.adapters.base import AdapterUnavailable, Device
 from bridge.errors import RingError
 from bridge.picture import cover_pixels
 from bridge.ring import RingReader, RingWriter, ring_names
+from engine.clock import monotonic
 from engine.frame import Frame
 
 
@@ -37,7 +37,7 @@ class RingSource:
             if self._ring.orphaned:
                 raise AdapterUnavailable(f"the program that wrote ring {self.name} has ended", "start it again")
             return None
-        caught = min(frame.time, time.monotonic())  # by a clock that is not ours it may lie ahead, and be waited for
+        caught = min(frame.time, monotonic())  # by a clock that is not ours it may lie ahead, and be waited for
         return replace(frame, pixels=cover_pixels(frame.pixels, *self._size), time=caught)
 
     def alpha(self) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ from SpoutGL.enums import GL_RGBA
 from bridge.adapters.base import AdapterUnavailable, Device
 from bridge.adapters.channel import NAME, Channel, alpha_of, known, opaque
 from bridge.picture import Picture, cover_pixels
+from engine.clock import monotonic
 from engine.frame import Frame
 
 PROGRAM = "the other program"
@@ -89,15 +90,15 @@ class SpoutSource:
         self._receiver.setReceiverName(self.name)
 
     def read(self, timeout: float) -> Frame | None:
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         while not self._receive():
-            if time.monotonic() >= deadline:
+            if monotonic() >= deadline:
                 return None
             time.sleep(NAP)
         assert self._buffer is not None
         pixels = self._channel.unpack(self._buffer)
         self._index += 1
-        return Frame(cover_pixels(pixels, *self._size), time.monotonic(), self._index - 1)
+        return Frame(cover_pixels(pixels, *self._size), monotonic(), self._index - 1)
 
     def alpha(self) -> tuple[int, int] | None:
         return alpha_of(self._buffer) if self._seen and self._buffer is not None else None

@@ -17,6 +17,7 @@ from syphon.utils.raw import create_mtl_texture
 from bridge.adapters.base import AdapterUnavailable, Device
 from bridge.adapters.channel import NAME, Channel, alpha_of, known, opaque
 from bridge.picture import Picture, cover_pixels
+from engine.clock import monotonic
 from engine.frame import Frame
 
 PROGRAM = "the other program"
@@ -36,7 +37,7 @@ class RunLoop:
 
     def turn(self) -> None:
         """Let macOS deliver its news, now and then. Waits TURN at most."""
-        if (now := time.monotonic()) >= self._due:
+        if (now := monotonic()) >= self._due:
             self._due = now + TURN_EVERY
             self._directory.update_run_loop()
 
@@ -46,8 +47,8 @@ class RunLoop:
 
     def search(self, name: str) -> Any:
         """The server people mean by `name`, any for an empty one; None if there is none after SEARCH seconds."""
-        deadline = time.monotonic() + SEARCH
-        while (found := _pick(self.servers(), name)) is None and time.monotonic() < deadline:
+        deadline = monotonic() + SEARCH
+        while (found := _pick(self.servers(), name)) is None and monotonic() < deadline:
             time.sleep(NAP)
         return found
 
@@ -125,15 +126,15 @@ class SyphonSource:
 
     def read(self, timeout: float) -> Frame | None:
         assert self._client is not None, "open comes first"
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         while (texture := self._newest()) is None:
-            if time.monotonic() >= deadline:
+            if monotonic() >= deadline:
                 return None
             time.sleep(NAP)
         self._last = copy_mtl_texture_to_image(texture)
         pixels = self._channel.unpack(self._last, bottom_up=True, bgra=True)
         self._index += 1
-        return Frame(cover_pixels(pixels, *self._size), time.monotonic(), self._index - 1)
+        return Frame(cover_pixels(pixels, *self._size), monotonic(), self._index - 1)
 
     def alpha(self) -> tuple[int, int] | None:
         return None if self._last is None else alpha_of(self._last)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.clock import monotonic
 from engine.frame import Frame
 
 LATE = 0.25  # seconds; a film that fell behind by more goes on from now instead of racing to catch up
@@ -20,7 +19,7 @@ class Timeline:
 
     def due(self, moment: float) -> float:
         """Seconds into the film -> seconds on the clock, never more than LATE behind it."""
-        now = time.monotonic()
+        now = monotonic()
         if self._start is None or self._start + moment < now - LATE:
             self._start = now - moment
         return self._start + moment

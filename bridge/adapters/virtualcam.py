@@ -21,6 +21,7 @@ from bridge.adapters.base import AdapterUnavailable, Device
 from bridge.adapters.refusals import NONE, TAKEN, refusal
 from bridge.picture import Picture, fit_pixels
 from bridge.slate import slate
+from engine.clock import monotonic
 from engine.frame import Frame
 
 WIDTH, HEIGHT, FPS = 1280, 720, 30.0  # what every program takes
@@ -99,7 +100,7 @@ class VirtualCamera:
         if frame.size != self._size:
             raise ValueError(f"opened at {self._size}, sent {frame.size}")
         self._check()
-        self._news = frame.pixels.copy(), time.monotonic()
+        self._news = frame.pixels.copy(), monotonic()
 
     def close(self) -> None:
         if self._thread is not None:
@@ -133,17 +134,17 @@ class VirtualCamera:
     def _play(self, camera: Any) -> None:
         shown = fitted = slate(self._wish.width, self._wish.height)
         waiting = fitted
-        due, period = time.monotonic(), 1 / self._wish.fps
+        due, period = monotonic(), 1 / self._wish.fps
         while not self._over.is_set():
             news = self._news
-            if news is None or time.monotonic() - news[1] > self._wish.slate:
+            if news is None or monotonic() - news[1] > self._wish.slate:
                 fitted = waiting
             elif news[0] is not shown:
                 shown, fitted = news[0], fit_pixels(news[0], self._wish.width, self._wish.height)
             camera.send(fitted)
             self._ready.set()  # others may find a camera only once it has a picture
-            due = max(due + period, time.monotonic() - period)
-            time.sleep(max(0.0, due - time.monotonic()))
+            due = max(due + period, monotonic() - period)
+            time.sleep(max(0.0, due - monotonic()))
 
 
 def survey() -> list[Device]:

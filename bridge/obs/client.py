@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bridge.errors import BridgeError
 from bridge.obs.place import PASSWORD, ObsPlace
+from engine.clock import monotonic
 
 if TYPE_CHECKING:
     from bridge.obs.connection import Connection
@@ -111,13 +112,13 @@ class ObsClient:
 
         Raises ObsRefused, ObsAway if it does not answer in time, or ObsForeign if what it answers makes no sense.
         """
-        deadline = time.monotonic() + READY_WITHIN
+        deadline = monotonic() + READY_WITHIN
         while True:
             answer = Answer(self.place, self._link.ask(request, data))
             status = Answer(self.place, answer["requestStatus"])
             if status["result"]:
                 return Answer(self.place, answer.get("responseData") or {})
-            if status["code"] != NOT_READY or time.monotonic() > deadline:
+            if status["code"] != NOT_READY or monotonic() > deadline:
                 raise ObsRefused(request, status["code"], status.get("comment", ""))
             time.sleep(READY_RETRY)
 

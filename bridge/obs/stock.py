@@ -17,6 +17,7 @@ from typing import Any
 from bridge.errors import BridgeError
 from bridge.obs.client import Answer, ObsClient, ObsRefused
 from bridge.obs.wire import CONTAINER, HOST, PICTURE_PORT, PROGRAM_PORT
+from engine.clock import monotonic
 
 SCENE = "Latentcast"
 PICTURE = "Latentcast picture"
@@ -253,12 +254,12 @@ def _remove_input(obs: ObsClient, name: str) -> None:
     First from each scene, since OBS would only do that once the scene is shown.
     """
     for scene in _scenes(obs):
-        deadline = time.monotonic() + GONE_WITHIN
-        while (item := _item(obs, scene, name)) is not None and time.monotonic() < deadline:
+        deadline = monotonic() + GONE_WITHIN
+        while (item := _item(obs, scene, name)) is not None and monotonic() < deadline:
             obs.ask("RemoveSceneItem", sceneName=scene, sceneItemId=item)
     _ask_if_there(obs, "RemoveInput", inputName=name)  # a source that is in no scene any more may have gone by itself
-    deadline = time.monotonic() + GONE_WITHIN
-    while name in _inputs(obs) and time.monotonic() < deadline:
+    deadline = monotonic() + GONE_WITHIN
+    while name in _inputs(obs) and monotonic() < deadline:
         time.sleep(0.05)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncGenerator
 from fractions import Fraction
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from bridge.errors import RingError
 from bridge.ring import RingReader
+from engine.clock import monotonic
 
 FPS = 30.0  # pictures per second, at most
 MAX_WIDTH = 960  # pixels; a larger picture is shown smaller, because the page is a monitor and not an output
@@ -105,13 +105,13 @@ class Preview:
     def _encode_while_alive(self, reader: RingReader, loop: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
         encoder = JpegEncoder(reader.width, reader.height)
         pixels = np.empty((reader.height, reader.width, 4), np.uint8)
-        last = time.monotonic()
+        last = monotonic()
         while not stop.is_set():
-            now = time.monotonic()
+            now = monotonic()
             if reader.read_rgba_into(pixels) is not None:
                 asyncio.run_coroutine_threadsafe(self._publish(encoder.encode(pixels)), loop)
                 last = now
-                stop.wait(max(0.0, 1 / FPS - (time.monotonic() - now)))
+                stop.wait(max(0.0, 1 / FPS - (monotonic() - now)))
             elif now - last > PATIENCE and reader.orphaned:
                 return
             else:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
+from engine.clock import monotonic
 from engine.train.disk import FOREIGN, BadRun, keep, read_state
 from engine.train.learner import Learner
 
@@ -61,10 +61,10 @@ def run_stage(stage: Stage, folder: Path, budget: Budget, watcher: Watcher) -> N
     path, curves = folder / f"{stage.name}.pt", Curves(folder / f"{stage.name}.jsonl")
     saved = spent = _restore(stage, path)
     curves.forget_after(stage.learner.steps)
-    start = time.monotonic() - spent
+    start = monotonic() - spent
     while (share := budget.share(stage.learner.steps, spent)) < 1:
         losses = stage.step(stage.learner.steps, share)
-        spent = time.monotonic() - start
+        spent = monotonic() - start
         means = curves.add(stage.learner.steps, spent, losses)
         watcher.step(stage.learner.steps, budget.share(stage.learner.steps, spent), spent, means)
         if spent - saved > SAVE_SECONDS:

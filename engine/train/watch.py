@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
 
 from rich.progress import BarColumn, Progress, TextColumn
+
+from engine.clock import monotonic
 
 SAMPLE_SECONDS = 900.0  # a sheet takes some twenty seconds to play
 
@@ -24,7 +25,7 @@ class Watch:
         self._name, self._curves, self._samples = name, curves, samples
         self._bar = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[news]}"))
         self._task = self._bar.add_task(name, total=1.0, news="")
-        self._news, self._sampled = "", time.monotonic()
+        self._news, self._sampled = "", monotonic()
 
     def __enter__(self) -> Watch:
         if self._bar.console.is_terminal:
@@ -49,9 +50,9 @@ class Watch:
 
     def saved(self) -> None:
         self._curves()
-        if time.monotonic() - self._sampled > SAMPLE_SECONDS:
+        if monotonic() - self._sampled > SAMPLE_SECONDS:
             self._samples()
-            self._sampled = time.monotonic()
+            self._sampled = monotonic()
 
 
 def _clock(seconds: float) -> str:

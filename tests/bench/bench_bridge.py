@@ -21,6 +21,7 @@ from bridge.metrics import Meter
 from bridge.playout import Playout
 from bridge.ring import RingReader, RingWriter
 from bridge.surfaces.osc import OscSurface
+from engine.clock import monotonic
 from engine.frame import Frame
 from engine.preset import load_preset
 from tests.bench.report import arguments, spread, tell
@@ -96,16 +97,16 @@ class Bench:
         self._rings.close()
 
     def _film(self):
-        pixels, start, index = np.zeros((PRESET.height, PRESET.width, 3), np.uint8), time.monotonic(), 0
-        while not self._done.wait(max(0.0, start + index / FPS - time.monotonic())):
-            self.writers[0].write(Frame(pixels, time.monotonic(), index))
+        pixels, start, index = np.zeros((PRESET.height, PRESET.width, 3), np.uint8), monotonic(), 0
+        while not self._done.wait(max(0.0, start + index / FPS - monotonic())):
+            self.writers[0].write(Frame(pixels, monotonic(), index))
             index += 1
 
     def _look(self):
         with RingReader(self.writers[2].name) as reader:
             while not self._done.is_set():
                 if (frame := reader.next(timeout=0.2)) is not None:
-                    self.seen.append((time.monotonic(), frame.time))
+                    self.seen.append((monotonic(), frame.time))
 
 
 async def words_in(n=40):
@@ -115,7 +116,7 @@ async def words_in(n=40):
         with SimpleUDPClient("127.0.0.1", bench.osc.port) as client:
             for turn in range(n):
                 bench.reports.clear()
-                sent = 1000 * time.monotonic()
+                sent = 1000 * monotonic()
                 client.send_message("/latentcast/noise", turn / n)
                 while not (bench.reports and bench.reports[-1].revision == bench.control.params.revision > turn):
                     await asyncio.sleep(0.005)

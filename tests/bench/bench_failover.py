@@ -9,6 +9,7 @@ import os
 import signal
 import time
 
+from engine.clock import monotonic
 from tests.bench.report import arguments, spread, tell
 from tests.bridge.running import FPS, Running, alive, until
 
@@ -16,11 +17,11 @@ from tests.bridge.running import FPS, Running, alive, until
 def kill_once(run):
     """Kill the engine; seconds of the longest gap in the output, and until the engine's pictures were back."""
     before = run.state("streaming", within=60)
-    moment = time.monotonic()
+    moment = monotonic()
     os.kill(before["engine"]["pid"], signal.SIGKILL)
     until(lambda: run.status()["engine"]["restarts"] > before["engine"]["restarts"], within=60)
     after = run.state("streaming", within=60)
-    back = time.monotonic() - moment
+    back = monotonic() - moment
     assert after["params"] == before["params"], "the same controls"
     return run.viewer.gap(moment), back
 

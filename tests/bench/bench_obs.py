@@ -30,6 +30,7 @@ from bridge.config import parse_size
 from bridge.obs.stock import MEDIA, PICTURE, media_settings, program_settings
 from bridge.picture import Picture
 from bridge.ring import RingWriter
+from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bench.report import arguments, spread, tell
 from tests.obs.lab import SCENE, Display, Lab, free_port, missing, until
@@ -69,11 +70,11 @@ class Numbers(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
-        start, number = time.monotonic(), 0
-        while not self._over.wait(max(0.0, start + number / self._rate - time.monotonic())):
+        start, number = monotonic(), 0
+        while not self._over.wait(max(0.0, start + number / self._rate - monotonic())):
             number += 1
             draw_number(self._card[..., :3], number)
-            self.sent[number % 2**BITS] = time.monotonic()
+            self.sent[number % 2**BITS] = monotonic()
             self._put(self._card, number)
 
     def close(self) -> None:
@@ -95,18 +96,16 @@ def through_the_plugin(library: Path, display: Display, size: tuple[int, int], f
         add_source(obs, PICTURE, ring=ring.name)
         if whole:
             add_filter(obs, PICTURE, ring=out.name, answer=own("none"), rate=60)
-        yield Loop(
-            obs, card, lambda card, number: ring.write_rgba(card, time.monotonic(), number), partial(from_ring, out)
-        )
+        yield Loop(obs, card, lambda card, number: ring.write_rgba(card, monotonic(), number), partial(from_ring, out))
 
 
 def from_ring(out: Follower) -> tuple[int, float] | None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = monotonic() + PATIENCE
     while (got := out.newest()) is None:
-        if time.monotonic() > deadline:
+        if monotonic() > deadline:
             return None
         time.sleep(0.0005)
-    moment = time.monotonic()
+    moment = monotonic()
     return read_number(got[0][..., :3]), moment
 
 
@@ -126,7 +125,7 @@ def through_a_stock_obs(_: None, display: Display, size: tuple[int, int], fps: i
         yield Loop(
             obs,
             draw_card(*size),
-            lambda card, number: sink.send(Frame(card, time.monotonic(), number)),
+            lambda card, number: sink.send(Frame(card, monotonic(), number)),
             lambda: (got := source.read(PATIENCE)) and (read_number(got.pixels), got.time),
         )
 
@@ -189,8 +188,8 @@ def shown_size(obs: Lab) -> tuple[int, int]:
 def came_back(loop: Loop, seconds: float) -> dict[int, float]:
     """When which number came back first. What was sent before, and comes only now, is left out."""
     seen: dict[int, float] = {}
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    deadline = monotonic() + seconds
+    while monotonic() < deadline:
         if got := loop.back():
             seen.setdefault(*got)
     return seen

@@ -8,18 +8,17 @@ changes it.
 
 from __future__ import annotations
 
-import time
-
 import psutil
 
 from bridge.ring_format import COUNT, KINDS
+from engine.clock import monotonic
 from tests.bench.report import arguments, spread, tell
 from tests.bridge.running import Running, until
 
 
 def first_pictures() -> tuple[float, float, float]:
     """Seconds until the first picture of the input and of the effect, and processors' seconds until then."""
-    began = time.monotonic()
+    began = monotonic()
     run = Running(source="testcard", program="bridge.cli").watch()
     try:
         moments = {kind: until(lambda kind=kind: newest_is(run, kind)) - began for kind in ("input", "effect")}
@@ -32,7 +31,7 @@ def newest_is(run: Running, kind: str) -> float:
     """Now, if the newest picture in the output is of that kind; else 0."""
     ring = run.viewer.ring
     newest = ring._heads[(ring._words[COUNT] - 1) % ring.slots]
-    return time.monotonic() if ring._words[COUNT] and ring._words[newest + 3] == KINDS[kind] else 0.0
+    return monotonic() if ring._words[COUNT] and ring._words[newest + 3] == KINDS[kind] else 0.0
 
 
 def processor_time(run: Running) -> float:

@@ -8,10 +8,10 @@ Its reports say, as if it were a stage, at what moment of the monotonic clock (m
 from __future__ import annotations
 
 import sys
-import time
 from types import SimpleNamespace
 
 from bridge.worker import main
+from engine.clock import monotonic
 from engine.params import Params
 
 
@@ -28,7 +28,7 @@ class Identity:
         self.report, self._waiting = None, []
 
     def update(self, params):
-        self._params, self._heard = params, 1000 * time.monotonic()
+        self._params, self._heard = params, 1000 * monotonic()
 
     def push(self, frame):
         self._waiting.append(frame)

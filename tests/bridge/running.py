@@ -17,6 +17,7 @@ from pythonosc.udp_client import SimpleUDPClient
 
 from bridge.errors import RingError
 from bridge.ring import RingReader, RingWriter, ring_names
+from engine.clock import monotonic
 from engine.frame import Frame
 
 ROOT = Path(__file__).parents[2]
@@ -33,8 +34,8 @@ def free_port(kind=socket.SOCK_STREAM):
 
 
 def until(look, within=PATIENCE, what="it never happened"):
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
+    deadline = monotonic() + within
+    while monotonic() < deadline:
         if found := look():
             return found
         time.sleep(0.02)
@@ -58,7 +59,7 @@ class Camera(threading.Thread):
     def run(self):
         pixels, index = np.full((192, 320, 3), LIGHT, np.uint8), 0
         while not self.done.wait(1 / FPS):
-            self.ring.write(Frame(pixels, time.monotonic(), index))
+            self.ring.write(Frame(pixels, monotonic(), index))
             index += 1
 
     def close(self):
@@ -87,7 +88,7 @@ class Viewer(threading.Thread):
     def run(self):
         while not self.done.is_set():
             if (frame := self.ring.next(timeout=0.1)) is not None:
-                self.seen.append((time.monotonic(), int(frame.pixels[0, 0, 0])))
+                self.seen.append((monotonic(), int(frame.pixels[0, 0, 0])))
 
     @property
     def grey(self):
@@ -96,7 +97,7 @@ class Viewer(threading.Thread):
     def gap(self, since):
         """The longest time without a new picture since a moment."""
         moments = [since, *(moment for moment, _ in self.seen if moment > since)]
-        return max(b - a for a, b in zip(moments, [*moments[1:], time.monotonic()], strict=True))
+        return max(b - a for a, b in zip(moments, [*moments[1:], monotonic()], strict=True))
 
     def count(self, since):
         """How many pictures came after a moment."""
@@ -174,10 +175,10 @@ class Running:
 
     def end(self, number=signal.SIGINT):
         """Send a signal; seconds until the run was over."""
-        began = time.monotonic()
+        began = monotonic()
         self.process.send_signal(number)
         self.process.wait(PATIENCE)
-        return time.monotonic() - began
+        return monotonic() - began
 
     def close(self):
         if self.process.poll() is None:

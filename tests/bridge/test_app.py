@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from engine.clock import monotonic
 from engine.preset import load_preset
 from engine.weights import locate
 from tests.bridge.running import FPS, LIGHT, PATIENCE, Running, alive, until
@@ -59,7 +60,7 @@ def test_killing_the_engine_leaves_no_hole_and_the_same_controls_come_back(start
     run = start("--prompt", "negative", "--steps", "3").watch()
     for kills in range(1, 4):
         run.state("streaming")
-        before, moment = run.status(), time.monotonic()
+        before, moment = run.status(), monotonic()
         os.kill(before["engine"]["pid"], signal.SIGKILL)
         run.state("degraded", "failover")
         after = run.state("streaming")
@@ -271,7 +272,7 @@ def test_the_embedded_model_takes_words_and_comes_back_with_them_after_a_kill(st
     run.say("/prompt", "pencil sketch")
     revision = until(lambda: (s := run.status())["params"]["prompt"] == "pencil sketch" and s["revision"])
     until(lambda: run.status()["applied"]["revision"] == revision)
-    before, moment = run.status(), time.monotonic()
+    before, moment = run.status(), monotonic()
     os.kill(before["engine"]["pid"], signal.SIGKILL)
     run.state("degraded", "failover")
     after = run.state("streaming")

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from bridge.download import LOCK, most_at_once
 from bridge.download_bar import PlainFile, amount, span
+from engine.clock import monotonic
 from engine.convert.fit import KINDS
 from engine.preset import load_preset, preset_names
 from tests.bridge.films import make_film, read_film
@@ -135,9 +136,9 @@ class Place:
 
 
 def wait_for(happened):
-    deadline = time.monotonic() + 60
+    deadline = monotonic() + 60
     while not happened():
-        assert time.monotonic() < deadline
+        assert monotonic() < deadline
         time.sleep(0.05)
 
 
@@ -395,7 +396,7 @@ def test_room_is_needed_for_a_file_and_what_becomes_of_it():
 
 def test_progress_names_rate_and_time_left(monkeypatch):
     moments = iter([0.0, 10.0, 20.0])
-    monkeypatch.setattr("bridge.download_bar.time.monotonic", lambda: next(moments))
+    monkeypatch.setattr("bridge.download_bar.monotonic", lambda: next(moments))
     lines = []
     show = PlainFile("model.pt", 4_000_000, lines.append)
 

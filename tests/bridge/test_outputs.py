@@ -1,6 +1,5 @@
 import asyncio
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 from bridge.outputs import Outputs
 from bridge.ring import RingWriter
+from engine.clock import monotonic
 from engine.frame import Frame
 
 pytestmark = pytest.mark.process
@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[2]
 
 
 async def until(look, within=60.0):
-    deadline = time.monotonic() + within
+    deadline = monotonic() + within
     while not look():
-        assert time.monotonic() < deadline, "it never happened"
+        assert monotonic() < deadline, "it never happened"
         await asyncio.sleep(0.02)
 
 
@@ -63,7 +63,7 @@ def test_a_button_pressed_twice_makes_one_recording_and_once_more_on_and_off_ano
         try:
             with RingWriter.create(ring, 320, 192) as pictures:
                 assert await press(True, True) == 1
-                pictures.write(Frame(np.zeros((192, 320, 3), np.uint8), time.monotonic(), 0))
+                pictures.write(Frame(np.zeros((192, 320, 3), np.uint8), monotonic(), 0))
                 assert await press(False, True, True) == 2
                 assert [status.name for status in outputs.status] == ["record"]
         finally:

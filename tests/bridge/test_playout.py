@@ -1,5 +1,4 @@
 import threading
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +8,7 @@ from bridge.metrics import Meter
 from bridge.mixer import Mixer
 from bridge.playout import Playout, ring_kind
 from bridge.ring import RingReader, RingWriter
+from engine.clock import monotonic
 from engine.frame import Frame
 from engine.params import Params
 from tests.bridge.children import child, ring_name
@@ -54,8 +54,8 @@ class Stage:
         return until(lambda: len(self.seen) >= count and self.seen[:count])
 
     def _film(self):
-        start, index = time.monotonic(), 0
-        while not self._over.wait(max(0.0, start + index / FPS - time.monotonic())):
+        start, index = monotonic(), 0
+        while not self._over.wait(max(0.0, start + index / FPS - monotonic())):
             if self.filming:
                 self.rings[0].write(Frame(numbered(index), start + index / FPS, index))
             index += 1
@@ -64,7 +64,7 @@ class Stage:
         with RingReader(self.names[2]) as reader:
             while not self._over.is_set():
                 if (frame := reader.next(timeout=0.1)) is not None:
-                    self.seen.append((time.monotonic(), frame))
+                    self.seen.append((monotonic(), frame))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from bridge import segment
 from bridge.errors import RingError
 from bridge.ring import RingReader, RingWriter, ring_names
 from bridge.ring_format import HEADER, MAGIC
+from engine.clock import monotonic
 from engine.frame import Frame
 
 
@@ -108,10 +109,10 @@ def test_who_wants_the_newest_gets_it_at_once(writer, reader):
 
 
 def test_waiting_ends_with_the_timeout(reader):
-    began = time.monotonic()
+    began = monotonic()
 
     assert reader.next(timeout=0.05) is None
-    assert time.monotonic() - began >= 0.05
+    assert monotonic() - began >= 0.05
 
 
 def test_a_picture_overwritten_while_it_is_copied_is_never_shown(writer, reader, monkeypatch):
@@ -298,8 +299,8 @@ def test_whatever_the_order_pictures_only_move_forward(moves, slots):
 def flood(name, seconds):
     """Write pictures of one colour each, as fast as one can."""
     with RingWriter.attach(name) as writer:
-        end, index, pixels = time.monotonic() + seconds, 0, np.empty((120, 160, 4), np.uint8)
-        while time.monotonic() < end:
+        end, index, pixels = monotonic() + seconds, 0, np.empty((120, 160, 4), np.uint8)
+        while monotonic() < end:
             pixels[:] = index % 256
             writer.write_rgba(pixels, time=float(index), index=index)
             index += 1
@@ -343,8 +344,8 @@ def owner(name, killed):
 
 
 def gone(name, within=60.0):
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
+    deadline = monotonic() + within
+    while monotonic() < deadline:
         if name not in ring_names():
             return True
         time.sleep(0.02)

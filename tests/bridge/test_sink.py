@@ -11,6 +11,7 @@ from bridge.adapters.base import load_sink
 from bridge.adapters.testcard import read_number
 from bridge.ring import RingReader, RingWriter
 from bridge.sink import run
+from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.children import PATIENCE, child, ring_name
 from tests.bridge.films import numbered, read_film
@@ -26,7 +27,7 @@ def ring():
 
 def play(ring, count, gap=0.01, picture=numbered, first=0):
     for index in range(first, first + count):
-        ring.write(Frame(picture(index), time.monotonic(), index))
+        ring.write(Frame(picture(index), monotonic(), index))
         time.sleep(gap)
 
 

@@ -1,7 +1,6 @@
 import shutil
 import signal
 import sys
-import time
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +10,7 @@ from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.testcard import read_number
 from bridge.ring import RingReader, RingWriter
 from bridge.source import pump
+from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.children import PATIENCE, child, ring_name
 from tests.bridge.films import make_film, numbered
@@ -35,7 +35,7 @@ def test_a_source_fills_the_ring_at_its_own_rate(ring, seen, tmp_path):
     with child("bridge.source", film, "--ring", ring.name) as source:
         assert source.hear()["stage"] == "streaming"
         frames = [seen.next(timeout=PATIENCE) for _ in range(20)]
-        now = time.monotonic()
+        now = monotonic()
 
     assert [read_number(frame.pixels) for frame in frames] == list(range(20))
     gaps = np.diff([frame.time for frame in frames])
@@ -46,7 +46,7 @@ def test_a_source_fills_the_ring_at_its_own_rate(ring, seen, tmp_path):
 
 def test_a_picture_does_not_come_before_it_is_due(ring, seen):
     with child("bridge.source", "testcard", "--ring", ring.name):
-        late = [-seen.next(timeout=PATIENCE).time + time.monotonic() for _ in range(20)]
+        late = [-seen.next(timeout=PATIENCE).time + monotonic() for _ in range(20)]
 
     assert min(late) > -0.001
 

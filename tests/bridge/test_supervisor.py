@@ -17,6 +17,7 @@ from bridge.engine_link import EngineLink
 from bridge.ring import RingReader, RingWriter
 from bridge.segment import process_alive
 from bridge.supervisor import Child, module_command
+from engine.clock import monotonic
 from engine.frame import Frame
 from engine.params import Params
 
@@ -49,9 +50,9 @@ class Notes:
 
 
 async def until(look, within=60.0):
-    deadline = time.monotonic() + within
+    deadline = monotonic() + within
     while not look():
-        assert time.monotonic() < deadline, "it never happened"
+        assert monotonic() < deadline, "it never happened"
         await asyncio.sleep(0.005)
 
 
@@ -91,10 +92,10 @@ async def test_stopping_is_prompt_and_leaves_no_process(monkeypatch):
     monkeypatch.setattr(supervisor, "GRACE", 30.0)  # it is not made to end: it ends
     async with child(TALK) as (talker, notes):
         await until(lambda: notes.lines)
-        pid, began = talker.pid, time.monotonic()
+        pid, began = talker.pid, monotonic()
         await talker.stop()
 
-        assert time.monotonic() - began < 10.0
+        assert monotonic() - began < 10.0
     assert not process_alive(pid)
     assert notes.ends == [], "an end that was asked for is no news"
 
@@ -112,10 +113,10 @@ async def test_a_child_that_will_not_end_is_made_to(monkeypatch):
 @scene
 async def test_a_child_that_dies_is_back_with_growing_patience():
     async with child("import sys; print('up', flush=True); sys.exit(3)") as (talker, notes):
-        began = time.monotonic()
+        began = monotonic()
         await until(lambda: notes.starts == 3)
 
-        assert time.monotonic() - began > 0.2 + 0.4
+        assert monotonic() - began > 0.2 + 0.4
         assert talker.restarts == 2
     assert notes.ends[0] == ("child ended with code 3", False)
 
@@ -337,10 +338,10 @@ class Desk:
 
     async def report(self, revision):
         """Feed pictures until a chunk is reported that saw `revision`."""
-        index, deadline = 0, time.monotonic() + 60
+        index, deadline = 0, monotonic() + 60
         while not any(report.revision == revision for report in self.reports):
-            assert time.monotonic() < deadline
-            self.inbox.write(Frame(GREY, time.monotonic(), index))
+            assert monotonic() < deadline
+            self.inbox.write(Frame(GREY, monotonic(), index))
             index += 1
             await asyncio.sleep(0.01)
 
@@ -387,10 +388,10 @@ async def test_a_crash_says_why():
     async with Desk() as desk:
         await desk.streaming()
         desk.link.update(Params(prompt="crash", revision=1))
-        index, deadline = 0, time.monotonic() + 60
+        index, deadline = 0, monotonic() + 60
         while not desk.failures:  # the first chunks may be older than the prompt
-            assert time.monotonic() < deadline
-            desk.inbox.write(Frame(GREY, time.monotonic(), index))
+            assert monotonic() < deadline
+            desk.inbox.write(Frame(GREY, monotonic(), index))
             index += 1
             await asyncio.sleep(0.01)
 

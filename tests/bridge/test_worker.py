@@ -16,6 +16,7 @@ from bridge.pipe import Pipe
 from bridge.protocol import Beat, Failure, Report, Stage, decode
 from bridge.ring import RingReader, RingWriter
 from bridge.worker import run, warm, warm_chunks
+from engine.clock import monotonic
 from engine.frame import Frame
 from engine.params import Params
 from engine.preset import load_preset
@@ -152,8 +153,8 @@ def typed(*lines):
 
 
 def eventually(look, within=PATIENCE):
-    deadline = time.monotonic() + within
-    while not (found := look()) and time.monotonic() < deadline:
+    deadline = monotonic() + within
+    while not (found := look()) and monotonic() < deadline:
         time.sleep(0.005)
     assert found
     return found
@@ -232,7 +233,7 @@ class Engine:
     def feed(self, indices):
         for index in indices:
             value = np.full((192, 320, 3), 10 * index, np.uint8)
-            self.inbox.write(Frame(value, time.monotonic(), index))
+            self.inbox.write(Frame(value, monotonic(), index))
 
     def close(self):
         self.process.kill()

@@ -22,6 +22,8 @@ from pathlib import Path
 
 import av
 
+from engine.clock import monotonic
+
 PROGRAMS = ("obs", "Xvfb", "xauth")
 INSTALL = "apt-get install -y --no-install-recommends obs-studio obs-plugins libobs-dev xvfb xauth"
 READY_WITHIN = 60.0  # seconds; half a one on an idle machine
@@ -48,8 +50,8 @@ class Refused(AssertionError):
 
 def until(look, within=READY_WITHIN, what="it never happened"):
     """Wait for something true, and return it. Tests wait for conditions, since the machine may be busy."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
+    deadline = monotonic() + within
+    while monotonic() < deadline:
         if found := look():
             return found
         time.sleep(0.05)

@@ -5,7 +5,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from pythonosc.osc_message import OscMessage
 
 from bridge.errors import RingError
 from bridge.ring import RingReader, RingWriter
+from engine.clock import monotonic
 from tests.obs.lab import SCENE, until
 
 SOURCES = Path(__file__).parents[2] / "plugins" / "obs"
@@ -79,7 +79,7 @@ class Writer:
         index = 0
         while not self._done.wait(1 / self.fps):
             if self.running.is_set():
-                self.ring._begin(time.monotonic(), index, self.kind)[:] = self.pixels
+                self.ring._begin(monotonic(), index, self.kind)[:] = self.pixels
                 self.ring._end()
                 index += 1
 

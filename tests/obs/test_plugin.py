@@ -7,6 +7,7 @@ import pytest
 
 from bridge.ring import ring_names
 from bridge.ring_format import KINDS, OWNER
+from engine.clock import monotonic
 from tests.obs.lab import SCENE, Lab, until
 from tests.obs.plugin import Ear, Follower, Writer, add_filter, add_source, card, filter_settings, near, own
 
@@ -159,8 +160,8 @@ def test_the_last_picture_of_a_run_that_was_killed_is_not_shown_as_if_it_were_ne
         answer.running.clear()
         answer.ring._words[OWNER] = 2**22 - 3  # a process that no Linux numbers so
         shows(obs, DRY)
-        deadline = time.monotonic() + 2.5
-        while time.monotonic() < deadline:
+        deadline = monotonic() + 2.5
+        while monotonic() < deadline:
             assert near(obs.screenshot("camera")[..., :3], DRY[..., :3], 0)
 
         assert "the program that made it has ended" in obs.log

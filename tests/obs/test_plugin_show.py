@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from bridge.adapters.testcard import TestCard, read_number
+from engine.clock import monotonic
 from tests.bridge.films import make_film
 from tests.bridge.running import Running
 from tests.obs.lab import SCENE, Refused, until
@@ -213,7 +214,7 @@ def test_where_the_graphics_card_is_slow_pictures_are_read_later_and_stay_exact_
         add_source(obs, "camera", ring=ring.name)
         add_filter(obs, "camera", ring=out.name, answer=own("none"))
         until(lambda: (seen := out.newest()) and seen[1][1] > 30)  # it learns for 16 pictures
-        seen = [(*until(out.newest), time.monotonic()) for _ in range(20)]
+        seen = [(*until(out.newest), monotonic()) for _ in range(20)]
 
     assert all(near(pixels, wanted, 0) for pixels, _, _ in seen)
     numbers = [number for _, (_, number), _ in seen]
@@ -268,9 +269,9 @@ class Rough:
 
     def go_on(self, seconds):
         deeds = [self.add, self.remove, self.resize, self.refilter, self.switch, self.filter_the_scene, self.look]
-        deadline = time.monotonic() + seconds
+        deadline = monotonic() + seconds
         self.add()
-        while time.monotonic() < deadline:
+        while monotonic() < deadline:
             self.random.choice(deeds)()
             time.sleep(0.05)
 
@@ -364,8 +365,8 @@ def test_obs_neither_crashes_nor_hangs_while_sources_and_filters_come_go_and_cha
     obs.install_plugin(library)
     obs.start()
     person = Rough(obs, SEED)
-    began = time.monotonic()
-    while (left := ROUGH - (time.monotonic() - began)) > 0:  # with rings of ever other sizes
+    began = monotonic()
+    while (left := ROUGH - (monotonic() - began)) > 0:  # with rings of ever other sizes
         width, height = person.random.randint(1, 700), person.random.randint(1, 400)
         with Writer(own("rough"), card(width + 1, height + 1)):
             person.go_on(min(left, 2.5))

@@ -1,7 +1,6 @@
 """Scenes of the real OBS turn the knobs of a run, and OBS may do what it likes meanwhile."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -11,6 +10,7 @@ from bridge.obs.place import ObsPlace, find_place
 from bridge.obs.stock import SCENE, STATE
 from bridge.surfaces import obs as surface
 from bridge.surfaces.obs import ObsSurface
+from engine.clock import monotonic
 from engine.params import Params
 from tests.obs.lab import Lab, until
 from tests.obs.running import Beside, command
@@ -124,11 +124,11 @@ def test_a_hundred_switches_at_ten_a_second_end_on_the_last_one(obs, scenes, des
     mine = desk(place(obs), scenes)
     seen = []
     mine.control.watch(lambda event: seen.append(event.data.get("prompt")) if event.kind == "changed" else None)
-    due = time.monotonic()
+    due = monotonic()
     for number in range(100):
         switch(obs, LOOKS[number % 3])
         due += 0.1
-        mine.turn(max(0.02, due - time.monotonic()))
+        mine.turn(max(0.02, due - monotonic()))
 
     last = LOOKS[99 % 3]
     mine.prompt(last)
@@ -283,10 +283,10 @@ def test_who_waits_for_an_answer_is_told_when_obs_dies(mortal):
     with ObsClient(place(obs)()) as client:
         obs.kill()
 
-        began = time.monotonic()
+        began = monotonic()
         with pytest.raises(Exception, match="has gone|does not answer"):
             client.ask("GetVersion")
-        assert time.monotonic() - began < 5
+        assert monotonic() - began < 5
 
 
 def test_setup_without_obs_says_what_to_do(make_obs):

@@ -9,6 +9,7 @@ import numpy as np
 
 from bridge.adapters.testcard import CORNERS, TestCard
 from bridge.ring import RingWriter
+from engine.clock import monotonic
 from engine.errors import EngineError
 
 SIZE = 320, 192  # small: there is no hurry in here
@@ -30,17 +31,17 @@ class Player(threading.Thread):
         card.open(*SIZE, 15)
         while True:
             frame = card.read(0)
-            time.sleep(max(0.0, frame.time - time.monotonic()))
+            time.sleep(max(0.0, frame.time - monotonic()))
             if self.on:
                 self.ring.write(frame)
 
 
 def watch(source, seconds, least=12):
     """What a call sees in so many seconds, or longer until it has seen some: pictures, whole, as they come."""
-    pictures, until = [], time.monotonic() + seconds
-    while time.monotonic() < until or len(pictures) < least:
+    pictures, until = [], monotonic() + seconds
+    while monotonic() < until or len(pictures) < least:
         if (frame := source.read(0.5)) is not None:
-            pictures.append((time.monotonic(), frame.pixels))
+            pictures.append((monotonic(), frame.pixels))
     return pictures
 
 
@@ -66,7 +67,7 @@ class Seen(dict):
 
     def __setitem__(self, name, value):
         super().__setitem__(name, value)
-        sys.stdout.write(f"\nSEEN {time.monotonic():.0f} s {name}: {json.dumps(value)}\n")
+        sys.stdout.write(f"\nSEEN {monotonic():.0f} s {name}: {json.dumps(value)}\n")
         sys.stdout.flush()
 
     def tell(self, *steps):

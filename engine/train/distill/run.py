@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from engine.clock import monotonic
 from engine.device import pick_dtype
 from engine.models.build import Models, make_codec, make_text
 from engine.models.small_codec import SmallCodec
@@ -63,10 +63,10 @@ def run(work: Distiller, folder: Path, settings: Settings, world: World, hours: 
     else:
         work.load_state_dict(saved["work"])
         notes.resume(work.updates)
-    start = time.monotonic() - spent
+    start = monotonic() - spent
     while (share := world.agree(budget.share(work.updates, spent))) < 1:
         notes.losses(work.updates + 1, spent, share, work.update(share))
-        spent = time.monotonic() - start
+        spent = monotonic() - start
         if work.updates % settings.check_every == 0:
             notes.distance(work, spent)
         if world.agree(spent - kept) > settings.save_seconds:

@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from bridge.ring import RingWriter
+from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.films import numbered
 
@@ -26,7 +27,7 @@ class Ring:
     def send(self, pixels, index):
         if self._ring is None:
             self._ring = RingWriter.create(self._name, pixels.shape[1], pixels.shape[0])
-        self._ring.write(Frame(pixels, time.monotonic(), index))
+        self._ring.write(Frame(pixels, monotonic(), index))
 
     def close(self):
         self._ring.close()

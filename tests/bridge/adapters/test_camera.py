@@ -7,6 +7,7 @@ from av.error import err_check
 from bridge.adapters import camera as module
 from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.camera import Camera
+from engine.clock import monotonic
 from tests.bridge.adapters.filmed_camera import OPEN, FilmedCamera, plug_in
 from tests.bridge.films import make_film
 
@@ -26,8 +27,8 @@ def refusal(number):
 
 
 def read(camera):
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+    deadline = monotonic() + 30
+    while monotonic() < deadline:
         if (frame := camera.read(0.2)) is not None:
             return frame
     raise AssertionError("no frame came")
@@ -79,9 +80,9 @@ def test_a_slow_reader_gets_the_newest_frame_and_no_queue(monkeypatch, filmed):
     camera.open(64, 48)
     first = read(camera)
 
-    deadline = time.monotonic() + 60
+    deadline = monotonic() + 60
     while camera._newest is None or camera._newest[2] <= first.index + 5:
-        assert time.monotonic() < deadline, "the camera stands still"
+        assert monotonic() < deadline, "the camera stands still"
         time.sleep(0.01)
     newest = camera._newest[2]
     second = read(camera)

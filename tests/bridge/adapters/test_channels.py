@@ -1,13 +1,13 @@
 """What Spout and Syphon do each in their own way, and the names that all such channels have."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
 
 from bridge.adapters.base import AdapterUnavailable, load_sink, load_source
 from bridge.adapters.channel import Channel
+from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.adapters.doubles import spoutgl, syphon
 from tests.bridge.adapters.others import another_program
@@ -50,7 +50,7 @@ def mac(monkeypatch):
 def sending(uri, number=3):
     sink = load_sink(uri)
     sink.open(160, 96, fps=30)
-    sink.send(Frame(numbered(number), time.monotonic(), number))
+    sink.send(Frame(numbered(number), monotonic(), number))
     return sink
 
 

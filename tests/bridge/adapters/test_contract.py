@@ -3,7 +3,6 @@
 import os
 import socket
 import threading
-import time
 from contextlib import nullcontext, suppress
 from itertools import count
 
@@ -15,6 +14,7 @@ from bridge.adapters.base import SINKS, SOURCES, AdapterUnavailable, load_sink, 
 from bridge.adapters.nut import NutWriter
 from bridge.adapters.obs import to_bgra
 from bridge.adapters.testcard import read_number
+from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.adapters.doubles import loopback, spoutgl, syphon
 from tests.bridge.adapters.filmed_camera import FilmedCamera, plug_in
@@ -27,7 +27,7 @@ OURS = f"lc-ta-{os.getpid()}-ours"
 
 
 def frame(width=64, height=48, index=0):
-    return Frame(np.full((height, width, 3), 40 * index, np.uint8), time=time.monotonic(), index=index)
+    return Frame(np.full((height, width, 3), 40 * index, np.uint8), time=monotonic(), index=index)
 
 
 def prepare(kind, request, monkeypatch):
@@ -91,8 +91,8 @@ def kind(request, monkeypatch):
 
 
 def read(source, count):
-    frames, deadline = [], time.monotonic() + 60
-    while len(frames) < count and time.monotonic() < deadline:
+    frames, deadline = [], monotonic() + 60
+    while len(frames) < count and monotonic() < deadline:
         if (got := source.read(timeout=0.2)) is not None:
             frames.append(got)
     return frames
@@ -108,14 +108,14 @@ def test_a_source_gives_frames_of_the_size_it_was_opened_with(source):
 
 
 def test_a_source_counts_up_and_its_time_does_not_run_backwards(source):
-    began = time.monotonic()
+    began = monotonic()
     source.open(64, 48)
 
     frames = read(source, 4)
 
     assert np.all(np.diff([got.index for got in frames]) > 0)
     assert np.all(np.diff([got.time for got in frames]) > 0)
-    assert began - 2.0 < frames[0].time < time.monotonic() + 2.0
+    assert began - 2.0 < frames[0].time < monotonic() + 2.0
 
 
 def test_a_source_says_its_name_and_its_rate(source):
@@ -235,9 +235,9 @@ def test_a_sender_that_falls_silent_is_no_news_and_no_error(program):
     read(source, 2)
     program.silent = True
 
-    deadline = time.monotonic() + 20
+    deadline = monotonic() + 20
     while source.read(0.2) is not None:  # what was on its way
-        assert time.monotonic() < deadline
+        assert monotonic() < deadline
     assert [source.read(0.05) for _ in range(10)] == [None] * 10
     program.silent = False
     assert len(read(source, 2)) == 2
@@ -250,17 +250,17 @@ def test_a_sender_that_vanishes_is_one_sentence_and_a_next_step_and_is_found_aga
     read(source, 2)
     program.end()
 
-    deadline = time.monotonic() + 20
+    deadline = monotonic() + 20
     with pytest.raises(AdapterUnavailable, match="has gone|has ended") as error:
-        while time.monotonic() < deadline:
+        while monotonic() < deadline:
             source.read(0.1)
     assert error.value.hint
     source.close()
 
     with another_program(program.kind, name=program.name):
-        again = time.monotonic() + 20
+        again = monotonic() + 20
         while not open_again(source):
-            assert time.monotonic() < again
+            assert monotonic() < again
         assert read(source, 2)
     source.close()
 
@@ -283,9 +283,9 @@ def test_a_sender_may_change_its_size(kind):
         read(source, 2)
         program.size = 320, 192
 
-        deadline = time.monotonic() + 20
+        deadline = monotonic() + 20
         while not sharp(source):
-            assert time.monotonic() < deadline
+            assert monotonic() < deadline
         source.close()
 
 
@@ -324,11 +324,11 @@ def test_what_our_output_sends_our_input_reads(kind, marks, size):
 
 def send_until_read(sink, source, size, at=None):
     """Send one picture over and over, as a held picture is, until it comes out, of the same size or `at` another."""
-    sink.send(Frame(numbered(3, *size), time.monotonic(), 0))
-    deadline, is_open = time.monotonic() + 20, False
-    while time.monotonic() < deadline:
+    sink.send(Frame(numbered(3, *size), monotonic(), 0))
+    deadline, is_open = monotonic() + 20, False
+    while monotonic() < deadline:
         is_open = is_open or open_at(source, at or size)
-        sink.send(Frame(numbered(3, *size), time.monotonic(), 3))
+        sink.send(Frame(numbered(3, *size), monotonic(), 3))
         if is_open and (frame := source.read(0.05)) is not None:
             return frame.pixels
     raise AssertionError("no picture came")
@@ -362,11 +362,11 @@ def test_a_reader_that_stops_reading_holds_nobody_up(kind):
     card = numbered(3, 640, 360)
     send_until_read(sink, source, (640, 360))
 
-    began = time.monotonic()
+    began = monotonic()
     for index in range(150):
-        sink.send(Frame(card, time.monotonic(), index))
+        sink.send(Frame(card, monotonic(), index))
 
-    assert time.monotonic() - began < 15  # it takes well under a second; a queue that is full would never end
+    assert monotonic() - began < 15  # it takes well under a second; a queue that is full would never end
     source.close()
     sink.close()
 

@@ -17,6 +17,7 @@ from bridge.adapters.obs import CALLERS, READERS, ObsSink, ObsSource, to_bgra
 from bridge.adapters.testcard import draw_card
 from bridge.obs.stock import program_settings
 from bridge.obs.wire import claimed_rate
+from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.films import numbered
 from tests.bridge.running import free_port, until
@@ -25,7 +26,7 @@ READ = {"fflags": "nobuffer"}
 
 
 def frame(index=0):
-    return Frame(numbered(index), time.monotonic(), index)
+    return Frame(numbered(index), monotonic(), index)
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def connect(adapter):
 def sending(sink, pixels):
     """Send until whoever uses this has seen enough."""
     while True:
-        sink.send(Frame(pixels, time.monotonic(), 0))
+        sink.send(Frame(pixels, monotonic(), 0))
         yield time.sleep(0.01)
 
 
@@ -97,11 +98,11 @@ def test_the_stream_claims_far_more_pictures_a_second_than_it_has():
 def test_sending_never_waits_for_a_reader_that_has_stopped_reading(sink):
     sink.open(640, 480, fps=30)
     with connect(sink):
-        began = time.monotonic()
+        began = monotonic()
         for index in range(60):  # 70 MiB, far more than the system keeps for anybody
-            sink.send(Frame(np.full((480, 640, 3), index, np.uint8), time.monotonic(), index))
+            sink.send(Frame(np.full((480, 640, 3), index, np.uint8), monotonic(), index))
 
-        assert time.monotonic() - began < 10
+        assert monotonic() - began < 10
         first_picture(sink, np.zeros((480, 640, 3), np.uint8))  # another one is served as ever
 
 
@@ -109,7 +110,7 @@ def test_readers_who_never_read_do_not_keep_another_out(sink):
     sink.open(640, 480, fps=30)
     silent = [connect(sink) for _ in range(READERS)]
     for index in range(60):  # more than the system keeps for all of them
-        sink.send(Frame(np.full((480, 640, 3), index, np.uint8), time.monotonic(), index))
+        sink.send(Frame(np.full((480, 640, 3), index, np.uint8), monotonic(), index))
 
     first_picture(sink, np.zeros((480, 640, 3), np.uint8))
     for guest in silent:
@@ -137,11 +138,11 @@ def test_closing_does_not_wait_for_anybody(sink):
     sink.open(640, 480, fps=30)
     with connect(sink):
         for index in range(8):
-            sink.send(Frame(np.full((480, 640, 3), index, np.uint8), time.monotonic(), index))
-        began = time.monotonic()
+            sink.send(Frame(np.full((480, 640, 3), index, np.uint8), monotonic(), index))
+        began = monotonic()
         sink.close()
 
-    assert time.monotonic() - began < 5
+    assert monotonic() - began < 5
 
 
 @pytest.mark.parametrize("make", [ObsSink, ObsSource])

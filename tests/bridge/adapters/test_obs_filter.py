@@ -1,7 +1,6 @@
 """The ring of a filter in OBS comes, goes and changes its size; the source does not mind."""
 
 import os
-import time
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.obs_filter import FIRST, ObsFilter
 from bridge.ring import RingWriter
+from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.films import numbered
 
@@ -23,8 +23,8 @@ def source():
 
 
 def read(source, within=30.0):
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
+    deadline = monotonic() + within
+    while monotonic() < deadline:
         if (frame := source.read(0.05)) is not None:
             return frame
     raise AssertionError("nothing came")
@@ -50,7 +50,7 @@ def test_a_filter_that_vanishes_and_comes_back_with_another_size_goes_on(source)
     source.open(160, 96)
     for width, height in ((160, 96), (321, 57), (64, 64)):
         with RingWriter.create(NAME, width, height, slots=3) as filter:
-            filter.write(Frame(numbered(3, width, height), time.monotonic(), 0))
+            filter.write(Frame(numbered(3, width, height), monotonic(), 0))
             assert read(source).pixels.shape == (96, 160, 3)
 
 
@@ -59,7 +59,7 @@ def test_a_picture_of_other_proportions_is_stretched_not_cropped(source):
     wide = np.zeros((60, 400, 3), np.uint8)
     wide[:, :20], wide[:, -20:] = (255, 0, 0), (0, 0, 255)
     with RingWriter.create(NAME, 400, 60, slots=3) as filter:
-        filter.write(Frame(wide, time.monotonic(), 0))
+        filter.write(Frame(wide, monotonic(), 0))
         got = read(source).pixels
 
     assert got[48, 2, 0] > 200
@@ -85,5 +85,5 @@ def test_no_filter_for_a_while_is_said_once_and_waited_out(source, monkeypatch):
 def test_a_clock_that_runs_ahead_is_not_waited_for(source):
     with RingWriter.create(NAME, 160, 96, slots=3) as filter:
         source.open(160, 96)
-        filter.write(Frame(numbered(5), time.monotonic() + 1e6, 0))
-        assert read(source).time <= time.monotonic()
+        filter.write(Frame(numbered(5), monotonic() + 1e6, 0))
+        assert read(source).time <= monotonic()

@@ -1,4 +1,3 @@
-import time
 from itertools import pairwise
 
 import av
@@ -8,6 +7,7 @@ import pytest
 from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.recorder import Recorder
 from bridge.adapters.testcard import read_number
+from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.films import numbered, read_film
 
@@ -74,7 +74,7 @@ def test_a_recording_of_nothing_leaves_nothing(tmp_path):
 
 def test_an_earlier_recording_is_never_overwritten(tmp_path):
     for _ in range(3):
-        record(tmp_path / "show.mp4", [time.monotonic()])
+        record(tmp_path / "show.mp4", [monotonic()])
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["show-2.mp4", "show-3.mp4", "show.mp4"]
 

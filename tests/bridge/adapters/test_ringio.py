@@ -1,5 +1,4 @@
 import os
-import time
 
 import numpy as np
 import pytest
@@ -7,6 +6,7 @@ import pytest
 from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.ringio import RingSink, RingSource
 from bridge.ring import RingReader, RingWriter
+from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.films import numbered
 
@@ -30,9 +30,9 @@ def test_a_picture_from_a_clock_that_runs_ahead_is_not_waited_for():
     with RingWriter.create(NAME, 160, 96) as theirs:
         source = RingSource(NAME)
         source.open(160, 96)
-        theirs.write(Frame(numbered(5), time.monotonic() + 1e6, 0))
+        theirs.write(Frame(numbered(5), monotonic() + 1e6, 0))
 
-        assert source.read(1.0).time <= time.monotonic()
+        assert source.read(1.0).time <= monotonic()
         source.close()
 
 
@@ -67,7 +67,7 @@ def test_other_programs_read_what_a_ring_sink_is_sent():
     sink = RingSink(NAME)
     sink.open(160, 96, fps=30)
     with RingReader(NAME) as reader:
-        sink.send(Frame(numbered(3), time.monotonic(), 3))
+        sink.send(Frame(numbered(3), monotonic(), 3))
 
         assert np.array_equal(reader.next().pixels, numbered(3))
     sink.close()

@@ -60,8 +60,8 @@ def test_it_runs_at_the_rate_that_was_asked_for(on_time):
 
 
 def test_a_film_that_falls_far_behind_goes_on_from_now_and_one_that_is_a_little_late_keeps_its_time(monkeypatch):
-    clock = SimpleNamespace(monotonic=lambda: clock.now)
-    monkeypatch.setattr(timeline, "time", clock)
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(timeline, "monotonic", lambda: clock.now)
     film, seen = timeline.Timeline(), []
     for moment, clock.now in ((0.0, 10.0), (0.1, 10.3), (0.2, 10.6), (0.3, 10.61)):
         seen.append(film.due(moment))

@@ -9,6 +9,7 @@ import pytest
 from bridge.adapters.base import AdapterUnavailable, load_sink
 from bridge.adapters.refusals import REFUSALS, refusal
 from bridge.slate import slate
+from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.adapters.doubles import loopback
 from tests.bridge.films import numbered
@@ -38,23 +39,23 @@ def camera():
 def seen(count, within=30.0):
     """What a call sees: wait for `count` pictures more than there are."""
     viewed = loopback.taken[DEVICE].seen
-    wanted, deadline = len(viewed) + count, time.monotonic() + within
+    wanted, deadline = len(viewed) + count, monotonic() + within
     while len(viewed) < wanted:
-        assert time.monotonic() < deadline, "the camera stands still"
+        assert monotonic() < deadline, "the camera stands still"
         time.sleep(0.005)
     return viewed[-count:]
 
 
 def comes(picture):
     """Wait for a picture; a busy machine may take so long over a few that they are followed by the slate."""
-    deadline = time.monotonic() + 30
+    deadline = monotonic() + 30
     while not any(np.array_equal(picture, shown) for _, shown in loopback.taken[DEVICE].seen[-20:]):
-        assert time.monotonic() < deadline, "it was never shown"
+        assert monotonic() < deadline, "it was never shown"
         time.sleep(0.005)
 
 
 def show(camera, index=0, size=(160, 96)):
-    camera.send(Frame(numbered(index, *size), time.monotonic(), index))
+    camera.send(Frame(numbered(index, *size), monotonic(), index))
     return numbered(index, *size)
 
 
@@ -129,17 +130,17 @@ def test_when_no_picture_comes_any_more_a_frozen_face_becomes_the_slate_and_back
     sink = camera("160x96@50,slate=0.4")
     comes(show(sink, 5))
 
-    deadline = time.monotonic() + 30
+    deadline = monotonic() + 30
     while not np.array_equal(seen(1)[-1][1], slate(160, 96)):
-        assert time.monotonic() < deadline
+        assert monotonic() < deadline
 
     comes(show(sink, 6))
 
 
 def test_a_held_picture_that_is_sent_again_is_news(camera):
     sink = camera("160x96@50,slate=1.0")  # longer than a busy machine keeps this test waiting
-    until = time.monotonic() + 2.0
-    while time.monotonic() < until:
+    until = monotonic() + 2.0
+    while monotonic() < until:
         sent = show(sink, 5)
         time.sleep(0.02)
 
@@ -176,9 +177,9 @@ def test_a_camera_that_breaks_is_said_at_the_next_picture(camera, monkeypatch):
     sink = camera("160x96@50")
     monkeypatch.setattr(loopback.Device, "breaks", True)
 
-    deadline = time.monotonic() + 30
+    deadline = monotonic() + 30
     with pytest.raises(AdapterUnavailable, match=f"{DEVICE} was lost"):
-        while time.monotonic() < deadline:
+        while monotonic() < deadline:
             show(sink)
             time.sleep(0.02)
     assert loopback.taken == {}

@@ -9,6 +9,7 @@ import pytest
 from bridge.obs import client as module
 from bridge.obs.client import ObsAway, ObsClient, ObsForeign, ObsRefused
 from bridge.obs.place import ObsPlace
+from engine.clock import monotonic
 from tests.bridge.obs.speaker import Speaker
 from tests.bridge.running import free_port
 
@@ -119,8 +120,8 @@ def test_that_the_other_side_has_gone_is_told_once():
     there = Speaker()
     with there:
         client = ObsClient(ObsPlace(port=there.port), on_lost=lambda: lost.append(1))
-    deadline = time.monotonic() + 10
-    while not lost and time.monotonic() < deadline:
+    deadline = monotonic() + 10
+    while not lost and monotonic() < deadline:
         time.sleep(0.02)
     client.close()
     client.close()

@@ -12,6 +12,7 @@ import pytest
 from bridge.control import ControlState
 from bridge.errors import BridgeError
 from bridge.ring import RingWriter
+from engine.clock import monotonic
 from engine.params import Params
 
 runs = itertools.count()
@@ -51,9 +52,9 @@ class Desk:
 
     def until(self, condition, seconds=90.0):
         """Wait for what was sent to arrive."""
-        deadline = time.monotonic() + seconds
+        deadline = monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, "it never came"
+            assert monotonic() < deadline, "it never came"
             time.sleep(0.005)
 
     def close(self):

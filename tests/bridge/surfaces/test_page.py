@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 
 from bridge.control import EngineStatus, OutputStatus
 from bridge.surfaces.web import WebSurface
+from engine.clock import monotonic
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync"
@@ -45,9 +46,9 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def _port(self, file):
-        deadline = time.monotonic() + 90
+        deadline = monotonic() + 90
         while not (file.exists() and file.read_text().count("\n")):
-            assert time.monotonic() < deadline and self._process.poll() is None, "Chromium does not start"
+            assert monotonic() < deadline and self._process.poll() is None, "Chromium does not start"
             time.sleep(0.05)
         return int(file.read_text().splitlines()[0])
 
@@ -69,9 +70,9 @@ class Browser:
         return answer["result"].get("value")
 
     def until(self, script, seconds=60):
-        deadline = time.monotonic() + seconds
+        deadline = monotonic() + seconds
         while not self.see(script):
-            assert time.monotonic() < deadline, f"never true: {script}"
+            assert monotonic() < deadline, f"never true: {script}"
             time.sleep(0.05)
 
     def visit(self, url, width=1280, height=800, phone=False):
@@ -450,7 +451,7 @@ def test_pictures_move(browser, rings):
     def play():
         while not stop.wait(0.03):
             for end, ring in rings.items():
-                ring.write_rgba(np.full((48, 64, 4), level[end], np.uint8), time.monotonic(), 0)
+                ring.write_rgba(np.full((48, 64, 4), level[end], np.uint8), monotonic(), 0)
 
     player = threading.Thread(target=play)
     player.start()

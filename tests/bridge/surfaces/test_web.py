@@ -2,7 +2,6 @@ import json
 import re
 import socket
 import threading
-import time
 
 import av
 import httpx
@@ -19,6 +18,7 @@ from bridge.ring import RingWriter
 from bridge.surfaces.web import WebSurface
 from bridge.surfaces.web_api import STATIC, Mailbox, to_json
 from bridge.surfaces.web_pictures import MAX_WIDTH, JpegEncoder
+from engine.clock import monotonic
 from engine.params import CONTROLS
 
 
@@ -278,7 +278,7 @@ def test_pictures_move_and_whoever_comes_late_sees_the_newest(web, rings):
     with listen(web, "/ws/out") as early:
         for shade in (40, 200):
             grey[:] = shade
-            rings["out"].write_rgba(grey, time.monotonic(), 0)
+            rings["out"].write_rgba(grey, monotonic(), 0)
             assert decode(early.recv(timeout=60)).mean() == pytest.approx(shade, abs=3)
 
 
@@ -288,7 +288,7 @@ def test_a_viewer_that_never_reads_delays_nobody(web, rings):
 
     def play():
         while not stop.wait(0.02):
-            rings["out"].write_rgba(noise, time.monotonic(), 0)
+            rings["out"].write_rgba(noise, monotonic(), 0)
 
     player = threading.Thread(target=play)
     player.start()
@@ -318,7 +318,7 @@ def test_a_ring_may_come_late_and_come_again(web, ring_names):
     with listen(web, "/ws/out") as viewer:
         for shade, width in ((40, 64), (200, 96)):
             with RingWriter.create(ring_names[1], width, 48) as ring:
-                ring.write_rgba(np.full((48, width, 4), shade, np.uint8), time.monotonic(), 0)
+                ring.write_rgba(np.full((48, width, 4), shade, np.uint8), monotonic(), 0)
                 picture = decode(viewer.recv(timeout=60))
             assert picture.shape == (48, width, 3)
             assert picture.mean() == pytest.approx(shade, abs=3)
@@ -331,11 +331,11 @@ def test_there_is_no_third_picture(web):
 
 def test_stopping_hangs_up_quickly_and_twice_is_fine(desk, web, rings):
     with listen(web), listen(web, "/ws/out"):
-        began = time.monotonic()
+        began = monotonic()
         desk.wait(web.stop())
         desk.wait(web.stop())
 
-    assert time.monotonic() - began < 20  # uvicorn itself would wait for everybody to leave
+    assert monotonic() - began < 20  # uvicorn itself would wait for everybody to leave
     desk.until(lambda: not encoders())
 
 

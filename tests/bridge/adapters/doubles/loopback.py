@@ -1,10 +1,11 @@
 """A v4l2loopback device for machines without one, put in through pyvirtualcam's own `register_backend`."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
+
+from engine.clock import monotonic
 
 taken = {}  # device -> who sends to it
 
@@ -32,7 +33,7 @@ class Device:
         assert threading.get_ident() == self._thread, "one thread from start to end"
         if self.breaks:
             raise RuntimeError("error writing frame: No such device")
-        self.seen.append((time.monotonic(), frame.reshape(self.size).copy()))
+        self.seen.append((monotonic(), frame.reshape(self.size).copy()))
 
     def device(self):
         return self._name
