@@ -35,8 +35,7 @@ SOUNDS = {
 SOUND_RATE = 48000  # samples a second, for sound of a rate that AAC does not have
 # each fragment is whole once it is on the disk; finishing folds them into a plain file
 FRAGMENTS = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
-
-
+STRANGEST = 10  # times wider than high, or higher than wide: no film has such pixels
 MPEG4_TICK = Fraction(1, 60000)  # seconds; it counts at most 65535 a second
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -93,6 +92,12 @@ def rate_of(stream: VideoStream) -> Fraction:
         if rate and 1 <= rate <= 1000:
             return Fraction(rate)
     return Fraction(25)
+
+
+def pixel_shape(stream: VideoStream) -> Fraction:
+    """Width of a pixel divided by its height; 1 for a film that does not say, or says nonsense."""
+    shape = stream.sample_aspect_ratio
+    return shape if shape and Fraction(1, STRANGEST) <= shape <= STRANGEST else Fraction(1)
 
 
 class MovieWriter:

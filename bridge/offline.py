@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from bridge.movie import MovieError, MovieWriter, decode, open_movie, packets, rate_of
+from bridge.movie import MovieError, MovieWriter, decode, open_movie, packets, pixel_shape, rate_of
 from bridge.picture import Picture, cover
 from bridge.sound import Sound
 from engine.frame import Frame
@@ -72,7 +72,7 @@ def render(
                     sounds[packet.stream.index].take(packet)
                     continue
                 for picture in decode(packet):
-                    work.take(cover(picture, preset.width, preset.height), picture.pts)
+                    work.take(cover(picture, preset.width, preset.height, pixel_shape(stream)), picture.pts)
                     on_progress(work.done, _length(stream))
             work.finish()
             on_progress(work.done, work.done)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bridge.adapters.timeline import Timeline
-from bridge.movie import MovieError, open_movie, pictures, rate_of
+from bridge.movie import MovieError, open_movie, pictures, pixel_shape, rate_of
 from bridge.picture import Picture, cover
 from engine.frame import Frame
 
@@ -57,9 +57,10 @@ class VideoFile:
         """The pictures of one pass with their moments, in seconds from the first."""
         first = None
         with open_movie(self._path) as movie:
+            shape = pixel_shape(movie.streams.video[0])
             for number, picture in enumerate(pictures(movie)):
                 moment = number / self.fps if picture.time is None else picture.time
                 first = moment if first is None else first
-                yield cover(picture, width, height), moment - first
+                yield cover(picture, width, height, shape), moment - first
         if first is None:
             raise MovieError(f"not one picture of {self.name} can be read", "play it in another program")

@@ -17,12 +17,25 @@ def numbered(index, width=160, height=96):
 
 
 def make_film(
-    path, count=12, rate=Fraction(25), size=(160, 96), stamps=None, sound=None, pictures=None, sound_rate=48000
+    path,
+    count=12,
+    rate=Fraction(25),
+    size=(160, 96),
+    stamps=None,
+    sound=None,
+    pictures=None,
+    sound_rate=48000,
+    shape=None,
 ):
-    """Write `count` numbered pictures; `stamps`: their moments in units of 1/1000 s; `sound`: a codec's name."""
+    """Write `count` numbered pictures; `stamps`: their moments in units of 1/1000 s; `sound`: a codec's name.
+
+    shape: of a pixel, width through height.
+    """
     with av.open(str(path), "w") as film:
         video = film.add_stream("libx264", rate=rate, options={"crf": "8", "preset": "ultrafast"})
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
+        if shape:
+            video.codec_context.sample_aspect_ratio = shape
         base = Fraction(1, 1000) if stamps else 1 / rate
         video.time_base = video.codec_context.time_base = base
         audio = film.add_stream(sound, rate=sound_rate, layout="stereo") if sound else None
@@ -43,6 +56,20 @@ def _add_sound(film, audio, seconds):
         sound.rate, sound.pts = audio.rate, n * 1024
         film.mux(audio.encode(sound))
     film.mux(audio.encode(None))
+
+
+def make_boxed(path, shape, size=(720, 576)):
+    """A film of a bright square, as its pixels are counted, on black; `shape`: width of a pixel through its height."""
+    picture = np.zeros((*size[::-1], 3), np.uint8)
+    middle = tuple(slice(length // 2 - 50, length // 2 + 50) for length in picture.shape[:2])
+    picture[middle] = 255
+    return make_film(path, count=2, size=size, pictures=[picture] * 2, shape=shape)
+
+
+def proportions(pixels):
+    """Width of what is bright, through its height."""
+    bright = pixels[..., 0] > 127
+    return bright.any(axis=0).sum() / bright.any(axis=1).sum()
 
 
 def make_unreadable(path):

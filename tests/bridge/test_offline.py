@@ -11,7 +11,7 @@ from bridge.adapters.testcard import read_number
 from bridge.movie import MovieError, open_movie, rate_of
 from bridge.offline import render
 from engine.preset import load_preset
-from tests.bridge.films import make_film, make_unreadable, read_film, sound_packets
+from tests.bridge.films import make_boxed, make_film, make_unreadable, proportions, read_film, sound_packets
 
 TINY = load_preset("tiny")
 
@@ -101,6 +101,12 @@ def test_pictures_have_the_size_of_the_preset(tmp_path):
     out = make(make_film(tmp_path / "in.mp4"), tmp_path / "out.mp4", TINY.resized(96, 64))
 
     assert read_film(out)[0][0].shape == (64, 96, 3)
+
+
+def test_a_film_whose_pixels_are_wider_than_high_has_its_true_proportions(tmp_path):
+    out = make(make_boxed(tmp_path / "in.mp4", shape=Fraction(64, 45)), tmp_path / "out.mp4")
+
+    assert proportions(255 - read_film(out)[0][0]) == pytest.approx(64 / 45, abs=0.06)
 
 
 def test_the_same_film_twice_is_the_same_file(tmp_path):

@@ -11,7 +11,7 @@ from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.testcard import read_number
 from bridge.adapters.videofile import VideoFile
 from bridge.movie import open_movie
-from tests.bridge.films import make_film, make_unreadable, numbered, turn_film
+from tests.bridge.films import make_boxed, make_film, make_unreadable, numbered, proportions, turn_film
 
 
 def play(path, count, size=(160, 96)):
@@ -59,6 +59,21 @@ def test_a_film_that_a_telephone_took_upright_is_upright(tmp_path):
     (frame,) = play(path, 1)
 
     assert np.abs(frame.pixels.astype(int) - numbered(0)).mean() < 4
+
+
+def test_a_film_whose_pixels_are_wider_than_high_has_its_true_proportions(tmp_path):
+    path = make_boxed(tmp_path / "film.mp4", shape=Fraction(64, 45))
+
+    (frame,) = play(path, 1, size=(320, 180))
+
+    assert proportions(frame.pixels) == pytest.approx(64 / 45, abs=0.06)
+
+
+@pytest.mark.parametrize("size", [(16000, 2), (2, 4000)])
+def test_a_very_thin_film_plays(tmp_path, size):
+    path = make_film(tmp_path / "film.mp4", count=2, size=size, pictures=[np.full((*size[::-1], 3), 90, np.uint8)] * 2)
+
+    assert play(path, 1)[0].pixels.shape == (96, 160, 3)
 
 
 def test_a_wide_film_fills_a_square_and_loses_its_sides(tmp_path):
