@@ -35,6 +35,7 @@ SOUNDS = {
 SOUND_RATE = 48000  # samples a second, for sound of a rate that AAC does not have
 # each fragment is whole once it is on the disk; finishing folds them into a plain file
 FRAGMENTS = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
+UNSAID = Fraction(25)  # frames a second of a film that does not say
 STRANGEST = 10  # times wider than high, or higher than wide: no film has such pixels
 MPEG4_TICK = Fraction(1, 60000)  # seconds; it counts at most 65535 a second
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -87,11 +88,13 @@ def decode(packet: Packet[Any]) -> list[Any]:
 
 
 def rate_of(stream: VideoStream) -> Fraction:
-    """Frames a second, exact; 25 for a film that does not say, or says nonsense."""
+    """Frames a second, exact; UNSAID for a film that does not say, or says nonsense."""
     for rate in (stream.average_rate, stream.guessed_rate):
-        if rate and 1 <= rate <= 1000:
-            return Fraction(rate)
-    return Fraction(25)
+        if rate and rate <= 1000:
+            return (
+                Fraction(rate) if rate >= 1 else UNSAID
+            )  # a slideshow: what could be guessed is the tick of its clock
+    return UNSAID
 
 
 def pixel_shape(stream: VideoStream) -> Fraction:

@@ -58,6 +58,21 @@ def _add_sound(film, audio, seconds):
     film.mux(audio.encode(None))
 
 
+def make_slideshow(path, count=3, each=5.0):
+    """A GIF whose numbered pictures stand `each` seconds, the last one a hundredth."""
+    base, size = Fraction(1, 100), (160, 96)
+    with av.open(str(path), "w") as film:
+        video = film.add_stream("gif", rate=100)
+        video.width, video.height, video.pix_fmt = *size, "rgb8"
+        video.time_base = video.codec_context.time_base = base
+        for n in range(count):
+            picture = av.VideoFrame.from_ndarray(numbered(n, *size)).reformat(format="rgb8")
+            picture.pts, picture.time_base = round(n * each / base), base
+            film.mux(video.encode(picture))
+        film.mux(video.encode(None))
+    return path
+
+
 def make_boxed(path, shape, size=(720, 576)):
     """A film of a bright square, as its pixels are counted, on black; `shape`: width of a pixel through its height."""
     picture = np.zeros((*size[::-1], 3), np.uint8)

@@ -11,7 +11,7 @@ from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.testcard import read_number
 from bridge.adapters.videofile import VideoFile
 from bridge.movie import open_movie
-from tests.bridge.films import make_boxed, make_film, make_unreadable, numbered, proportions, turn_film
+from tests.bridge.films import make_boxed, make_film, make_slideshow, make_unreadable, numbered, proportions, turn_film
 
 
 def play(path, count, size=(160, 96)):
@@ -48,6 +48,28 @@ def test_a_film_of_changing_rate_keeps_its_rhythm(tmp_path, on_time):
     frames = play(make_film(tmp_path / "film.mp4", count=5, stamps=stamps), 5)
 
     assert [frame.time - frames[0].time for frame in frames] == pytest.approx([0.0, 0.04, 0.1, 0.11, 0.3], abs=2e-3)
+
+
+def test_a_picture_of_a_film_that_stands_is_given_again_and_again_while_it_does(tmp_path, on_time):
+    frames = play(make_slideshow(tmp_path / "slides.gif", each=5.0), 251)
+
+    assert [read_number(frame.pixels) for frame in frames] == [0] * 125 + [1] * 125 + [2]
+    assert [frame.time - frames[0].time for frame in frames] == pytest.approx(np.arange(251) / 25, abs=2e-3)
+    assert [frame.index for frame in frames] == list(range(251))
+
+
+def test_a_film_of_standing_pictures_begins_anew_as_others_do(tmp_path, on_time):
+    frames = play(make_film(tmp_path / "film.mp4", count=3, rate=Fraction(1)), 100)
+
+    assert [read_number(frame.pixels) for frame in frames] == [0] * 25 + [1] * 25 + [2] * 25 + [0] * 25
+    assert np.diff([frame.time for frame in frames]) == pytest.approx([1 / 25] * 99, abs=2e-3)
+
+
+def test_a_pause_in_a_fast_film_is_filled_at_its_own_rate(tmp_path, on_time):
+    frames = play(make_film(tmp_path / "film.mkv", count=3, rate=Fraction(50), stamps=[0, 20, 2020]), 102)
+
+    assert [read_number(frame.pixels) for frame in frames] == [0] + [1] * 100 + [2]
+    assert np.diff([frame.time for frame in frames]) == pytest.approx([1 / 50] * 101, abs=2e-3)
 
 
 def test_a_film_that_a_telephone_took_upright_is_upright(tmp_path):
