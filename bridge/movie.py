@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,7 @@ import av
 from av.error import FFmpegError, InvalidDataError
 
 from bridge.adapters.base import AdapterUnavailable
+from bridge.part import Part
 from bridge.picture import BT709, Picture
 
 if TYPE_CHECKING:
@@ -52,14 +53,17 @@ def open_movie(path: Path) -> InputContainer:
         raise MovieError(f"{path} {what}", "give a video file, camera:N, testcard, clip or ring:NAME")
     try:
         movie = av.open(str(path))
-    except (FFmpegError, OSError) as error:
-        why = f"cannot be opened: {error.strerror}"
+    except (FFmpegError, OSError, ValueError) as error:
+        why = f"cannot be opened: {getattr(error, 'strerror', error)}"
         if isinstance(error, InvalidDataError | EOFError):
             why = "is not a video, or is cut short"
         raise MovieError(f"{path.name} {why}", "play it in another program to see whether it is whole") from error
     if not movie.streams.video:
         movie.close()
         raise MovieError(f"{path.name} has no picture", "give a file with a video stream")
+    if movie.streams.video[0].codec_context is None:
+        movie.close()
+        raise MovieError(f"{path.name} is of a kind that cannot be played here", "convert it to H.264")
     movie.streams.video[0].thread_type = "AUTO"
     return movie
 
@@ -83,7 +87,7 @@ def decode(packet: Packet[Any]) -> list[Any]:
     """The pictures, or the sound, that a packet completes; none if it is damaged."""
     try:
         return list(packet.decode())
-    except InvalidDataError:
+    except FFmpegError:
         return []
 
 
@@ -91,9 +95,7 @@ def rate_of(stream: VideoStream) -> Fraction:
     """Frames a second, exact; UNSAID for a film that does not say, or says nonsense."""
     for rate in (stream.average_rate, stream.guessed_rate):
         if rate and rate <= 1000:
-            return (
-                Fraction(rate) if rate >= 1 else UNSAID
-            )  # a slideshow: what could be guessed is the tick of its clock
+            return Fraction(rate) if rate >= 1 else UNSAID  # of a slideshow only its clock's tick could be guessed
     return UNSAID
 
 
@@ -104,25 +106,24 @@ def pixel_shape(stream: VideoStream) -> Fraction:
 
 
 class MovieWriter:
-    """An H.264 film, called NAME.part until `finish`, so that NAME is always whole. Every method may raise MovieError.
+    """An H.264 film in a `Part` until `finish`, so that NAME is always whole. Every method may raise MovieError.
 
     rate: frames a second, about. time_base: seconds, exactly, that `pts` counts in.
-    durable: what was written can be played even after a kill, at the price of sound that starts before the picture.
+    durable: what was written can be played even after a kill, at the price of sound that starts before the picture; it
+    replaces no other file, and making it raises FileExistsError if NAME.part is taken. Else NAME is replaced.
     """
 
     def __init__(
         self, path: Path, width: int, height: int, rate: Fraction, time_base: Fraction, durable: bool = False
     ) -> None:
         self.path = path
-        self.part = path.with_name(path.name + ".part")
         self._check_path(width, height)
         self._time_base, self._durable = time_base, durable
         self._format = FORMATS[path.suffix.lower()]
-        options = {} if self._format == "matroska" else FRAGMENTS if durable else {"movflags": "faststart"}
         try:
-            self.part.touch()  # FFmpeg makes the file with the first picture: too late to say that it cannot
-            self._file = av.open(str(self.part), "w", format=self._format, options=options)
-            self._video = self._add_video(width, height, rate, "zerolatency" if durable else "film")
+            self._start(width, height, rate)
+        except FileExistsError:
+            raise
         except (FFmpegError, OSError) as error:
             raise MovieError(f"{path} cannot be written: {error.strerror}", "choose another folder") from error
 
@@ -160,18 +161,23 @@ class MovieWriter:
             raise self._broken(error) from error
 
     def finish(self) -> None:
-        """Write what is held back, close, and give the file its name."""
+        """Write what is held back, close, and give the file its name; `path` is that name."""
         self.encode(self._video, None)
         try:
             self._file.close()
+            if self._durable:
+                self.path = self._part.settle()
+            else:
+                self._part.replace()
         except (FFmpegError, OSError) as error:
             raise self._broken(error) from error
-        self.part.replace(self.path)
 
     def abandon(self) -> None:
         """Close and remove what was written. After `finish` it does nothing."""
-        self._let_go()
-        self.part.unlink(missing_ok=True)
+        try:
+            self._let_go()
+        finally:  # a second Ctrl-C
+            self._part.remove()
 
     def __enter__(self) -> Self:
         return self
@@ -185,6 +191,16 @@ class MovieWriter:
                 self.finish()
         finally:
             self.abandon()
+
+    def _start(self, width: int, height: int, rate: Fraction) -> None:
+        durable = self._durable
+        options = {} if self._format == "matroska" else FRAGMENTS if durable else {"movflags": "faststart"}
+        self._part = Part(self.path, durable)  # FFmpeg makes a file with the first picture: too late to say it cannot
+        with ExitStack() as failed:
+            failed.callback(self._part.remove)
+            self._file = av.open(str(self._part.path), "w", format=self._format, options=options)
+            self._video = self._add_video(width, height, rate, "zerolatency" if durable else "film")
+            failed.pop_all()
 
     def _add_video(self, width: int, height: int, rate: Fraction, tune: str) -> VideoStream:
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
@@ -203,6 +219,8 @@ class MovieWriter:
         return stream
 
     def _check_path(self, width: int, height: int) -> None:
+        if self.path.is_dir():
+            raise MovieError(f"{self.path} is a folder", "name a file in it")
         if self.path.suffix.lower() not in FORMATS:
             raise MovieError(f"{self.path.name} is no name for a video", f"end it in {', '.join(FORMATS)}")
         if not self.path.parent.is_dir():
@@ -216,5 +234,6 @@ class MovieWriter:
 
     def _broken(self, error: FFmpegError | OSError) -> MovieError:
         why = f"{self.path.name} cannot be written any further: {error.strerror}"
-        hint = "make room on the disk" if error.errno in FULL else "try another kind of file, such as .mkv"
-        return MovieError(why, f"{hint}; what was saved is in {self.part}" if self._durable else hint)
+        hint = "choose another folder" if isinstance(error, OSError) else "try another kind of file, such as .mkv"
+        hint = "make room on the disk" if error.errno in FULL else hint
+        return MovieError(why, f"{hint}; what was saved is in {self._part.path}" if self._durable else hint)

@@ -55,6 +55,7 @@ MAY_IMPORT = {
         "bridge.movie",
         "bridge.obs.wire",
         "bridge.pacing",
+        "bridge.part",
         "bridge.picture",
         "bridge.pipe",
         "bridge.protocol",
