@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from av.packet import Packet
 
-from bridge.movie import MovieError, MovieWriter, decode, open_movie, packets, pixel_shape, rate_of
+from bridge.movie import MovieError, MovieWriter, open_movie, pixel_shape, rate_of
 from bridge.picture import Picture, cover
+from bridge.reading import Reading
 from bridge.sound import Sound
 from engine.frame import Frame
 from engine.params import Params
@@ -53,11 +55,12 @@ def render(
     params: Params,
     on_progress: OnProgress,
     open_session: Callable[[Preset], Session] = open_engine,
-) -> None:
+) -> str:
     """Turn the film `source` into `target` at the preset's size: as many pictures, at the same moments, the same sound.
 
     The same film, preset and params give the same pictures. `target` appears when it is whole, and replaces what was
-    there; whatever ends the work before leaves nothing. Raises MovieError and EngineError.
+    there; whatever ends the work before leaves nothing. What of `source` is damaged is left out, and returned in one
+    sentence, empty if that is nothing. Raises MovieError and EngineError.
     """
     with open_movie(source) as movie:
         stream = movie.streams.video[0]
@@ -67,15 +70,17 @@ def render(
             session = open_session(preset)
             session.update(params)
             work = Work(session, film, stamps)
-            for packet in packets(movie, stream, *movie.streams.audio):
-                if packet.stream.index in sounds:
-                    sounds[packet.stream.index].take(packet)
-                    continue
-                for picture in decode(packet):
-                    work.take(cover(picture, preset.width, preset.height, pixel_shape(stream)), picture.pts)
+            reading = Reading(source, movie)
+            for part in reading.read():
+                if isinstance(part, Packet):
+                    sounds[part.stream.index].take(part)
+                else:
+                    pixels = cover(part, preset.width, preset.height, pixel_shape(stream))
+                    work.take(pixels, part.pts)
                     on_progress(work.done, _length(stream))
             work.finish()
             on_progress(work.done, work.done)
+        return reading.loss()
 
 
 def imagine(

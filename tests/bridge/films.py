@@ -58,6 +58,21 @@ def _add_sound(film, audio, seconds):
     film.mux(audio.encode(None))
 
 
+def make_noisy(path, count=40, size=(320, 192)):
+    """A film whose packets are large and out of order, with its index where a cut spares it."""
+    noise = np.random.default_rng(0)
+    with av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}) as film:
+        video = film.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = *size, "yuv420p"
+        for n in range(count):
+            pixels = numbered(n, *size).astype(int) + noise.integers(-20, 20, (*size[::-1], 3))
+            picture = av.VideoFrame.from_ndarray(pixels.clip(0, 255).astype(np.uint8))
+            picture.pts, picture.time_base = n, Fraction(1, 25)
+            film.mux(video.encode(picture))
+        film.mux(video.encode(None))
+    return path
+
+
 def make_slideshow(path, count=3, each=5.0):
     """A GIF whose numbered pictures stand `each` seconds, the last one a hundredth."""
     base, size = Fraction(1, 100), (160, 96)
