@@ -91,6 +91,11 @@ def decode(packet: Packet[Any]) -> list[Any]:
         return []
 
 
+def sounds_of(movie: InputContainer) -> list[AudioStream]:
+    """The sound that can be decoded here."""
+    return [sound for sound in movie.streams.audio if sound.codec_context is not None]
+
+
 def rate_of(stream: VideoStream) -> Fraction:
     """Frames a second, exact; UNSAID for a film that does not say, or says nonsense."""
     for rate in (stream.average_rate, stream.guessed_rate):
@@ -129,12 +134,10 @@ class MovieWriter:
 
     def add_sound(self, like: AudioStream) -> tuple[AudioStream, bool]:
         """A stream for the sound of another film, and whether its packets may be copied; else encode what they hold."""
-        if like.codec_context.codec.canonical_name in SOUNDS[self._format]:
-            return self._file.add_stream_from_template(like), True
-        rate, possible = like.codec_context.sample_rate, av.codec.Codec("aac", "w").audio_rates or ()
-        stream = self._file.add_stream("aac", rate=rate if rate in possible else SOUND_RATE)
-        stream.layout = "mono" if like.codec_context.layout.nb_channels == 1 else "stereo"
-        return stream, False
+        try:
+            return self._add_sound(like)
+        except (FFmpegError, OSError, ValueError) as error:
+            raise self._broken(error) from error
 
     def write(self, pixels: Picture, pts: int) -> None:
         """Add a picture, uint8 RGB [H, W, 3]; `pts` grows from call to call."""
@@ -147,7 +150,7 @@ class MovieWriter:
         """Add a frame to the stream it is for; None brings out what the encoder holds back."""
         try:
             made: list[Packet[Any]] = stream.encode(frame)  # type: ignore[arg-type]
-        except (FFmpegError, OSError) as error:
+        except (FFmpegError, OSError, ValueError) as error:  # ValueError: sound that changes its layout half way
             self._let_go()
             raise self._broken(error) from error
         self.mux(made)
@@ -202,6 +205,14 @@ class MovieWriter:
             self._video = self._add_video(width, height, rate, "zerolatency" if durable else "film")
             failed.pop_all()
 
+    def _add_sound(self, like: AudioStream) -> tuple[AudioStream, bool]:
+        if like.codec_context.codec.canonical_name in SOUNDS[self._format]:
+            return self._file.add_stream_from_template(like), True
+        rate, possible = like.codec_context.sample_rate, av.codec.Codec("aac", "w").audio_rates or ()
+        stream = self._file.add_stream("aac", rate=rate if rate in possible else SOUND_RATE)
+        stream.layout = "mono" if like.codec_context.layout.nb_channels == 1 else "stereo"
+        return stream, False
+
     def _add_video(self, width: int, height: int, rate: Fraction, tune: str) -> VideoStream:
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         # no pictures out of order: timestamps start where the first picture's does, and a fragment stands alone
@@ -232,8 +243,8 @@ class MovieWriter:
         with suppress(FFmpegError, OSError):
             self._file.close()
 
-    def _broken(self, error: FFmpegError | OSError) -> MovieError:
-        why = f"{self.path.name} cannot be written any further: {error.strerror}"
+    def _broken(self, error: FFmpegError | OSError | ValueError) -> MovieError:
+        why = f"{self.path.name} cannot be written any further: {getattr(error, 'strerror', None) or error}"
         hint = "choose another folder" if isinstance(error, OSError) else "try another kind of file, such as .mkv"
-        hint = "make room on the disk" if error.errno in FULL else hint
+        hint = "make room on the disk" if getattr(error, "errno", None) in FULL else hint
         return MovieError(why, f"{hint}; what was saved is in {self._part.path}" if self._durable else hint)

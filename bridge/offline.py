@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from av.packet import Packet
 
-from bridge.movie import MovieError, MovieWriter, open_movie, pixel_shape, rate_of
+from bridge.ending import ends_later
+from bridge.movie import MovieError, MovieWriter, open_movie, pixel_shape, rate_of, sounds_of
 from bridge.picture import Picture, cover
 from bridge.reading import Reading
 from bridge.sound import Sound
@@ -42,7 +43,8 @@ class Session(Protocol):
 def open_engine(preset: Preset) -> Session:
     """The real engine, whose import takes seconds."""
     wait_politely()
-    from engine.session import open_session
+    with ends_later():
+        from engine.session import open_session
 
     session: Session = open_session(preset)
     return session
@@ -66,7 +68,7 @@ def render(
         stream = movie.streams.video[0]
         stamps = Stamps(Fraction(stream.time_base or 1 / rate_of(stream)), rate_of(stream))
         with MovieWriter(target, preset.width, preset.height, rate_of(stream), stamps.base) as film:
-            sounds = {sound.index: Sound(sound, film) for sound in movie.streams.audio}
+            sounds = {sound.index: Sound(sound, film) for sound in sounds_of(movie)}
             session = open_session(preset)
             session.update(params)
             work = Work(session, film, stamps)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from av.error import FFmpegError
 
-from bridge.movie import MovieError, open_movie, packets, rate_of
+from bridge.movie import MovieError, open_movie, packets, rate_of, sounds_of
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -34,7 +34,7 @@ class Reading:
     def read(self) -> Iterator[VideoFrame | Packet[Any]]:
         """Pictures of the video, packets of the sound. What is damaged is left out."""
         try:
-            for packet in packets(self._movie, self._video, *self._movie.streams.audio):
+            for packet in packets(self._movie, self._video, *sounds_of(self._movie)):
                 self._note_end(packet)
                 if packet.stream.index != self._video.index:
                     yield packet

@@ -113,6 +113,13 @@ def make_unreadable(path):
     return path
 
 
+def make_unknown(path):
+    """A film, and sound, of kinds that no decoder knows."""
+    data = make_film(path, count=3, sound="aac").read_bytes()
+    path.write_bytes(data.replace(b"V_MPEG4/ISO/AVC", b"V_MPEG9/ISO/XYZ").replace(b"A_AAC", b"A_XYZ"))
+    return path
+
+
 def turn_film(path):
     """Tell players, as telephones do, to show the film turned by a quarter clockwise."""
     data = bytearray(path.read_bytes())

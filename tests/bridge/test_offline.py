@@ -14,7 +14,16 @@ from bridge.adapters.testcard import read_number
 from bridge.movie import MovieError, decode, open_movie, rate_of
 from bridge.offline import render
 from engine.preset import load_preset
-from tests.bridge.films import make_boxed, make_film, make_noisy, make_unreadable, proportions, read_film, sound_packets
+from tests.bridge.films import (
+    make_boxed,
+    make_film,
+    make_noisy,
+    make_unknown,
+    make_unreadable,
+    proportions,
+    read_film,
+    sound_packets,
+)
 from tests.bridge.running import until
 
 TINY = load_preset("tiny")
@@ -276,6 +285,19 @@ def test_a_folder_that_vanishes_while_a_film_is_made_is_said(tmp_path):
     with pytest.raises(MovieError, match="cannot be written any further") as error:
         make(source, folder / "out.mp4", on_progress=vanish)
     assert error.value.hint == "choose another folder"
+
+
+def test_a_film_of_a_kind_that_nobody_knows_is_refused_in_one_sentence(tmp_path):
+    with pytest.raises(MovieError, match="of a kind that cannot be played here") as error:
+        make(make_unknown(tmp_path / "in.mkv"), tmp_path / "out.mp4", open_session=None)
+    assert error.value.hint
+
+
+def test_sound_of_a_kind_that_nobody_knows_is_left_out(tmp_path):
+    source = make_film(tmp_path / "in.mkv", count=5, sound="aac")
+    source.write_bytes(source.read_bytes().replace(b"A_AAC", b"A_XYZ"))
+
+    assert len(read_film(make(source, tmp_path / "out.mp4"))) == 5
 
 
 def test_a_folder_is_no_target(tmp_path):
