@@ -14,9 +14,9 @@ from bridge import devices, obs_cli, show
 from bridge.client import NotRunning, ask, ask_status
 from bridge.config import BadOption, RunOptions, read_config
 from bridge.doctor import examine
-from bridge.ending import ends_tidily
 from bridge.errors import BridgeError
 from bridge.start import INTERRUPTED, loading
+from bridge.termination import graceful_termination
 from engine.errors import EngineError
 from engine.params import CONTROLS, Control
 from engine.preset import Preset, load_preset
@@ -190,7 +190,7 @@ def _render(given: argparse.Namespace) -> int:
         from bridge import offline  # late, because it loads torch
 
     loss = ""
-    with ends_tidily(), show.progress(f"{source.name if source else 'words'} -> {target.name}") as on_progress:
+    with graceful_termination(), show.progress(f"{source.name if source else 'words'} -> {target.name}") as on_progress:
         if source:
             loss = offline.render(source, target, preset, params, on_progress)
         else:

@@ -36,8 +36,8 @@ SOUNDS = {
 SOUND_RATE = 48000  # samples a second, for sound of a rate that AAC does not have
 # each fragment is whole once it is on the disk; finishing folds them into a plain file
 FRAGMENTS = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
-UNSAID = Fraction(25)  # frames a second of a film that does not say
-STRANGEST = 10  # times wider than high, or higher than wide: no film has such pixels
+DEFAULT_RATE = Fraction(25)  # frames a second of a film that does not say
+MAX_PIXEL_SHAPE = 10  # times wider than high, or higher than wide: no film has such pixels
 MPEG4_TICK = Fraction(1, 60000)  # seconds; it counts at most 65535 a second
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -97,17 +97,17 @@ def sounds_of(movie: InputContainer) -> list[AudioStream]:
 
 
 def rate_of(stream: VideoStream) -> Fraction:
-    """Frames a second, exact; UNSAID for a film that does not say, or says nonsense."""
+    """Frames a second, exact; DEFAULT_RATE for a film that does not say, or says nonsense."""
     for rate in (stream.average_rate, stream.guessed_rate):
         if rate and rate <= 1000:
-            return Fraction(rate) if rate >= 1 else UNSAID  # of a slideshow only its clock's tick could be guessed
-    return UNSAID
+            return Fraction(rate) if rate >= 1 else DEFAULT_RATE  # a guess would be its clock's tick
+    return DEFAULT_RATE
 
 
 def pixel_shape(stream: VideoStream) -> Fraction:
     """Width of a pixel divided by its height; 1 for a film that does not say, or says nonsense."""
     shape = stream.sample_aspect_ratio
-    return shape if shape and Fraction(1, STRANGEST) <= shape <= STRANGEST else Fraction(1)
+    return shape if shape and Fraction(1, MAX_PIXEL_SHAPE) <= shape <= MAX_PIXEL_SHAPE else Fraction(1)
 
 
 class MovieWriter:
@@ -169,7 +169,7 @@ class MovieWriter:
         try:
             self._file.close()
             if self._durable:
-                self.path = self._part.settle()
+                self.path = self._part.publish()
             else:
                 self._part.replace()
         except (FFmpegError, OSError) as error:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from av.packet import Packet
 
-from bridge.ending import ends_later
+from bridge.film_reader import FilmReader
 from bridge.movie import MovieError, MovieWriter, open_movie, pixel_shape, rate_of, sounds_of
 from bridge.picture import Picture, cover
-from bridge.reading import Reading
 from bridge.sound import Sound
+from bridge.termination import deferred_termination
 from engine.frame import Frame
 from engine.params import Params
 from engine.preset import Preset
@@ -43,7 +43,7 @@ class Session(Protocol):
 def open_engine(preset: Preset) -> Session:
     """The real engine, whose import takes seconds."""
     wait_politely()
-    with ends_later():
+    with deferred_termination():
         from engine.session import open_session
 
     session: Session = open_session(preset)
@@ -72,8 +72,8 @@ def render(
             session = open_session(preset)
             session.update(params)
             work = Work(session, film, stamps)
-            reading = Reading(source, movie)
-            for part in reading.read():
+            reader = FilmReader(source, movie)
+            for part in reader.read():
                 if isinstance(part, Packet):
                     sounds[part.stream.index].take(part)
                 else:
@@ -82,7 +82,7 @@ def render(
                     on_progress(work.done, _length(stream))
             work.finish()
             on_progress(work.done, work.done)
-        return reading.loss()
+        return reader.loss()
 
 
 def imagine(

@@ -29,7 +29,7 @@ class Part:
         """Give it the target's name, in place of what has it now. Raises OSError."""
         self.path.replace(self._target)
 
-    def settle(self) -> Path:
+    def publish(self) -> Path:
         """Give it the target's name, or a numbered one if that has been taken meanwhile; the name. Raises OSError."""
         name = next(name for name in numbered(self._target) if _is_created(name))
         try:

@@ -15,8 +15,8 @@ from bridge.errors import BridgeError
 Picture = NDArray[np.uint8]
 BT709 = 1  # how AVFrame.colorspace calls it
 UNKNOWN = 2
-LARGEST = 4  # times the wanted size; what would be scaled to more is cropped first: the scaler has limits
-BESIDE = 2  # pixels
+MAX_OVERSIZE = 4  # times the wanted size; what would be scaled to more is cropped first: the scaler has limits
+MARGIN = 2  # pixels
 HD_HEIGHT = 720  # from here on, a picture that does not say so is BT.709 by convention, below BT.601
 
 
@@ -73,7 +73,7 @@ def _fill(picture: av.VideoFrame, width: int, height: int, pixel_shape: float) -
     """Scale to cover, crop the middle -> uint8 RGB [height, width, 3]."""
     down = max(width / (picture.width * pixel_shape), height / picture.height)
     across = pixel_shape * down
-    if picture.width * across > LARGEST * width or picture.height * down > LARGEST * height:
+    if picture.width * across > MAX_OVERSIZE * width or picture.height * down > MAX_OVERSIZE * height:
         picture = _middle(picture, ceil(width / across), ceil(height / down))
     wide, high = max(width, round(picture.width * across)), max(height, round(picture.height * down))
     pixels = _scaled(picture, wide, high)
@@ -83,7 +83,7 @@ def _fill(picture: av.VideoFrame, width: int, height: int, pixel_shape: float) -
 
 def _middle(picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
     """At least `width` x `height` pixels around the middle of a picture, and what the scaler looks at beside them."""
-    left, top = max(0, (picture.width - width) // 2 - BESIDE), max(0, (picture.height - height) // 2 - BESIDE)
+    left, top = max(0, (picture.width - width) // 2 - MARGIN), max(0, (picture.height - height) // 2 - MARGIN)
     pixels = _scaled(picture, picture.width, picture.height)[top : picture.height - top, left : picture.width - left]
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.adapters.timeline import Timeline
-from bridge.movie import UNSAID, MovieError, open_movie, pictures, pixel_shape, rate_of
+from bridge.movie import DEFAULT_RATE, MovieError, open_movie, pictures, pixel_shape, rate_of
 from bridge.picture import Picture, cover
 from engine.frame import Frame
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
-STANDS = 0.5  # seconds; a picture that stands longer is given again and again, as a still picture is
+REPEAT_AFTER = 0.5  # seconds; a picture that stands longer is given again and again, as a still picture is
 
 
 class VideoFile:
@@ -31,7 +31,7 @@ class VideoFile:
     def open(self, width: int, height: int, fps: float = 0.0) -> None:
         with open_movie(self._path) as movie:
             self._rate = float(rate_of(movie.streams.video[0]))
-        self.fps = self._rate if self._rate * STANDS >= 1 else float(UNSAID)
+        self.fps = self._rate if self._rate * REPEAT_AFTER >= 1 else float(DEFAULT_RATE)
         self._frames = self._play(width, height)
 
     def read(self, timeout: float) -> Frame | None:
@@ -58,7 +58,7 @@ class VideoFile:
 
     def _moments(self, begin: float, end: float) -> Iterator[float]:
         """When to give a picture that stands from `begin` to `end`: once, or steadily if that is long."""
-        times = max(1, round((end - begin) * self.fps)) if end - begin > STANDS else 1
+        times = max(1, round((end - begin) * self.fps)) if end - begin > REPEAT_AFTER else 1
         return (begin + (end - begin) * n / times for n in range(times))
 
     def _stamp(self) -> int:
@@ -94,4 +94,4 @@ class VideoFile:
 
     def _last_span(self, picture: VideoFrame) -> float:
         told = float(picture.duration * picture.time_base) if picture.duration and picture.time_base else 0.0
-        return told if told > STANDS else 1 / self._rate
+        return told if told > REPEAT_AFTER else 1 / self._rate

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from bridge.ending import ends_later, ends_tidily
+from bridge.termination import deferred_termination, graceful_termination
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process, it does not ask")
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a 
 def test_a_program_that_is_told_to_end_leaves_what_it_is_in(number):
     left = []
 
-    with pytest.raises(SystemExit) as end, ends_tidily():
+    with pytest.raises(SystemExit) as end, graceful_termination():
         try:
             signal.raise_signal(number)
         finally:
@@ -26,7 +26,7 @@ def test_a_program_that_is_told_to_end_leaves_what_it_is_in(number):
 def test_what_nohup_ignores_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with ends_tidily():
+        with graceful_termination():
             signal.raise_signal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -35,7 +35,7 @@ def test_what_nohup_ignores_stays_ignored():
 def test_an_end_that_is_asked_for_during_an_import_comes_after_it():
     done = []
 
-    with pytest.raises(KeyboardInterrupt), ends_later():
+    with pytest.raises(KeyboardInterrupt), deferred_termination():
         signal.raise_signal(signal.SIGINT)
         done.append("import")
 

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
 
-TRUSTED = ("mov", "matroska")  # formats that say how long a film is; of others FFmpeg guesses it
-SHORT = 0.5  # seconds; a film that is otherwise sound may be so much shorter than it says
+STATES_LENGTH = ("mov", "matroska")  # formats that say how long a film is; of others FFmpeg guesses it
+TOLERANCE = 0.5  # seconds; a film that is otherwise sound may be so much shorter than it says
 
 
-class Reading:
+class FilmReader:
     """One pass over a film that `open_movie` has opened: all its pictures in order, and its sound."""
 
     def __init__(self, path: Path, movie: InputContainer) -> None:
@@ -50,7 +50,7 @@ class Reading:
         """What could not be read, in one sentence, once `read` has come to its end; empty if that is nothing."""
         expected, rate = self._packets, float(self._video.average_rate or rate_of(self._video))
         length, end = self._promised()
-        if length - end > (1.5 / rate if self._damaged else SHORT):
+        if length - end > (1.5 / rate if self._damaged else TOLERANCE):
             self._damaged, expected = True, max(expected, round(length * rate))
         lost = expected - self._pictures
         if lost > 0 and self._damaged:
@@ -97,7 +97,7 @@ class Reading:
     def _promised(self) -> tuple[float, float]:
         """How many seconds of it there should be, and how many there were; 0 and 0 if it does not say."""
         movie, video, ends = self._movie, self._video, self._ends
-        if movie.format.name.partition(",")[0] not in TRUSTED or video.index not in ends:
+        if movie.format.name.partition(",")[0] not in STATES_LENGTH or video.index not in ends:
             return 0.0, 0.0
         if video.duration and video.time_base:
             begin = (video.start_time or 0) * video.time_base
