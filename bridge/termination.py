@@ -22,7 +22,7 @@ def graceful_termination() -> Iterator[None]:
 
 @contextmanager
 def deferred_termination() -> Iterator[None]:
-    """For imports in the middle of work: an exception in one would come out as another. The signal is answered after it.
+    """For imports in the middle of work: an exception in one would come out as another. Signals are answered after it.
 
     Only in the main thread.
     """
