@@ -33,6 +33,7 @@ class Recorder:
     def open(self, width: int, height: int, fps: float) -> None:
         self._size = width, height
         self._movie = MovieWriter(self.path, width, height, Fraction(fps).limit_denominator(1001), TICK, durable=True)
+        self.part = self._movie.part
         self._steady = SteadyClock()
         self._start: float | None = None
 
