@@ -23,7 +23,7 @@ from bridge.outputs import Outputs
 from bridge.pacing import BURST
 from bridge.playout import Playout
 from bridge.protocol import ENDS_WITHIN, Report
-from bridge.ring import RingWriter
+from bridge.ring import RingWriter, sweep
 from bridge.ring_format import slots_for
 from bridge.state import run_state
 from bridge.supervisor import module_command
@@ -111,6 +111,7 @@ class Run:
     async def start(self) -> None:
         """Start everything. Raises EngineError; `stop` then undoes what was done."""
         self.control.watch(self._watch)
+        sweep()
         for name in self.rings.values():
             self._owned.enter_context(_make_ring(name, self.preset))
         await self.osc.start()
