@@ -78,7 +78,7 @@ class AdapterLink:
         finally:
             self.finishing = False
         if reason and self._part and self._failure is None:
-            self._failure = self._left_behind(reason)
+            self._failure = self._ended(reason)
             self._on_failure(str(self._failure))
 
     def kill(self) -> None:
@@ -112,7 +112,7 @@ class AdapterLink:
 
     def ended(self, reason: str, final: bool) -> None:
         if reason and (self._failure is None or self._child.hopeless):
-            self._failure = self._left_behind(reason)
+            self._failure = self._ended(reason, "" if final else "it is started again")
             if self._settled.is_set() or not final:
                 self._on_failure(str(self._failure))
         self._open, self._gave_up = self._open and not final, final
@@ -127,6 +127,7 @@ class AdapterLink:
             return "failed"
         return "streaming" if self._open else "opening"
 
-    def _left_behind(self, reason: str) -> Failure:
-        """How it ended, and what there is of its file."""
-        return Failure(reason, f"what was recorded until then is in {self._part}" if self._part else "")
+    def _ended(self, reason: str, next: str = "") -> Failure:
+        """How it ended, what there is of its file, and what comes next."""
+        left = f"what was recorded until then is in {self._part}" if self._part else ""
+        return Failure(reason, "; ".join(filter(None, (left, next))))

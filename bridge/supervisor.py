@@ -107,7 +107,7 @@ class Child:
             self.start()
         else:
             self._hurry.set()
-            self._kill()
+            self.kill()
 
     async def stop(self) -> str:
         """Ask it to end, and insist if it does not; how it ended if it was not by itself. Twice is fine."""
@@ -119,10 +119,6 @@ class Child:
         self._hint()
         await asyncio.wait({self._keeper})  # not the task itself: who waits for it may be cancelled, it may not
         return self._unfinished
-
-    def kill(self) -> None:
-        """End it at once, whatever it is finishing; for one that is being stopped."""
-        self._kill()
 
     def send(self, line: str) -> bool:
         """Pass a line to the child; False if it is not there or still has earlier ones to read."""
@@ -199,16 +195,16 @@ class Child:
             if self._stopping:
                 self._hint()
             elif self._hurry.is_set():  # a restart was asked for while this one was on its way
-                self._kill()
+                self.kill()
             self._tell(self._listener.started)
             hung = await self._listen(process.stdout)
         finally:
             with suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), 0.0 if hung else ENDS_WITHIN)
-            self._kill()
+            self.kill()
             code = await process.wait()
             await logs
-        words = self._last_words if code == 1 else ""  # as Python ends after an error
+        words = self._last_words if code == 1 and not hung else ""  # as Python ends after an error
         return End(code, f"{self.name} {hung or _how_it_ended(code, self._last_words)}", words)
 
     async def _begin(self) -> asyncio.subprocess.Process:
@@ -261,8 +257,8 @@ class Child:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
 
-    def _kill(self) -> None:
-        """End the process and whatever it has started, which has its pipes too and would keep us waiting."""
+    def kill(self) -> None:
+        """End the process at once, and whatever it has started, which has its pipes too and would keep us waiting."""
         if self._process is not None:
             with suppress(ProcessLookupError, PermissionError):  # macOS forbids it where nothing but zombies is left
                 _end(self._process)

@@ -117,7 +117,7 @@ def test_an_adapter_that_hangs_is_said_and_started_again():
             await link.opened(60.0)
             first = link._child.pid
             await until(lambda: failures)
-            assert failures == ["camera gave no sign of life for 1 s"]
+            assert failures == ["camera gave no sign of life for 1 s; it is started again"]
             await until(lambda: link._child.pid not in (None, first) and link.status.error == "")
 
     asyncio.run(scene())
@@ -153,7 +153,8 @@ def test_a_recorder_that_hangs_is_said_with_the_file_that_is_left_and_another_is
             first = link._child.pid
             await until(lambda: failures)
             assert failures == [
-                "camera gave no sign of life for 1 s; what was recorded until then is in /films/show.mp4.part"
+                "camera gave no sign of life for 1 s; what was recorded until then is in /films/show.mp4.part; "
+                "it is started again"
             ]
             await until(lambda: link._child.pid not in (None, first) and link.status.error == "")
 

@@ -223,10 +223,11 @@ async def test_a_hung_child_is_killed_and_started_again():
     assert not process_alive(pid)
 
 
-SILENT_TWICE = """
+SILENT_FOR_4_S = """
 import sys, time
 print("hello", flush=True)
 sys.stdin.readline()
+print("busy", flush=True)
 time.sleep(4)
 print("back", flush=True)
 sys.stdin.read()
@@ -235,11 +236,11 @@ sys.stdin.read()
 
 @scene
 async def test_time_in_which_we_stood_still_ourselves_is_not_held_against_a_child():
-    async with child(SILENT_TWICE) as (talker, notes):
+    async with child(SILENT_FOR_4_S) as (talker, notes):
         await until(lambda: notes.lines)
         notes.deadline = 3.0
         talker.send("now\n")
-        await asyncio.sleep(0.05)
+        await until(lambda: "busy" in notes.lines)
         time.sleep(3.5)  # as after Ctrl-Z or with a suspended laptop: nothing of this process runs
         await until(lambda: "back" in notes.lines)
 
