@@ -22,8 +22,8 @@ from bridge.obs.place import find_place
 from bridge.outputs import Outputs
 from bridge.pacing import BURST
 from bridge.playout import Playout
-from bridge.protocol import Report
-from bridge.ring import RingWriter
+from bridge.protocol import ENDS_WITHIN, Report
+from bridge.ring import RingWriter, sweep
 from bridge.ring_format import slots_for
 from bridge.state import run_state
 from bridge.supervisor import module_command
@@ -49,8 +49,8 @@ def run(options: RunOptions, engine: str = ENGINE) -> int:
 
 
 async def _run(options: RunOptions, engine: str) -> int:
-    told = asyncio.Event()
-    _on_signals(told.set)
+    told, again = asyncio.Event(), asyncio.Event()
+    _on_signals(lambda: (again if told.is_set() else told).set())
     run = Run(options, engine)
     tasks = [asyncio.create_task(work) for work in (told.wait(), run.keep_looking(), run.start())]
     waiting, looking, starting = tasks
@@ -64,9 +64,10 @@ async def _run(options: RunOptions, engine: str) -> int:
         if looking in done:
             await looking
     finally:
-        for task in tasks:
-            task.cancel()
-        await run.stop()
+        told.set()  # a Ctrl-C from now on is about the end
+        starting.cancel()
+        await run.end(again)
+        looking.cancel()
     return 0
 
 
@@ -110,6 +111,7 @@ class Run:
     async def start(self) -> None:
         """Start everything. Raises EngineError; `stop` then undoes what was done."""
         self.control.watch(self._watch)
+        sweep()
         for name in self.rings.values():
             self._owned.enter_context(_make_ring(name, self.preset))
         await self.osc.start()
@@ -128,18 +130,31 @@ class Run:
         if self.options.browser:
             self._begin(asyncio.to_thread(webbrowser.open, self.web.url))
 
+    async def end(self, again: asyncio.Event) -> None:
+        """Stop. Files that take long to finish are waited for until `again` is set, from when on people know of it."""
+        stopping = asyncio.create_task(self.stop())
+        done, _ = await asyncio.wait({stopping}, timeout=ENDS_WITHIN)
+        if not done and self.outputs.finishing:
+            files = ", ".join(output.file for output in self.outputs.finishing)
+            self.line.say(f"finishing {files}; Ctrl-C again ends that at once, and leaves a part")
+            again.clear()
+            asking = asyncio.create_task(again.wait())
+            await asyncio.wait({stopping, asking}, return_when=asyncio.FIRST_COMPLETED)
+            asking.cancel()
+            self.outputs.kill()
+        await stopping
+
     async def stop(self) -> None:
-        """End everything, in under two seconds, and leave nothing in shared memory."""
+        """End everything and leave nothing in shared memory; in about two seconds, if no file takes long to finish."""
         for task in self._tasks:
             task.cancel()
         try:
-            await asyncio.gather(
-                *(part.stop() for part in (self.outputs, self.input, self.engine, self.osc, self.web, self.obs))
-            )
+            await asyncio.gather(*(part.stop() for part in (self.outputs, self.input, self.engine)))
         finally:
             if self.playout is not None:
                 self.playout.stop()
             self._owned.close()
+            await asyncio.gather(*(part.stop() for part in (self.osc, self.web, self.obs)))
             self.line.stop()
 
     # ---- actions
@@ -227,9 +242,16 @@ class Run:
         self._streamed = self._streamed or state == "streaming"
         engine = replace(self.engine.status, preset=self.preset.name)  # what was asked for, even before it says so
         outputs = (OutputStatus(self.rings["out"], "ring"), OutputStatus("web", "web"), *self.outputs.status)
+        self._tell_finishing(outputs)
         news = {"state": state, "engine": engine, "input": self.input.uri, "outputs": outputs}
         if any(getattr(self.control.status, name) != value for name, value in news.items()):
             self.control.publish(**news)
+
+    def _tell_finishing(self, outputs: Sequence[OutputStatus]) -> None:
+        """A file that begins to be finished is news for the terminal; other surfaces show it while it lasts."""
+        for output in outputs:
+            if output.state == "finishing" and output not in self.control.status.outputs:
+                self.line.say(f"{output.name}: finishing {output.file}")
 
 
 def _sized(preset: Preset, options: RunOptions) -> Preset:

@@ -14,6 +14,8 @@ from engine.params import CONTROLS, Params
 
 State = Literal["offline", "starting", "loading", "warming", "streaming", "degraded", "failover", "error"]
 
+OutputState = Literal["opening", "streaming", "finishing", "failed"]
+
 
 class BadAction(EngineError):
     """An action was asked for that does not exist, or with arguments it does not take."""
@@ -50,11 +52,16 @@ class EngineStatus:
 
 @dataclass(frozen=True, slots=True)
 class OutputStatus:
-    """One output: what it is called, what it is, and why it does not run, if it does not."""
+    """One output: what it is called, what it is, and why it does not run, if it does not.
+
+    file: what it writes, if that is a file; while `state` is "finishing" it was switched off and is not whole yet.
+    """
 
     name: str
     kind: str
     error: str = ""
+    state: OutputState = "streaming"
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)

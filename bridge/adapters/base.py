@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 from bridge.errors import BridgeError
@@ -28,6 +29,13 @@ class SeesAlpha(Protocol):
 
     def alpha(self) -> tuple[int, int] | None:
         """The lowest and the highest alpha of the picture read last; None before the first."""
+
+
+@runtime_checkable
+class HoldsPart(Protocol):
+    """A sink that has something to finish when it closes: until then, all there is lies in `part`. Once it is open."""
+
+    part: Path
 
 
 class FrameSource(Protocol):
