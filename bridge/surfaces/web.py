@@ -13,9 +13,10 @@ import uvicorn
 
 from bridge.control import ControlState
 from bridge.errors import BridgeError, system_says
-from bridge.surfaces.web_api import build_app
+from bridge.surfaces.web_api import MAX_BODY, build_app
 from bridge.surfaces.web_guard import Guard
 from bridge.surfaces.web_pictures import Preview
+from bridge.surfaces.web_server import Listener, Server
 
 SEND_BUFFER = 64 * 1024  # bytes the system may hold for one client: pictures that wait there are pictures from the past
 
@@ -30,7 +31,7 @@ class WebSurface:
         self._control = control
         self._previews = {"in": Preview(incoming), "out": Preview(outgoing)}
         self._host = host
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
     @property
@@ -43,22 +44,18 @@ class WebSurface:
         """Bind and serve. Raises BridgeError when the port is taken or the host is not ours."""
         listener = _listen(self._host, self.port)
         self.port = listener.getsockname()[1]
-        app = build_app(self._control, self._previews)
-        self._server = _Server(
-            uvicorn.Config(
-                Guard(app, self._host),
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                lifespan="off",
-                ws="websockets-sansio",
-                ws_per_message_deflate=False,  # JPEG does not shrink twice
-                timeout_graceful_shutdown=1,
-            )
+        config = uvicorn.Config(
+            Guard(build_app(self._control, self._previews), self._host),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws=Listener,
+            ws_max_size=MAX_BODY,
+            ws_per_message_deflate=False,  # JPEG does not shrink twice
+            timeout_graceful_shutdown=1,
         )
-        self._serving = asyncio.create_task(self._server.serve([listener]))
-        while not self._server.started:
-            await asyncio.sleep(0.005)
+        self._server = Server(config, listener)
+        self._serving = await self._server.begin()
 
     async def stop(self) -> None:
         """Hang up on everybody and close the port, within about a second. Twice is fine."""
@@ -69,13 +66,6 @@ class WebSurface:
             for preview in self._previews.values():
                 await preview.close()
         self._server = self._serving = None
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave Ctrl-C to the bridge, which has more to end than this server."""
-        yield
 
 
 @contextmanager
