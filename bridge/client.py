@@ -9,9 +9,11 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
+from bridge.addresses import at, from_here, is_ours
 from bridge.config import RunOptions
 from bridge.control import EngineStatus, Status
 from bridge.errors import BridgeError
+from bridge.tokens import read_token
 
 TIMEOUT = 5.0  # seconds
 STATUS = {field.name for field in fields(Status)} | {"params", "revision"}  # what every status has
@@ -26,10 +28,12 @@ def ask(options: RunOptions, method: str, path: str, body: Any = None) -> Any:
 
     Raises NotRunning, or BridgeError with the sentence that the running instance answered.
     """
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
-    where = f"[{host}]:{options.web_port}" if ":" in host else f"{host}:{options.web_port}"
+    host = from_here(options.host)
+    where = at(host, options.web_port)
     data = None if body is None else json.dumps(body).encode()
     request = Request(f"http://{where}{path}", data, {"content-type": "application/json"}, method=method)
+    if token := options.token or (read_token(options.web_port) if is_ours(host) else ""):
+        request.add_unredirected_header("authorization", f"Bearer {token}")
     try:
         with build_opener(ProxyHandler({})).open(request, timeout=TIMEOUT) as answer:  # never through a proxy
             return json.load(answer)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from bridge.addresses import is_loopback
 from bridge.control import ControlState
 from bridge.errors import BridgeError
 from bridge.surfaces.osc_feedback import Feedback
@@ -57,6 +58,11 @@ class OscSurface:
         self._waiting: set[asyncio.TimerHandle] = set()
         self._beating: asyncio.TimerHandle | None = None
         self._refused: set[str] = set()  # addresses whose mistakes are in the log already
+
+    @property
+    def is_open(self) -> bool:
+        """Whether other machines can reach the port."""
+        return self._udp is not None and not is_loopback(self._udp.host)
 
     async def start(self) -> None:
         """Bind and begin the heartbeat. Raises BridgeError when the port is taken or the host is not ours."""

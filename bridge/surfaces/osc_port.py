@@ -32,7 +32,9 @@ class OscPort:
     def __init__(self, host: str, port: int, received: Callable[[bytes, Address], None]) -> None:
         self._received = received
         self._udp = _bind(host, port)
-        self.port: int = self._udp.getsockname()[1]
+        self.host: str
+        self.port: int
+        self.host, self.port = self._udp.getsockname()[:2]
         self._reading: asyncio.Task[None] | None = None
 
     def start(self) -> None:
