@@ -72,10 +72,10 @@ def test_without_the_token_a_browser_is_told_where_to_find_it(desk, chromium, gu
 def test_a_link_with_the_token_on_another_site_opens_the_page(chromium, guarded, neighbour):
     neighbour.text = f"<a href='{guarded.link}' style='font-size: 99px'>link</a>"
     chromium.call("Page.navigate", url=f"http://localhost:{neighbour.server_port}")
-    chromium.until("document.querySelector('a')")
+    chromium.until("document.querySelector('a') != null")
     chromium.click("a")
 
-    chromium.until(f"location.href == '{guarded.url}/' && document.body.dataset.state == 'streaming'")
+    chromium.until(f"location.href == '{guarded.url}/' && document.body?.dataset.state == 'streaming'")
 
 
 def test_a_page_of_another_port_cannot_use_what_the_browser_knows(desk, chromium, guarded, neighbour):
