@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -16,6 +17,7 @@ from bridge.errors import BridgeError
 from bridge.tokens import read_token
 
 TIMEOUT = 5.0  # seconds
+TOKEN_HINT = "say --token TOKEN, which ends the address that `latentcast run` printed"
 STATUS = {field.name for field in fields(Status)} | {"params", "revision"}  # what every status has
 
 
@@ -39,7 +41,7 @@ def ask(options: RunOptions, method: str, path: str, body: Any = None) -> Any:
             return json.load(answer)
     except HTTPError as error:
         with error:
-            raise _refusal(error.read(), where) from error
+            raise _refusal(error.read(), where, error.code) from error
     except (URLError, OSError) as error:
         hint = "start it with `latentcast run`, or name its port with --web-port"
         raise NotRunning(f"latentcast is not running at {where}", hint) from error
@@ -59,10 +61,10 @@ def _is_engine(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() >= {field.name for field in fields(EngineStatus)}
 
 
-def _refusal(body: bytes, where: str) -> BridgeError:
+def _refusal(body: bytes, where: str, status: int) -> BridgeError:
     try:
         answer = json.loads(body)
-        return BridgeError(answer["error"], answer["hint"])
+        return BridgeError(answer["error"], TOKEN_HINT if status == HTTPStatus.UNAUTHORIZED else answer["hint"])
     except (ValueError, KeyError, TypeError):
         return _stranger(where)
 

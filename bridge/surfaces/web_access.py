@@ -20,7 +20,7 @@ HINT = "open the address that `latentcast run` printed, with ?token= and all"
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="dark light">
-{head}<title>latentcast</title>
+<link rel="icon" href="data:,">{head}<title>latentcast</title>
 <p>{text}
 """
 

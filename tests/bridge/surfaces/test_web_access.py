@@ -183,8 +183,9 @@ def test_another_user_is_told_that_a_token_is_needed(web, home):
     (file,) = home.rglob("token-*")
     file.unlink()
 
-    with pytest.raises(BridgeError, match="needs a token"):
+    with pytest.raises(BridgeError, match="needs a token") as error:
         ask_status(RunOptions(web_port=web.port))
+    assert "--token" in error.value.hint
     assert ask_status(RunOptions(web_port=web.port, token=TOKEN))
 
 
