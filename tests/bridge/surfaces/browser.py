@@ -24,6 +24,10 @@ NEEDS_BROWSER = [
 ]
 
 
+class Navigated(AssertionError):
+    """The page that was asked is being left."""
+
+
 class Browser:
     """Chromium, driven over its debugging protocol. `complaints` are errors the page's scripts made."""
 
@@ -56,6 +60,8 @@ class Browser:
             if answer.get("method") == "Runtime.exceptionThrown" or level == "error":
                 self.complaints.append(answer["params"])
             if answer.get("id") == number:
+                if "navigated" in answer.get("error", {}).get("message", ""):
+                    raise Navigated(answer)
                 assert "error" not in answer, answer
                 return answer["result"]
 
@@ -66,9 +72,15 @@ class Browser:
 
     def until(self, script, seconds=60):
         deadline = monotonic() + seconds
-        while not self.see(script):
+        while not self._is(script):
             assert monotonic() < deadline, f"never true: {script}"
             time.sleep(0.05)
+
+    def _is(self, script):
+        try:
+            return self.see(script)
+        except Navigated:
+            return False
 
     def visit(self, url, width=1280, height=800, phone=False):
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone}
