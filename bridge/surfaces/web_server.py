@@ -169,11 +169,15 @@ class Listener(WebSocketsSansIOProtocol):
 
     def pause_writing(self) -> None:
         self.deadline = monotonic() + STALLED
-        super().pause_writing()
+        self.writable.clear()  # uvicorn itself does so only in newer versions
 
     def resume_writing(self) -> None:
         self.deadline = math.inf
-        super().resume_writing()
+        self.writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.writable.set()
+        super().connection_lost(exc)
 
 
 def most_connections() -> int:
