@@ -23,6 +23,7 @@ def web(desk, ring_names):
 
 @pytest.fixture
 def browser(chromium, web):
+    chromium.call("Page.navigate", url="about:blank")  # what is open may look for the bridge of another test
     chromium.complaints.clear()
     chromium.visit(web.url)
     yield chromium
