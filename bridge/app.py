@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import webbrowser
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any
@@ -93,8 +93,10 @@ class Run:
         )
         self.input = Input(self.rings["in"], options.fps, lambda reason: self.control.fail(reason, "input"))
         self.outputs = Outputs(self.rings["out"], self.fps, lambda name, reason: self.control.fail(reason, name))
-        self.osc = OscSurface(self.control, options.host, options.osc_port, options.feedback_port, options.root)
-        self.web = WebSurface(self.control, self.rings["in"], self.rings["out"], options.host, options.web_port)
+        self.osc = OscSurface(self.control, options.osc_host, options.osc_port, options.feedback_port, options.root)
+        self.web = WebSurface(
+            self.control, self.rings["in"], self.rings["out"], options.host, options.web_port, options.token
+        )
         self.obs = ObsSurface(
             self.control,
             lambda: find_place(options.obs_host, options.obs_port),
@@ -126,9 +128,10 @@ class Run:
         await self.outputs.open(self.options.outputs)
         if self.preset.input or self.options.input:
             await self.input.open(self.options.input)
-        self.line.say(f"web page {self.web.url}, OSC on port {self.osc.port}, pictures in the ring {self.rings['out']}")
+        for sentence in self._where():
+            self.line.say(sentence)
         if self.options.browser:
-            self._begin(asyncio.to_thread(webbrowser.open, self.web.url))
+            self._begin(asyncio.to_thread(webbrowser.open, self.web.link))
 
     async def end(self, again: asyncio.Event) -> None:
         """Stop. Files that take long to finish are waited for until `again` is set, from when on people know of it."""
@@ -156,6 +159,17 @@ class Run:
             self._owned.close()
             await asyncio.gather(*(part.stop() for part in (self.osc, self.web, self.obs)))
             self.line.stop()
+
+    def _where(self) -> Iterator[str]:
+        """Where everything is, and who besides this machine can now do what."""
+        link, *others = self.web.links
+        yield f"web page {link}, OSC on port {self.osc.port}, pictures in the ring {self.rings['out']}"
+        if others:
+            yield f"also {', '.join(others)}"
+        if self.web.is_open:
+            yield "whoever in the network has that address sees the camera and turns every control; nobody else gets in"
+        if self.osc.is_open:
+            yield f"whoever in the network reaches UDP port {self.osc.port} turns every control: OSC knows no passwords"
 
     # ---- actions
 

@@ -111,6 +111,7 @@ def _add_run_options(parser: Parser) -> None:
     add("--fps", metavar="F", help="pictures per second to take from the input")
     add("--duration", metavar="SECONDS", help="end by itself after this long")
     add("--no-browser", dest="browser", action="store_const", const=False, help="do not open the web page")
+    add("--osc-host", metavar="HOST", help="address of the OSC port (127.0.0.1: this machine only; no passwords!)")
     add("--osc-port", metavar="PORT", help="UDP port for OSC in (9510)")
     add("--feedback-port", metavar="PORT", help="UDP port of this machine for OSC out (9511)")
     add("--root", metavar="ADDRESS", help="what OSC addresses begin with (/latentcast)")
@@ -131,10 +132,10 @@ def _add_selftest_options(parser: Parser) -> None:
 
 
 def _add_instance_options(parser: Parser) -> None:
-    parser.add_argument(
-        "--host", metavar="HOST", help="address of the OSC and web ports (127.0.0.1: this machine only)"
-    )
-    parser.add_argument("--web-port", metavar="PORT", help="TCP port of the web page (9512)")
+    add = parser.add_argument
+    add("--host", metavar="HOST", help="address of the web page's port (127.0.0.1: this machine only)")
+    add("--web-port", metavar="PORT", help="TCP port of the web page (9512)")
+    add("--token", metavar="TEXT", help="what opens the web page; with another --host there is always one")
 
 
 def _add_model_options(parser: Parser, rows: Iterable[Control]) -> None:

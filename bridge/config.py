@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
@@ -13,6 +14,8 @@ from typing import Any
 from bridge.errors import BridgeError
 from engine.params import Params, find_control
 from engine.preset import load_preset
+
+TOKEN = r"[\w.~-]{8,128}"
 
 
 class BadOption(BridgeError):
@@ -28,6 +31,8 @@ class RunOptions:
     size:     (width, height) in pixels, None for the preset's own. fps likewise.
     controls: live controls that start with another value than the preset gives them.
     duration: seconds after which the run ends by itself, None for never.
+    host:     the address of the web page's port. token: what others need to use it; empty for none that was chosen.
+    osc_host: the address of the port for OSC, which knows no tokens.
     root:     what every OSC address begins with.
     obs:      follow the scenes of OBS. scenes: {scene: {control or "preset": value}}, what each of them changes.
     obs_port: of OBS's WebSocket server, 0 for what OBS's own file says. obs_text: a text source that says the state.
@@ -42,6 +47,8 @@ class RunOptions:
     duration: float | None = None
     browser: bool = True
     host: str = "127.0.0.1"
+    token: str = field(default="", repr=False)
+    osc_host: str = "127.0.0.1"
     osc_port: int = 9510
     feedback_port: int = 9511
     web_port: int = 9512
@@ -166,10 +173,17 @@ def _port(value: Any) -> int:
 
 
 def _host(value: Any) -> str:
-    host = _text(value).strip()
+    host = _text(value).strip().removeprefix("[").removesuffix("]")
     if not host:  # the system would open the port to everybody
         raise ValueError("an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them")
     return host
+
+
+def _token(value: Any) -> str:
+    token = _text(value)
+    if not re.fullmatch(TOKEN, token, re.ASCII):
+        raise ValueError("8 to 128 letters, digits, and any of - . _ ~")  # which addresses and cookies take as they are
+    return token
 
 
 def _root(value: Any) -> str:
@@ -201,6 +215,8 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "duration": _positive,
     "browser": _switch,
     "host": _host,
+    "token": _token,
+    "osc_host": _host,
     "osc_port": _port,
     "feedback_port": _port,
     "web_port": _port,

@@ -76,10 +76,12 @@ MAY_IMPORT = {
     },
     "bridge.surfaces": {
         "bridge.surfaces",
+        "bridge.addresses",
         "bridge.control",
         "bridge.errors",
         "bridge.obs",
         "bridge.ring",
+        "bridge.tokens",
         "engine.clock",
         "engine.errors",
         "engine.params",

@@ -83,7 +83,8 @@ def test_a_run_without_options_is_a_run_with_the_defaults(started):
 
 def test_every_option_arrives(started):
     command = "run --in camera:1 --out recorder:a.mp4 --out ring:b --preset tiny --size 640x384 --fps 24 --duration 5 "
-    command += "--osc-port 1 --feedback-port 2 --web-port 3 --host 0.0.0.0 --root /stage --ring r --no-browser "
+    command += "--host 0.0.0.0 --osc-host ::1 --token abcd-1234 "
+    command += "--osc-port 1 --feedback-port 2 --web-port 3 --root /stage --ring r --no-browser "
     command += "--prompt neon --steps 3 --noise 0.5 --carry --no-freeze"
 
     main(command.split())
@@ -97,6 +98,8 @@ def test_every_option_arrives(started):
             duration=5.0,
             browser=False,
             host="0.0.0.0",
+            token="abcd-1234",
+            osc_host="::1",
             osc_port=1,
             feedback_port=2,
             web_port=3,
@@ -139,6 +142,10 @@ def test_every_live_control_is_an_option_of_run(capsys):
         ("run --steps two", ["steps", "two"]),
         ("run --noise nan", ["noise", "nan"]),
         ("run --osc-port 99999", ["osc-port", "65535"]),
+        ("run --token secret", ["token", "8 to 128"]),
+        ("run --token=", ["token", "8 to 128"]),
+        ("status --token secret", ["token", "8 to 128"]),
+        ("run --osc-host=", ["osc-host", "127.0.0.1"]),
         ("run --duration -1", ["duration", "above 0"]),
         ("run --config nowhere.toml", ["nowhere.toml", "configs/bridge.toml"]),
         ("render nowhere.mp4 out.mp4", ["nowhere.mp4"]),
