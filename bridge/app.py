@@ -10,8 +10,10 @@ import webbrowser
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from threading import Thread
 from typing import Any
 
+from bridge import terminal
 from bridge.config import RunOptions
 from bridge.control import ControlState, Event, OutputStatus
 from bridge.engine_link import EngineLink
@@ -45,6 +47,7 @@ def run(options: RunOptions, engine: str = ENGINE) -> int:
     Raises EngineError for what cannot be started, with nothing left behind.
     """
     sys.setswitchinterval(TURN)
+    terminal.write_in_background()
     return asyncio.run(_run(options, engine))
 
 
@@ -126,7 +129,13 @@ class Run:
             await self.input.open(self.options.input)
         self.line.say(f"web page {self.web.url}, OSC on port {self.osc.port}, pictures in the ring {self.rings['out']}")
         if self.options.browser:
-            self._begin(asyncio.to_thread(webbrowser.open, self.web.url))
+            Thread(target=self._open_browser, name="browser", daemon=True).start()  # some return when they are closed
+
+    def _open_browser(self) -> None:
+        with suppress(OSError, webbrowser.Error):
+            if webbrowser.open(self.web.url):
+                return
+        self.line.say("no browser could be opened; open the address yourself", "yellow")
 
     async def stop(self) -> None:
         """End everything, in under two seconds, and leave nothing in shared memory."""
@@ -199,6 +208,8 @@ class Run:
             self.engine.update(self.control.params)
         elif event.kind == "error":
             self.line.say(f"{event.data['where']}: {event.data['reason']}", "yellow")
+        elif event.kind == "status":
+            self.line.refresh()
 
     def _reported(self, report: Report) -> None:
         self.meter.report(report)
@@ -212,7 +223,6 @@ class Run:
                 self._look()
                 await asyncio.sleep(LOOK)
             self.control.publish(**self.meter.fields())
-            self.line.refresh()
 
     def _look(self) -> None:
         """Tell everybody at once if the state, or which parts there are, is not as before."""

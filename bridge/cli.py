@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bridge import devices, obs_cli, show
+from bridge import devices, obs_cli, show, terminal
 from bridge.client import NotRunning, ask, ask_status
 from bridge.config import BadOption, RunOptions, read_config
 from bridge.doctor import examine
@@ -32,19 +32,20 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
+    terminal.prepare()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         given = build_parser().parse_args(arguments)
         code: int = given.command(given)
+        terminal.check_written()
         return code
     except EngineError as error:
         show.print_error(error)
         return USER_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # `latentcast controls | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    finally:
+        terminal.finish()
 
 
 def build_parser() -> Parser:

@@ -60,6 +60,7 @@ MAY_IMPORT = {
         "bridge.protocol",
         "bridge.ring",
         "bridge.slate",
+        "bridge.terminal",
         "engine.clock",
         "engine.frame",
         "engine.params",

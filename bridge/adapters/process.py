@@ -6,6 +6,7 @@ import logging
 import signal
 from collections.abc import Callable
 
+from bridge import terminal
 from bridge.errors import BridgeError
 from bridge.pipe import Pipe
 from bridge.protocol import GAVE_UP, Failure
@@ -14,6 +15,7 @@ from engine.params import Params
 
 def on_pipe(work: Callable[[Pipe], None]) -> int:
     """Do `work` between stdin and stdout until stdin ends or a signal asks to; the exit code."""
+    terminal.prepare()
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     pipe = Pipe.on_stdio()
 
