@@ -88,7 +88,7 @@ class Output:
         return None
 
 
-def prepare() -> None:
+def protect_streams() -> None:
     """Make the standard streams of this process such that nothing written to them ends it. Twice is fine."""
     _open_missing()
     sys.stdout, sys.stderr = (_prepared(sys.stdout, 1), _prepared(sys.stderr, 2))

@@ -214,7 +214,7 @@ class RealEngine:
 
 def main(arguments: list[str] | None = None, open_session: OpenSession | None = None) -> int:
     """Be the engine process; the exit code says whether to try again (1) or not (GAVE_UP)."""
-    terminal.prepare()
+    terminal.protect_streams()
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     options = parse(arguments)
     pipe = Pipe.on_stdio()

@@ -100,20 +100,39 @@ def test_a_terminal_that_stands_still_does_not_hold_the_run(run):
         os.close(reading)
 
 
-@posix
-@pytest.mark.process
-@pytest.mark.parametrize("browser", ["sleep 1000 %s", "false %s", "/nowhere/browser %s"])
-def test_a_browser_that_does_not_return_or_does_not_open_holds_nothing(run, browser):
+@pytest.fixture
+def terminal():
     master, slave = os.openpty()
     with open(master, "rb", 0), open(slave, "wb", 0) as terminal:
-        # `webbrowser` waits for the program that BROWSER names
-        environment = {"BROWSER": browser, "DISPLAY": ":1000", "TERM": "xterm"}
-        running = run(browser=True, environment=environment, stdout=terminal)
-        running.state("streaming")
-        running.end()
+        yield terminal
+
+
+@posix
+@pytest.mark.process
+@pytest.mark.parametrize("browser", ["false", "/nowhere/browser"])
+def test_a_browser_that_does_not_open_ends_nothing(run, terminal, browser):
+    running = run(browser=True, environment={"BROWSER": browser, "DISPLAY": ":1000"}, stdout=terminal)
+    running.state("streaming")
+    running.end()
 
     assert running.process.returncode == 0
     assert "Traceback" not in running.process.stderr.read()
+
+
+@posix
+@pytest.mark.process
+def test_a_run_does_not_wait_at_its_end_for_a_browser_that_stays_in_front(run, terminal, tmp_path):
+    """As a browser for text does, or one that BROWSER names: `webbrowser` returns when that program ends."""
+    opened, closed = tmp_path / "opened", tmp_path / "closed"
+    os.mkfifo(closed)
+    browser = f"sh -c 'touch {opened}; cat {closed}' %s"
+    running = run(browser=True, environment={"BROWSER": browser, "DISPLAY": ":1000"}, stdout=terminal)
+    until(opened.exists)
+    running.state("streaming")
+    running.end()
+    os.close(os.open(closed, os.O_WRONLY))
+
+    assert running.process.returncode == 0
 
 
 @posix
