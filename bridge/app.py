@@ -208,8 +208,6 @@ class Run:
             self.engine.update(self.control.params)
         elif event.kind == "error":
             self.line.say(f"{event.data['where']}: {event.data['reason']}", "yellow")
-        elif event.kind == "status":
-            self.line.refresh()
 
     def _reported(self, report: Report) -> None:
         self.meter.report(report)
@@ -223,6 +221,7 @@ class Run:
                 self._look()
                 await asyncio.sleep(LOOK)
             self.control.publish(**self.meter.fields())
+            self.line.refresh()
 
     def _look(self) -> None:
         """Tell everybody at once if the state, or which parts there are, is not as before."""

@@ -55,6 +55,7 @@ MAY_IMPORT = {
         "bridge.movie",
         "bridge.obs.wire",
         "bridge.pacing",
+        "bridge.paths",
         "bridge.picture",
         "bridge.pipe",
         "bridge.protocol",

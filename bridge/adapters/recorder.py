@@ -10,6 +10,7 @@ from pathlib import Path
 from bridge.adapters.base import AdapterUnavailable
 from bridge.movie import MovieWriter
 from bridge.pacing import SteadyClock
+from bridge.paths import typed_path
 from engine.clock import monotonic
 from engine.frame import Frame
 
@@ -25,7 +26,7 @@ class Recorder:
     def __init__(self, where: str, clock: Callable[[], float] = monotonic) -> None:
         if not where:
             raise AdapterUnavailable("a recorder needs a file", "for example recorder:show.mp4")
-        self.path = free_name(Path(where))
+        self.path = free_name(typed_path(where))
         self.name = self.path.name
         self._clock = clock
         self._movie: MovieWriter | None = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import suppress
-from pathlib import Path
 
 from bridge.adapters.timeline import Timeline
 from bridge.movie import MovieError, open_movie, pictures, rate_of
+from bridge.paths import typed_path
 from bridge.picture import Picture, cover
 from engine.frame import Frame
 
@@ -16,7 +16,9 @@ class VideoFile:
     """Plays a file of any size, rate and rotation that FFmpeg reads; a still picture is a film of one frame."""
 
     def __init__(self, where: str) -> None:
-        self._path = Path(where)
+        if "://" in where:
+            raise MovieError(f"{where:.80} is an address, and addresses are not played", "give a video file")
+        self._path = typed_path(where)
         self.name = self._path.name
         self.fps = 0.0
         self._frames: Generator[Frame, None, None] | None = None
