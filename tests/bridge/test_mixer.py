@@ -1,3 +1,4 @@
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -115,6 +116,15 @@ def test_a_mix_is_of_one_moment_whatever_the_size_though_the_engine_is_a_second_
 
     assert shown.kind == "wet"
     assert int(shown.frame.pixels[height // 8, width // 8, 0]) == pytest.approx(100 + shown.frame.index, abs=1)
+
+
+def test_of_the_camera_nothing_is_kept_that_the_engine_is_done_with():
+    show, kept = Show(), []
+    take = show.mixer.take_dry
+    show.mixer.take_dry = lambda frame, now: (kept.append(weakref.ref(frame.pixels)), take(frame, now))
+    show.go(8.0)
+
+    assert 4 < sum(picture() is not None for picture in kept) < 16
 
 
 def test_no_mix_is_the_camera_and_a_full_one_the_effect(show):
