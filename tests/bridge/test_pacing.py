@@ -156,6 +156,18 @@ def test_of_a_slow_engine_a_backlog_is_hurried_through_and_nothing_is_left_out(s
     assert shown[-1][1] >= usual[-1][1] - 1, "and it is as late as if nobody had been away"
 
 
+@pytest.mark.parametrize(("before", "after"), [(3, 2), (6, 2)])
+def test_when_a_slow_engine_grows_faster_what_piled_up_is_gone_within_two_seconds(before, after):
+    slow, fast = BURST * PERIOD * before, BURST * PERIOD * after
+    bursts = steady(slow, 10)
+    bursts += [(bursts[-1][0] + (n + 1) * fast, BURST) for n in range(40)]
+    finished = [moment for moment, size in bursts for _ in range(size)]
+
+    ages = [now - finished[index] for now, index in play(bursts, 15, PERIOD / 8) if now > 12]
+
+    assert max(ages) < 1.1 * fast
+
+
 @pytest.mark.parametrize("slowness", [0.5, 1.0, 1.5, 3.0])
 @pytest.mark.parametrize("tick", [PERIOD, PERIOD / 2])
 def test_of_a_regular_engine_no_picture_is_older_than_a_burst_and_a_bit(slowness, tick):
