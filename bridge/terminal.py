@@ -124,10 +124,10 @@ def _open_missing() -> None:
 
 
 def _prepared(stream: TextIO | None, number: int) -> TextIO:
-    if isinstance(stream, Output):
-        return stream
     if stream is None:  # Python was started with it closed
         stream = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if isinstance(stream, Output) or not hasattr(stream, "buffer"):  # a StringIO in its place takes everything
+        return stream
     return cast(TextIO, Output(stream))
 
 

@@ -71,6 +71,8 @@ def test_a_file_that_describes_nothing_runnable_is_refused(tmp_path, line, word)
         ("codec", "scale = 0"),
         ("codec", "widths = [0, -1]"),
         ("codec", f"widths = [{'8, ' * 1000}]"),
+        ("codec", 'kind = "taehv"'),
+        ("codec", 'kind = "wan"\nwidths = [8, 8, 16, 16]\ntemporal = 3'),
         ("codec", "blocks = 1000000"),
         ("codec", "channels = 16"),
         ("codec", "std = [1.0]"),
