@@ -82,6 +82,7 @@ class CodecSpec:
     source: HubSource = HubSource()
 
     def __post_init__(self) -> None:
+        _need(len(self.widths) <= 8, f"{len(self.widths)} widths are more than a codec has levels")
         if self.kind != "small":
             _need(self.spatial == 2 ** (len(self.widths) - 1), "each of its widths after the first halves a picture")
             _need(self.temporal.bit_count() == 1, f"temporal is a power of two, not {self.temporal}")
