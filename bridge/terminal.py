@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import queue
@@ -13,7 +14,8 @@ from typing import Any, TextIO, cast
 from bridge.errors import BridgeError
 
 BACKLOG = 256  # writes that wait for a terminal that stands still; what comes then is lost
-FLUSH_WITHIN = 1.0  # seconds at the end of the program for what still waits
+NOBODY_READS = (errno.EPIPE, errno.EINVAL)  # `| head` has seen enough; Windows says the second
+FLUSH_WITHIN = 0.5  # seconds at the end of the program for what still waits
 
 
 class CannotWrite(BridgeError):
@@ -81,10 +83,8 @@ class Output:
         try:
             while data and (written := self._file.write(data)):
                 data = data[written:]
-        except BrokenPipeError:  # `| head`: who reads has seen enough
-            return None
         except (OSError, ValueError) as error:  # ValueError: it was closed
-            return error
+            return None if getattr(error, "errno", None) in NOBODY_READS else error
         return None
 
 

@@ -289,6 +289,8 @@ def load_preset(name: str) -> Preset:
             raise BadPreset(f"{name} extends {parent}, which extends another", "presets extend one level deep")
         table = _merge(base, table)
     preset: Preset = _build(Preset, table, name)
+    if preset.leaner:
+        _find(preset.leaner)
     try:
         preset.params  # noqa: B018  a preset whose controls are out of range is found here, not on stage
         return preset.resized(preset.width, preset.height)

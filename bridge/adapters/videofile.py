@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from contextlib import suppress
 
@@ -11,12 +12,14 @@ from bridge.paths import typed_path
 from bridge.picture import Picture, cover
 from engine.frame import Frame
 
+ADDRESS = re.compile("[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # of two letters at least: C://film.mp4 is a file
+
 
 class VideoFile:
     """Plays a file of any size, rate and rotation that FFmpeg reads; a still picture is a film of one frame."""
 
     def __init__(self, where: str) -> None:
-        if "://" in where:
+        if ADDRESS.match(where):
             raise MovieError(f"{where:.80} is an address, and addresses are not played", "give a video file")
         self._path = typed_path(where)
         self.name = self._path.name

@@ -60,6 +60,7 @@ def test_a_file_that_describes_nothing_runnable_is_refused(tmp_path, line, word)
         ("", "fps = inf"),
         ("", f"fps = 1{'0' * 400}"),
         ("", "width = -320"),
+        ("", 'leaner = "nobody"'),
         ("chunk", "first = 0"),
         ("chunk", "first = 3"),
         ("chunk", "later = 6"),

@@ -33,6 +33,11 @@ def test_an_address_is_refused_as_one(address):
     assert error.value.hint
 
 
+def test_a_drive_is_no_address():
+    with pytest.raises(AdapterUnavailable, match="does not exist"):
+        load_source("C://film.mp4").open(64, 48)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no /dev")
 def test_a_device_is_not_called_missing():
     with pytest.raises(AdapterUnavailable, match="/dev/zero is not a file"):
