@@ -18,11 +18,13 @@ from bridge.doctor import examine
 from bridge.errors import BridgeError
 from bridge.paths import why_no_file
 from bridge.start import INTERRUPTED, loading
+from bridge.termination import graceful_termination
 from engine.errors import EngineError
 from engine.params import CONTROLS, Control
 from engine.preset import Preset, load_preset
 
 USER_ERROR = 2
+DAMAGED = 3  # what was asked for is done, with less than was hoped for
 
 
 class Parser(argparse.ArgumentParser):
@@ -77,6 +79,7 @@ def build_parser() -> Parser:
     _add_instance_options(run)
 
     render = _command(commands, "render", _render, "stylise a video file, or make one from words")
+    render.epilog = "Exit code 3: OUT is whole, but part of IN was damaged and could not be read."
     film: Any = {"type": Path, "nargs": "?", "default": None}
     render.add_argument("source", metavar="IN", help="the video to read", **film)
     render.add_argument("target", metavar="OUT", help="the video to write; its sound is the input's", **film)
@@ -205,12 +208,16 @@ def _render(given: argparse.Namespace) -> int:
     with loading():
         from bridge import offline  # late, because it loads torch
 
-    with show.progress(f"{source.name if source else 'words'} -> {target.name}") as on_progress:
+    loss = ""
+    with graceful_termination(), show.progress(f"{source.name if source else 'words'} -> {target.name}") as on_progress:
         if source:
-            offline.render(source, target, preset, params, on_progress)
+            loss = offline.render(source, target, preset, params, on_progress)
         else:
             offline.imagine(target, seconds, preset, params, on_progress)
-    return 0
+    if not loss:
+        return 0
+    show.print_error(BridgeError(loss, f"{target} holds all that could be"))
+    return DAMAGED
 
 
 def _check_films(preset: Preset, source: Path | None, target: Path, seconds: float) -> None:

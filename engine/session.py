@@ -67,7 +67,7 @@ class Session:
     def __init__(self, models: Models, preset: Preset, submit: Submit = run_now) -> None:
         self._models, self._preset = models, preset
         self._schedule = Schedule(preset.schedule, models.device)
-        self._book = PromptBook(models.text, submit)
+        self._book = PromptBook(models.text, submit, device=models.device)
         self._clock = StageClock(models.device)
         self._loras = LoraTrack(models.loras, submit)
         self._params = preset.params

@@ -31,7 +31,15 @@ MAY_IMPORT = {
         "engine.weights",
     },
     "engine.accel": {"engine.accel", "engine.errors", "engine.models", "engine.preset"},
-    "engine.convert": {"engine.convert", "engine.errors", "engine.models.build", "engine.preset", "engine.weights"},
+    "engine.convert": {
+        "engine.convert",
+        "engine.checksum",
+        "engine.errors",
+        "engine.models.build",
+        "engine.preset",
+        "engine.weights",
+    },
+    "engine.checksum": set(),
     "engine.errors": set(),
     "engine.places": set(),
     "engine.prompt": {"engine.errors"},
@@ -40,6 +48,7 @@ MAY_IMPORT = {
     "engine.preset": {"engine.errors", "engine.params"},
     "bridge": {
         "bridge",
+        "engine.checksum",
         "engine.clock",
         "engine.frame",
         "engine.params",
@@ -56,6 +65,7 @@ MAY_IMPORT = {
         "bridge.obs.wire",
         "bridge.pacing",
         "bridge.paths",
+        "bridge.part",
         "bridge.picture",
         "bridge.pipe",
         "bridge.protocol",
@@ -83,6 +93,7 @@ MAY_IMPORT = {
     "bridge.offline": {"bridge", "engine"},
 }
 LIGHT = (
+    "engine.checksum",
     "engine.clock",
     "engine.frame",
     "engine.params",
