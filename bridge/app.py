@@ -10,8 +10,10 @@ import webbrowser
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from threading import Thread
 from typing import Any
 
+from bridge import terminal
 from bridge.config import RunOptions
 from bridge.control import ControlState, Event, OutputStatus
 from bridge.engine_link import EngineLink
@@ -45,6 +47,7 @@ def run(options: RunOptions, engine: str = ENGINE) -> int:
     Raises EngineError for what cannot be started, with nothing left behind.
     """
     sys.setswitchinterval(TURN)
+    terminal.write_in_background()
     return asyncio.run(_run(options, engine))
 
 
@@ -131,7 +134,7 @@ class Run:
         for sentence in self._where():
             self.line.say(sentence)
         if self.options.browser:
-            self._begin(asyncio.to_thread(webbrowser.open, self.web.link))
+            Thread(target=self._open_browser, name="browser", daemon=True).start()  # some return when they are closed
 
     async def end(self, again: asyncio.Event) -> None:
         """Stop. Files that take long to finish are waited for until `again` is set, from when on people know of it."""
@@ -159,6 +162,12 @@ class Run:
             self._owned.close()
             await asyncio.gather(*(part.stop() for part in (self.osc, self.web, self.obs)))
             self.line.stop()
+
+    def _open_browser(self) -> None:
+        with suppress(OSError, webbrowser.Error):
+            if webbrowser.open(self.web.link):
+                return
+        self.line.say("no browser could be opened; open the address yourself", "yellow")
 
     def _where(self) -> Iterator[str]:
         """Where everything is, and who besides this machine can now do what."""

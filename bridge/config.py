@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from bridge.errors import BridgeError
-from engine.params import Params, find_control
+from engine.params import as_written
 from engine.preset import load_preset
 
 TOKEN = r"[\w.~-]{8,128}"
+EXAMPLE = "compare it with configs/bridge.toml"
 
 
 class BadOption(BridgeError):
@@ -109,8 +110,10 @@ def read_config(path: Path | None = None) -> RunOptions:
     path = path or config_path()
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadOption(f"{path} cannot be read: {error}", "compare it with configs/bridge.toml") from error
+    except RecursionError as error:
+        raise BadOption(f"{path} cannot be read: it is nested too deeply", EXAMPLE) from error
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, no TOML, or a number of thousands of digits
+        raise BadOption(f"{path} cannot be read: {error}", EXAMPLE) from error
     return RunOptions().changed(table)
 
 
@@ -159,7 +162,7 @@ def _size(value: Any) -> tuple[int, int]:
 def _positive(value: Any) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         number = 0.0
     if isinstance(value, bool) or not 0 < number < float("inf"):
         raise ValueError("a number above 0")
@@ -194,15 +197,9 @@ def _root(value: Any) -> str:
 
 
 def _controls(value: Any) -> dict[str, Any]:
-    """Check starting values against the table. A slider may overshoot; a number that somebody wrote may not."""
     if not isinstance(value, Mapping):
         raise TypeError("a table, [controls]")
-    checked = {name: getattr(Params().set(name, given), name) for name, given in value.items()}
-    for name, given in value.items():
-        row = find_control(name)
-        if row.low is not None and row.high is not None and not row.low <= float(given) <= row.high:
-            raise BadOption(f"{name} cannot be {given}", f"give {row.low:g} to {row.high:g}")
-    return checked
+    return as_written(value)
 
 
 _READ: Mapping[str, Callable[[Any], Any]] = {

@@ -17,7 +17,8 @@ ALIGN = 64
 FIRST = 128  # where slot 0 begins in a ring of ours: behind `started`, which not every ring has
 RING_BYTES = 64 * 2**20  # of pictures that a ring of a run holds, about
 HEADER = struct.Struct("<8sIIIIIIQQQQ")  # magic version header width height format slots | stride owner count open
-KINDS = {"": 0, "effect": 1, "input": 2, "slate": 3, "no input": 4}  # what a picture is; most writers do not say
+# what a picture is; most writers do not say
+KINDS = {"": 0, "effect": 1, "input": 2, "slate": 3, "no input": 4, "held input": 5}
 SHAPE = slice(12, 40)  # bytes of HEADER that say where the slots and their pixels lie
 OWNER, COUNT, OPEN, STARTED = 5, 6, 7, 8  # places, counted in 8 bytes; a slot begins with lock, index, time
 

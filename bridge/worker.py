@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bridge import terminal
 from bridge.chunk_limit import SETTING_UP, ChunkLimit
 from bridge.config import parse_size
 from bridge.intake import Intake
@@ -234,6 +235,7 @@ class RealEngine:
 
 def main(arguments: list[str] | None = None, open_session: OpenSession | None = None) -> int:
     """Be the engine process; the exit code says whether to try again (1) or not (GAVE_UP)."""
+    terminal.protect_streams()
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     options = parse(arguments)
     pipe = Pipe.on_stdio()

@@ -121,6 +121,11 @@ EXTRAS = ("virtualcam", "spout", "syphon", "ndi")  # of pyproject.toml, by the k
 ONLY_ON = {"spout": ("win32", "Windows"), "syphon": ("darwin", "macOS")}  # sys.platform, and what people call it
 
 
+def sink_names() -> list[str]:
+    """The outputs that people have."""
+    return [name for name in SINKS if name != "memory"]
+
+
 def load_source(uri: str) -> FrameSource:
     """Build the source that `uri` names: camera:N, testcard, clip, ring:NAME, obs ..., or else a file."""
     scheme, _, where = uri.partition(":")
@@ -133,7 +138,7 @@ def load_sink(uri: str) -> FrameSink:
     """Build the sink that `uri` names. Raises AdapterUnavailable, naming the known ones."""
     scheme, _, where = uri.partition(":")
     if scheme not in SINKS:
-        raise AdapterUnavailable(f"there is no output named {scheme!r:.80}", f"known: {', '.join(SINKS)}")
+        raise AdapterUnavailable(f"there is no output named {scheme!r:.80}", f"known: {', '.join(sink_names())}")
     return cast(FrameSink, _load(SINKS[scheme], scheme)(where))
 
 

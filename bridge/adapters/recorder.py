@@ -13,6 +13,7 @@ from bridge.adapters.base import AdapterUnavailable
 from bridge.movie import MovieWriter
 from bridge.pacing import SteadyClock
 from bridge.part import numbered, part_of
+from bridge.paths import typed_path
 from engine.clock import monotonic
 from engine.frame import Frame
 
@@ -29,7 +30,7 @@ class Recorder:
     def __init__(self, where: str, clock: Callable[[], float] = monotonic) -> None:
         if not where:
             raise AdapterUnavailable("a recorder needs a file", "for example recorder:show.mp4")
-        self._wanted = Path(where)
+        self._wanted = typed_path(where)
         self._is_called(self._wanted)
         self._clock = clock
         self._movie: MovieWriter | None = None

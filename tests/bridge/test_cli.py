@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -133,7 +134,12 @@ def test_every_live_control_is_an_option_of_run(capsys):
     [
         ("", ["COMMAND", "--help"]),
         ("frobnicate", ["frobnicate", "--help"]),
-        ("run --frobnicate", ["--frobnicate", "--help"]),
+        ("run --frobnicate", ["--frobnicate", "latentcast run --help"]),
+        ("obs setup --frobnicate", ["--frobnicate", "latentcast obs setup --help"]),
+        ("render bridge out.mp4", ["bridge is a folder"]),
+        ("render /dev/null out.mp4", ["/dev/null is not a file"]),
+        (f"render {'a' * 300}.mp4 {'b' * 300}.mp4", ["aaa.mp4 does not exist"]),
+        ("preset tiny --size 3", ["--size", "latentcast preset --help"]),
         ("run --in", ["--in", "run --help"]),
         ("run --size 333x190", ["333x190", "336x192"]),
         ("run --size big", ["size", "320x192"]),
@@ -166,6 +172,14 @@ def test_a_mistake_is_one_sentence_and_a_next_step(started, capsys, monkeypatch,
     assert said.err.count("\n") == 2
     assert all(word in said.err for word in words), said.err
     assert started == []
+
+
+def test_it_says_its_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"latentcast {version('latentcast')}\n"
 
 
 def test_status_is_what_the_instance_answers(instance, capsys):

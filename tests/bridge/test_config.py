@@ -68,7 +68,12 @@ def test_the_command_line_adds_to_the_files_controls(write):
         ("[controls]\nsteps = 9", "1 to 4"),
         ("[controls]\nstep = 2", "step"),
         ("[controls]\nnoise = nan", "noise"),
+        ("[controls]\nsteps = true", "steps takes a whole number"),
+        ('[scenes."Break"]\nseed = false', "seed takes a whole number"),
+        (f"fps = 1{'0' * 400}", "fps"),
         ("[[[", "cannot be read"),
+        (f"input = {'[' * 3000}", "nested too deeply"),
+        (f"fps = {'1' * 5000}", "cannot be read"),
     ],
 )
 def test_a_wrong_line_is_named_in_one_sentence_with_a_next_step(write, line, word):

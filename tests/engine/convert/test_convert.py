@@ -336,7 +336,9 @@ print(most[0] - before)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
 def test_a_large_file_is_never_in_memory_as_a_whole(small, tmp_path):
     preset = tmp_path / "many.toml"
-    preset.write_text('extends = "wan-1.3b"\n[text]\ndim = 512\nffn = 1024\nheads = 8\nvocab = 512\n')
+    preset.write_text(
+        'extends = "wan-1.3b"\n[dit]\ntext_dim = 512\n[text]\ndim = 512\nffn = 1024\nheads = 8\nvocab = 512\n'
+    )
     shapes = KINDS["umt5"].shapes(load_preset(str(preset)))
     torch.save({key: torch.ones(shape) for key, shape in shapes.items()}, tmp_path / "in.pth")
     size = (tmp_path / "in.pth").stat().st_size
