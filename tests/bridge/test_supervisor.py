@@ -581,7 +581,7 @@ async def test_an_engine_that_takes_longer_for_a_chunk_than_we_wait_for_others_i
         await desk.report(revision=0)
 
         assert desk.link.status.restarts == 0
-        assert desk.link.deadline == pytest.approx(4 * 6, abs=2)
+        assert desk.link.deadline >= 4 * 6
 
 
 @scene
