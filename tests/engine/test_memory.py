@@ -15,7 +15,6 @@ from engine.params import Params
 from engine.preset import load_preset
 from engine.stream.kvcache import KVCache
 from tests.engine.small import PRESET, film, play, same, small_models, small_session
-from tests.extras import need
 
 FLOAT = torch.float32
 
@@ -53,9 +52,9 @@ def test_the_work_of_a_chunk_is_what_a_real_one_takes():
     assert real["meta"] == real["cpu"] > 0
 
 
+@pytest.mark.extra("wan")
 @pytest.mark.parametrize("name, parameters", [("wan-1.3b", 1_418_996_800), ("wan-14b", 14_288_491_584)])
 def test_full_size_is_counted_without_a_byte(name, parameters):
-    need("wan")
     preset = load_preset(name)
 
     one, two = (measure(preset, torch.bfloat16, rows) for rows in (1, 2))

@@ -281,7 +281,7 @@ def open_again(source):
         return False
 
 
-@pytest.mark.parametrize("kind", ["spout", "syphon", "ndi"], indirect=True)
+@pytest.mark.parametrize("kind", of_each(["spout", "syphon", "ndi"]), indirect=True)
 def test_a_sender_may_change_its_size(kind):
     with another_program(kind) as program:
         source = load_source(program.uri)
