@@ -214,7 +214,7 @@ def test_a_second_run_does_not_take_the_output_of_the_first(start):
 
     assert second.process.wait(PATIENCE) == 2
     assert f"ring {first.out} belongs to process {first.process.pid}" in second.process.stderr.read()
-    assert first.status()["state"] == "streaming"
+    first.state("streaming")
 
 
 @pytest.mark.parametrize(

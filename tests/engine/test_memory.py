@@ -81,9 +81,9 @@ def test_a_preset_that_could_stay_but_not_be_loaded_is_refused_and_the_sentence_
     assert "loaded" not in str(error.value) and "rounded" not in error.value.hint, "which would not load either"
 
 
+@pytest.mark.extra("wan")
 @pytest.mark.parametrize("name, parameters", [("wan-1.3b", 1_418_996_800), ("wan-14b", 14_288_491_584)])
 def test_full_size_is_counted_without_a_byte(name, parameters):
-    pytest.importorskip("transformers")
     preset = load_preset(name)
 
     one, two = (measure(preset, torch.bfloat16, rows) for rows in (1, 2))
