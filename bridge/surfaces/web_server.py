@@ -146,10 +146,13 @@ class Connection(H11Protocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """A request that is no HTTP; in the middle of one, there is nobody left to tell."""
+        """What came is no HTTP. Where a request before it is being answered, that answer is not sent either."""
         self._our_server.say("somebody at the web page's port does not speak HTTP, and is not answered")
-        with suppress(h11.LocalProtocolError):
-            super().send_400_response(msg)
+        if self.cycle and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+        else:
+            with suppress(h11.LocalProtocolError):
+                super().send_400_response(msg)
         self.transport.close()
 
 

@@ -1,4 +1,4 @@
-"""Opt-in: `pytest -m attack`. Each test attacks a real run; its figures are the last lines of pytest's output.
+"""Opt-in: `pytest -m attack -n 0`. Each test attacks a real run; its figures are the last lines of pytest's output.
 
 LATENTCAST_ATTACK=0.05 makes it a twentieth as long.
 """
@@ -15,14 +15,11 @@ SCALE = float(os.environ.get("LATENTCAST_ATTACK", "1"))
 FIGURES = pytest.StashKey[list]()
 
 
-def pytest_collection_modifyitems(config, items):
-    attacks = [item for item in items if "tests/attack/" in item.path.as_posix()]
-    for item in attacks:
+def pytest_itemcollected(item):
+    if "tests/attack/" in item.path.as_posix():
         item.add_marker(pytest.mark.attack)
         item.add_marker(pytest.mark.process)
-    if "attack" not in config.getoption("-m"):
-        items[:] = [item for item in items if item not in attacks]
-        config.hook.pytest_deselected(items=attacks)
+        item.add_marker(pytest.mark.timeout(3600))
 
 
 @pytest.fixture
