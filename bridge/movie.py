@@ -15,6 +15,7 @@ from av.error import FFmpegError, InvalidDataError
 
 from bridge.adapters.base import AdapterUnavailable
 from bridge.part import Part
+from bridge.paths import why_no_file
 from bridge.picture import BT709, Picture
 
 if TYPE_CHECKING:
@@ -48,9 +49,8 @@ class MovieError(AdapterUnavailable):
 
 def open_movie(path: Path) -> InputContainer:
     """Open a file that has a video stream. Raises MovieError, in one sentence, for any other."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise MovieError(f"{path} {what}", "give a video file, camera:N, testcard, clip or ring:NAME")
+    if problem := why_no_file(path):
+        raise MovieError(problem, "give a video file, camera:N, testcard, clip or ring:NAME")
     try:
         movie = av.open(str(path))
     except (FFmpegError, OSError, ValueError) as error:

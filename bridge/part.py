@@ -20,8 +20,7 @@ class Part:
     """
 
     def __init__(self, target: Path, durable: bool) -> None:
-        unique = "" if durable else f".{secrets.token_hex(4)}"
-        self.path = target.with_name(f"{target.name}{unique}.part")
+        self.path = part_of(target if durable else target.with_name(f"{target.name}.{secrets.token_hex(4)}"))
         self._target = target
         create(self.path)
 
@@ -42,6 +41,11 @@ class Part:
         """Remove it, if it is there under this name; nobody can be helped by hearing that it could not be."""
         with suppress(OSError):
             self.path.unlink()
+
+
+def part_of(target: Path) -> Path:
+    """Where a durable one lies."""
+    return target.with_name(f"{target.name}.part")
 
 
 def numbered(path: Path) -> Iterator[Path]:

@@ -51,12 +51,12 @@ def fit_pixels(pixels: Picture, width: int, height: int) -> Picture:
     return picture
 
 
-def stretch_pixels(pixels: Picture, width: int, height: int) -> Picture:
+def stretch_pixels(pixels: Picture, width: int, height: int, interpolation: str = "BICUBIC") -> Picture:
     """All of uint8 RGB [H, W, 3] pixels, whatever becomes of their proportions -> [height, width, 3]."""
     if pixels.shape[:2] == (height, width):
         return pixels
     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-    stretched = frame.reformat(width=width, height=height, interpolation="BICUBIC")
+    stretched = frame.reformat(width=width, height=height, interpolation=interpolation)
     return np.asarray(stretched.to_ndarray(), np.uint8)
 
 

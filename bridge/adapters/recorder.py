@@ -12,7 +12,8 @@ from pathlib import Path
 from bridge.adapters.base import AdapterUnavailable
 from bridge.movie import MovieWriter
 from bridge.pacing import SteadyClock
-from bridge.part import numbered
+from bridge.part import numbered, part_of
+from bridge.paths import typed_path
 from engine.clock import monotonic
 from engine.frame import Frame
 
@@ -29,8 +30,8 @@ class Recorder:
     def __init__(self, where: str, clock: Callable[[], float] = monotonic) -> None:
         if not where:
             raise AdapterUnavailable("a recorder needs a file", "for example recorder:show.mp4")
-        self.path = self._wanted = Path(where)
-        self.name = self.path.name
+        self._wanted = typed_path(where)
+        self._is_called(self._wanted)
         self._clock = clock
         self._movie: MovieWriter | None = None
 
@@ -71,10 +72,10 @@ class Recorder:
             self._is_called(movie.path)
 
     def _is_called(self, path: Path) -> None:
-        self.path, self.name = path, path.name
+        self.path, self.name, self.part = path, path.name, part_of(path)
 
 
 def free_name(path: Path) -> Path:
     """`path`, or the first of show-2.mp4, show-3.mp4, ... that neither a recording nor a part of one has."""
     taken = os.path.lexists  # a link that leads nowhere is somebody's too
-    return next(name for name in numbered(path) if not taken(name) and not taken(name.with_name(name.name + ".part")))
+    return next(name for name in numbered(path) if not taken(name) and not taken(part_of(name)))

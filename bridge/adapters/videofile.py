@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bridge.adapters.timeline import Timeline
 from bridge.movie import DEFAULT_RATE, MovieError, open_movie, pictures, pixel_shape, rate_of
+from bridge.paths import typed_path
 from bridge.picture import Picture, cover
 from engine.frame import Frame
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
+ADDRESS = re.compile("[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # of two letters at least: C://film.mp4 is a file
 REPEAT_AFTER = 0.5  # seconds; a picture that stands longer is given again and again, as a still picture is
 
 
@@ -23,7 +25,9 @@ class VideoFile:
     """Plays a file of any size, rate and rotation that FFmpeg reads; a still picture is a film of one frame."""
 
     def __init__(self, where: str) -> None:
-        self._path = Path(where)
+        if ADDRESS.match(where):
+            raise MovieError(f"{where:.80} is an address, and addresses are not played", "give a video file")
+        self._path = typed_path(where)
         self.name = self._path.name
         self.fps = 0.0
         self._frames: Generator[Frame, None, None] | None = None
