@@ -435,4 +435,4 @@ def test_every_large_preset_says_where_it_is_from(name):
     for source in (preset.codec.source, preset.dit.source, preset.text.source, preset.text.words):
         assert source.repo.count("/") == 1
         assert len(source.revision) == 40
-        assert all(len(file.sha256) in (0, 64) for file in source.files)
+        assert source.files and all(len(file.sha256) in (0, 64) for file in source.files)

@@ -1,6 +1,12 @@
+from itertools import product
+from typing import get_args
+
 import pytest
 
+from bridge.control import State
 from bridge.state import run_state
+
+STAGES = ("offline", "starting", "loading", "warming", "streaming", "error")
 
 
 def state(stage, failed=False, streamed=False, stale=False, dry=False):
@@ -24,3 +30,25 @@ def test_without_the_engine_it_had_a_run_is_degraded_and_then_fails_over(stage):
 def test_an_engine_that_gave_up_is_an_error_whatever_the_outputs_show():
     assert state("error", failed=True, streamed=True, stale=True, dry=True) == "error"
     assert state("error", failed=True) == "error"
+    assert state("streaming", failed=True) == "error"
+
+
+def test_without_an_engine_that_somebody_asked_for_a_run_is_offline_and_nothing_is_missing():
+    for streamed, stale, dry in product([False, True], repeat=3):
+        assert state("offline", streamed=streamed, stale=stale, dry=dry) == "offline"
+
+
+def test_an_engine_that_came_back_streams_however_long_it_was_away():
+    assert state("streaming", streamed=True, stale=False) == "streaming"
+    assert state("streaming", streamed=True, stale=False, dry=True) == "streaming"
+
+
+def test_whatever_the_parts_say_surfaces_are_shown_a_state_they_know():
+    flags = ("failed", "streamed", "stale", "dry")
+    shown = {
+        state(stage, **dict(zip(flags, told, strict=True)))
+        for stage in STAGES
+        for told in product([False, True], repeat=len(flags))
+    }
+
+    assert shown == set(get_args(State))

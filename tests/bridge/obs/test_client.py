@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from bridge.errors import BridgeError
 from bridge.obs import client as module
 from bridge.obs.client import ObsAway, ObsClient, ObsForeign, ObsRefused
 from bridge.obs.place import ObsPlace
@@ -146,7 +147,7 @@ def test_without_the_library_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "obswebsocket", None)
     monkeypatch.delitem(sys.modules, "bridge.obs.connection", raising=False)
 
-    with pytest.raises(Exception, match="needs obswebsocket") as error:
+    with pytest.raises(BridgeError, match="needs obswebsocket") as error:
         ObsClient(ObsPlace())
 
     assert "latentcast[obs]" in error.value.hint

@@ -1,5 +1,6 @@
 """In the place of CUDA's recorder, on any device: what was recorded is run again on the same memory, by no Python."""
 
+import gc
 import weakref
 
 import torch
@@ -50,16 +51,24 @@ class Recording(TorchDispatchMode):
 
 
 class Tape:
-    """Called as `cudagraph.capture` is; counts what it did."""
+    """Called as `cudagraph.capture` is; counts what it did, and which recordings somebody still holds."""
 
     def __init__(self):
         self.recorded = self.replayed = 0
+        self._recordings = weakref.WeakSet()
+
+    @property
+    def held(self):
+        """Recordings that can still be replayed; each keeps the memory it computes in."""
+        gc.collect()
+        return len(self._recordings)
 
     def __call__(self, work):
         self.recorded += 1
         work()  # first outside, as the real one does
         with Recording() as recording:
             out = work()
+        self._recordings.add(recording)
 
         def again():
             self.replayed += 1
@@ -71,3 +80,10 @@ class Tape:
 
 def tensors(tree):
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+
+
+def memory_in_use():
+    """Bytes of all tensors that somebody holds, wherever in this process."""
+    gc.collect()
+    held = [each for each in gc.get_objects() if type(each) in (torch.Tensor, torch.nn.Parameter) and each.is_cpu]
+    return sum({part.data_ptr(): part.nbytes() for part in (each.untyped_storage() for each in held)}.values())

@@ -17,7 +17,7 @@ from engine.models.causal_dit import Attention, CausalDiT
 from engine.models.wan_vae import WanVae
 from engine.preset import AccelSpec, load_preset
 from engine.session import Session
-from tests.engine.accel.tape import Tape
+from tests.engine.accel.tape import Tape, memory_in_use
 from tests.engine.models.test_lora import write_lora
 from tests.engine.small import PRESET, film, play, same, small_models
 
@@ -244,26 +244,38 @@ def test_a_graphed_codec_forgets_the_pictures_of_another_size():
             latents, encoding = codec.encode(frames, encoding)
             _, decoding = codec.decode(latents, decoding)
 
-    for count, size in enumerate([(64, 32), (64, 32), (32, 32), (64, 32)]):
+    recorded, held = [], []
+    for size in ((64, 32), (64, 32), (32, 32), (64, 32)):
         run(*size)
-        assert len(codec._known) == 2, "one to encode, one to decode"
-        assert tape.recorded == (2, 2, 4, 6)[count]
+        recorded.append(tape.recorded)
+        held.append(tape.held)
+
+    assert recorded == [2, 2, 4, 6]
+    assert held == [2, 2, 2, 2], "one to encode, one to decode"
 
 
 def test_what_was_recorded_of_a_stream_is_gone_with_the_first_chunk_of_a_smaller_one():
     """Else there would be no room for the smaller one either, where memory ran out over the larger."""
-    models = graphed(small_models(), Tape())
-    codec, denoiser = models.codec, models.denoiser
-    play(Session(models, PRESET), film(40))
-    recorded = len(codec._known), denoiser._replayed is not None
+    tape = Tape()
 
-    session = Session(models, PRESET.resized(32, 32))
-    for frame in film(PRESET.chunk.first, size=(32, 32)):
-        session.push(frame)
-    session.step()
+    def watched(models):
+        """Bytes and recordings that are held after a stream, and with a smaller one's first chunk."""
+        before = memory_in_use()
+        play(Session(models, PRESET), film(40))
+        after = memory_in_use() - before, tape.held
+        session = Session(models, PRESET.resized(32, 32))
+        for frame in film(PRESET.chunk.first, size=(32, 32)):
+            session.push(frame)
+        session.step()
+        return after, (memory_in_use() - before, tape.held)
 
-    assert recorded == (2, True)
-    assert (codec._known, denoiser._replayed, denoiser._places) == ({}, None, ())
+    watched(small_models())  # what is made once for all is not counted below
+    after, smaller = watched(small_models())
+    recorded, smaller_then = watched(graphed(small_models(), tape))
+
+    assert after == (0, 0)
+    assert recorded[0] > 0 and recorded[1] == 3
+    assert smaller_then == smaller, "to the byte what a plain one holds"
 
 
 @pytest.mark.parametrize("accel", [{}, {"half_codec": True}, {"channels_last": True}], ids=str)
