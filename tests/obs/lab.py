@@ -15,20 +15,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, suppress
-from hashlib import sha256
-from itertools import count
+from contextlib import suppress
 from pathlib import Path
 
 import av
 
 from engine.clock import monotonic
+from tests.obs.remote import Refused, connect
 
 PROGRAMS = ("obs", "Xvfb", "xauth")
 INSTALL = "apt-get install -y --no-install-recommends obs-studio obs-plugins libobs-dev xvfb xauth"
 READY_WITHIN = 60.0  # seconds; half a one on an idle machine
-ANSWERS_WITHIN = 30.0  # seconds
-OPENS_WITHIN = 5.0  # seconds for each step of a connection
 SCENE = "Lab"  # the scene that is there at the start, on program
 
 
@@ -38,14 +35,6 @@ def missing():
         return "tests with OBS need Linux and Xvfb"
     lacking = [name for name in PROGRAMS if not shutil.which(name)]
     return f"no {', '.join(lacking)}; {INSTALL}" if lacking else ""
-
-
-class Refused(AssertionError):
-    """OBS answered a request with an error."""
-
-    def __init__(self, request, status):
-        super().__init__(f"{request}: {status.get('code')} {status.get('comment', '')}")
-        self.code = status.get("code")
 
 
 def until(look, within=READY_WITHIN, what="it never happened"):
@@ -184,7 +173,7 @@ class Lab:
     def call(self, request, **data):
         """Send a websocket request; what it answers, as a dict. Raises Refused."""
         if self._client is None:
-            self._client = _connect(self.port, self.password)
+            self._client = connect(self.port, self.password)
         return self._client.ask(request, data)
 
     def screenshot(self, source=SCENE, width=None, height=None):
@@ -289,61 +278,6 @@ class Lab:
             "server_password": self.password,
             "server_port": self.port,
         }
-
-
-class _Client:
-    """The websocket, spoken to with OBS's own words: independent of the product's client, so a second opinion."""
-
-    def __init__(self, client, stack):
-        self._client, self._stack = client, stack
-        self._numbers = count(1)
-
-    def ask(self, request, data):
-        number = str(next(self._numbers))
-        question = {"requestType": request, "requestId": number, "requestData": data}
-        try:
-            self._client.send(json.dumps({"op": 6, "d": question}))
-            answer = {}
-            while answer.get("op") != 7 or answer["d"]["requestId"] != number:
-                answer = json.loads(self._client.recv(timeout=ANSWERS_WITHIN))
-        except (TimeoutError, _closed()) as error:
-            raise ConnectionError(f"OBS did not answer {request}: {error}") from error
-        if not answer["d"]["requestStatus"]["result"]:
-            raise Refused(request, answer["d"]["requestStatus"])
-        return answer["d"].get("responseData") or {}
-
-    def close(self):
-        with suppress(OSError, _closed()):
-            self._stack.close()
-
-
-def _closed():
-    from websockets.exceptions import WebSocketException
-
-    return WebSocketException
-
-
-def _connect(port, password):
-    from websockets.sync.client import connect
-
-    def digest(text):
-        return base64.b64encode(sha256(text.encode()).digest()).decode()
-
-    stack = ExitStack()
-    try:
-        address = f"ws://127.0.0.1:{port}"
-        client = stack.enter_context(
-            connect(address, proxy=None, max_size=2**26, close_timeout=1, open_timeout=OPENS_WITHIN)
-        )
-        greeting = json.loads(client.recv(timeout=OPENS_WITHIN))["d"]["authentication"]
-        answer = digest(digest(password + greeting["salt"]) + greeting["challenge"])
-        who = {"rpcVersion": 1, "authentication": answer, "eventSubscriptions": 0}
-        client.send(json.dumps({"op": 1, "d": who}))
-        json.loads(client.recv(timeout=OPENS_WITHIN))
-    except (TimeoutError, _closed()) as error:
-        stack.close()
-        raise ConnectionError(str(error)) from error
-    return _Client(client, stack)
 
 
 def _start(command, **options):
