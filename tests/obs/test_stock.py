@@ -11,6 +11,7 @@ from tests.obs.lab import SCENE as LAB
 from tests.obs.lab import free_port, until
 from tests.obs.running import Beside, command
 
+pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
 WIDTH, HEIGHT = 320, 192  # of a run with the embedded model
 CANVAS = (640, 384)  # the same shape, so that the picture fills it
 

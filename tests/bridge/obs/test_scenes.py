@@ -8,6 +8,7 @@ from bridge.cli import main
 from bridge.config import read_config
 from bridge.obs import scenes as module
 
+pytest.importorskip("tomlkit", reason="pip install 'latentcast[obs]'")
 MINE = """# my show
 input = "camera:1"   # the good one
 
