@@ -121,22 +121,22 @@ def test_a_scene_that_nothing_is_said_of_changes_nothing(obs, scenes, desk):
     assert mine.control.params.prompt == "neon"
 
 
-def test_a_hundred_switches_at_ten_a_second_end_on_the_last_one(obs, scenes, desk):
+def test_forty_switches_at_ten_a_second_end_on_the_last_one(obs, scenes, desk):
     mine = desk(place(obs), scenes)
     seen = []
     mine.control.watch(lambda event: seen.append(event.data.get("prompt")) if event.kind == "changed" else None)
     due = monotonic()
-    for number in range(100):
+    for number in range(40):
         switch(obs, LOOKS[number % 3])
         due += 0.1
         mine.turn(max(0.02, due - monotonic()))
 
-    last = LOOKS[99 % 3]
+    last = LOOKS[39 % 3]
     mine.prompt(last)
     mine.turn(1.0)
 
     assert mine.control.params.prompt == last
-    assert len(seen) > 30, "most switches were heeded on the way"
+    assert len(seen) > 12, "most switches were heeded on the way"
 
 
 def test_only_a_scene_that_stays_runs_its_preset(obs, scenes, desk, monkeypatch):
