@@ -166,7 +166,6 @@ def test_where_the_graphics_card_is_slow_pictures_are_read_later_and_stay_exact_
     numbers = [number for _, (_, number), _ in seen]
     assert numbers == sorted(set(numbers)), "none twice, none out of order"
     assert min(came - drawn for _, (drawn, _), came in seen) > 1.9 / 30, "two pictures late"
-    obs.stop()
 
 
 class Rough:
