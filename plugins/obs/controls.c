@@ -100,7 +100,7 @@ static void switch_off(obs_data_t *settings)
 
 void controls_create(struct controls *controls, obs_source_t *self, obs_data_t *settings, const char *not_sent)
 {
-	hotkeys_create(&controls->hotkeys, self);
+	hotkeys_create(&controls->hotkeys, self, settings);
 	controls->not_sent = not_sent;
 	pthread_mutex_init(&controls->mutex, NULL);
 	switch_off(settings);

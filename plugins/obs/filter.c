@@ -26,7 +26,7 @@ static void filter_defaults(obs_data_t *settings)
 	controls_defaults(settings);
 }
 
-// Keep the rings of last time, unless a filter that is there already has them, as after copying one.
+// Keep the rings of last time, and the keys, unless a filter that is there already has them, as after copying one.
 static void settle_names(struct filter *filter, obs_data_t *settings)
 {
 	const char *saved = obs_data_get_string(settings, "ring");
@@ -41,6 +41,7 @@ static void settle_names(struct filter *filter, obs_data_t *settings)
 	obs_data_set_string(settings, "ring", lane.ring);
 	obs_data_set_string(settings, "answer", lane.answer);
 	obs_data_set_int(settings, "port", FIRST_PORT + 10 * lane.place);
+	hotkeys_clear_keys(settings);
 }
 
 static void change_ring(struct filter *filter, const char *ring)
@@ -143,6 +144,12 @@ static void filter_remove(void *data, obs_source_t *parent)
 {
 	UNUSED_PARAMETER(data);
 	kin_part(parent);
+}
+
+static void filter_save(void *data, obs_data_t *settings)
+{
+	struct filter *filter = data;
+	hotkeys_save(&filter->controls.hotkeys, settings);
 }
 
 static void follow_parent(struct filter *filter)
@@ -294,6 +301,7 @@ struct obs_source_info latentcast_filter = {
 	.get_defaults = filter_defaults,
 	.get_properties = filter_properties,
 	.update = filter_update,
+	.save = filter_save,
 	.video_tick = filter_tick,
 	.video_render = filter_render,
 	.video_get_color_space = filter_color_space,

@@ -1,11 +1,14 @@
-"""Fixtures of a real OBS. Every test in this folder bears the mark `obs`, and is skipped where OBS is not installed."""
+"""
+Fixtures of a real OBS. Every test in this folder bears the mark `obs`, and is skipped where OBS is not installed. All
+keep to one worker: they share OBSes, a screen, and a plugin that is built once.
+"""
 
 from contextlib import ExitStack
 
 import pytest
 
 from tests.obs.lab import Display, Lab, missing
-from tests.obs.plugin import build, cannot_build
+from tests.obs.plugin import begin_test, build, build_watcher, cannot_build
 
 
 def pytest_collection_modifyitems(items):
@@ -13,6 +16,11 @@ def pytest_collection_modifyitems(items):
         if "tests/obs/" in item.path.as_posix():
             item.add_marker(pytest.mark.obs)
             item.add_marker(pytest.mark.process)
+
+
+@pytest.fixture(autouse=True)
+def own_names():
+    begin_test()
 
 
 @pytest.fixture(scope="session")
@@ -38,12 +46,21 @@ def make_obs(display):
         yield make
 
 
+@pytest.fixture(scope="module")
+def shared(display):
+    """The OBS that the tests of a file share, since a start takes time. A file may have a `shared` of its own."""
+    with Lab(display) as lab:
+        yield lab
+
+
 @pytest.fixture
-def obs(make_obs):
-    """A running OBS with one empty scene."""
-    lab = make_obs()
-    lab.start()
-    return lab
+def obs(shared):
+    """A running OBS with one empty scene. What a test adds to it is gone before the next one."""
+    if not shared.alive:
+        shared.start()
+    yield shared
+    assert shared.alive, "OBS has ended"
+    shared.reset()
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +69,9 @@ def library(display, tmp_path_factory):
     if reason := cannot_build():
         pytest.skip(reason)
     return build(tmp_path_factory.mktemp("plugin")) / "latentcast.so"
+
+
+@pytest.fixture(scope="session")
+def watcher(library, tmp_path_factory):
+    """What is preloaded into an OBS to watch our plugin in it."""
+    return build_watcher(tmp_path_factory.mktemp("watcher"))

@@ -15,20 +15,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, suppress
-from hashlib import sha256
-from itertools import count
+from contextlib import suppress
 from pathlib import Path
 
 import av
 
 from engine.clock import monotonic
+from tests.obs.remote import Refused, connect
 
 PROGRAMS = ("obs", "Xvfb", "xauth")
 INSTALL = "apt-get install -y --no-install-recommends obs-studio obs-plugins libobs-dev xvfb xauth"
 READY_WITHIN = 60.0  # seconds; half a one on an idle machine
-ANSWERS_WITHIN = 30.0  # seconds
-OPENS_WITHIN = 5.0  # seconds for each step of a connection
+MISSING = 600  # obs-websocket's code for something that is not there
+NOT_RENDERED = 702  # and for a screenshot of what has no size
 SCENE = "Lab"  # the scene that is there at the start, on program
 
 
@@ -38,14 +37,6 @@ def missing():
         return "tests with OBS need Linux and Xvfb"
     lacking = [name for name in PROGRAMS if not shutil.which(name)]
     return f"no {', '.join(lacking)}; {INSTALL}" if lacking else ""
-
-
-class Refused(AssertionError):
-    """OBS answered a request with an error."""
-
-    def __init__(self, request, status):
-        super().__init__(f"{request}: {status.get('code')} {status.get('comment', '')}")
-        self.code = status.get("code")
 
 
 def until(look, within=READY_WITHIN, what="it never happened"):
@@ -88,6 +79,8 @@ class Lab:
 
     size, fps: of OBS's canvas; OBS knows 30 and 60, among others.
     profile:   further sections of basic.ini, {section: {key: value}}.
+
+    scene: what OBS's file says of the scene at the first start.
     """
 
     def __init__(self, display, size=(640, 360), fps=30, profile=None):
@@ -97,6 +90,7 @@ class Lab:
         self.port, self.password = free_port(), secrets.token_urlsafe(12)
         self.process = None
         self._scripts, self._profile = [], profile or {}
+        self.scene = {"id": "scene", "name": SCENE, "settings": {"id_counter": 0, "custom_size": False, "items": []}}
         self._client = None
 
     def __enter__(self):
@@ -133,7 +127,9 @@ class Lab:
         return {**os.environ, **{name: str(path) for name, path in home.items()}, **quiet, **bus}
 
     def start(self):
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it answers. What is left of one that has crashed is cleared away."""
+        if self.process is not None:
+            self.kill()
         if not self.config.is_dir() or not (self.config / "global.ini").exists():
             self._write_config()
         command = ["obs", "--multi", "--collection", "Lab", "--profile", "Lab", "--disable-missing-files-check"]
@@ -163,6 +159,19 @@ class Lab:
         self.stop()
         self.start()
 
+    def reset(self):
+        """Back to the one empty scene of the start, on program: other scenes, inputs and filters are removed."""
+        self.call("SetCurrentProgramScene", sceneName=SCENE)
+        for each in self.call("GetSourceFilterList", sourceName=SCENE)["filters"]:
+            self.call("RemoveSourceFilter", sourceName=SCENE, filterName=each["filterName"])
+        inputs = self._added("GetInputList", "inputs", "inputName", self.call("GetSpecialInputs").values())
+        scenes = self._added("GetSceneList", "scenes", "sceneName", [SCENE])
+        for name in inputs:
+            self.call("RemoveInput", inputName=name)
+        for name in scenes:
+            self.call("RemoveScene", sceneName=name)
+        until(lambda: not any(map(self._exists, inputs + scenes)), what="OBS keeps what was removed")
+
     def close(self):
         """End it if it runs, and remove all its folders. Twice is fine."""
         if self.process is not None:
@@ -184,8 +193,19 @@ class Lab:
     def call(self, request, **data):
         """Send a websocket request; what it answers, as a dict. Raises Refused."""
         if self._client is None:
-            self._client = _connect(self.port, self.password)
+            self._client = connect(self.port, self.password)
         return self._client.ask(request, data)
+
+    def press(self, hotkey, within=20.0):
+        """Press a hotkey by its name; it may be there a moment after OBS answers."""
+
+        def pressed():
+            try:
+                return self.call("TriggerHotkeyByName", hotkeyName=hotkey) is not None
+            except Refused:
+                return False
+
+        until(pressed, within, lambda: f"there is no hotkey {hotkey}\n{self.log[-2000:]}")
 
     def screenshot(self, source=SCENE, width=None, height=None):
         """What a source or scene looks like now: uint8 [H, W, 3 or 4], RGB and, mostly, alpha."""
@@ -195,18 +215,35 @@ class Lab:
         with av.open(io.BytesIO(base64.b64decode(answer["imageData"].partition(",")[2]))) as image:
             return next(image.decode(video=0)).to_ndarray()
 
-    def shows(self, look, source=SCENE, within=30.0, what="OBS never showed it"):
-        """Wait until `look` is true of a screenshot, and return that one."""
+    def shows(self, look, source=SCENE, within=READY_WITHIN, what="OBS never showed it"):
+        """Wait until `look` is true of a screenshot, and return that one. A film has none before its first picture."""
         last = []
 
         def seen():
-            last[:] = [self.screenshot(source)]
+            try:
+                last[:] = [self.screenshot(source)]
+            except Refused as error:
+                if error.code != NOT_RENDERED:
+                    raise
+                return False
             return look(last[0])
 
         until(seen, within, what)
         return last[0]
 
     # ---- how
+
+    def _exists(self, source):
+        """Whether a name is still taken: OBS lets go of a source, or a scene, only when it is no longer shown."""
+        try:
+            return self.call("GetSourceFilterList", sourceName=source) is not None
+        except Refused as error:
+            if error.code != MISSING:
+                raise
+            return False
+
+    def _added(self, request, key, name, known):
+        return [each[name] for each in self.call(request)[key] if each[name] not in known]
 
     def _answers(self):
         assert self.process.poll() is None, f"OBS ended with code {self.process.returncode}\n{self.log[-3000:]}"
@@ -269,13 +306,12 @@ class Lab:
         return sections
 
     def _collection(self):
-        scene = {"id": "scene", "name": SCENE, "settings": {"id_counter": 0, "custom_size": False, "items": []}}
         return {
             "name": "Lab",
             "current_scene": SCENE,
             "current_program_scene": SCENE,
             "scene_order": [{"name": SCENE}],
-            "sources": [scene],
+            "sources": [self.scene],
             "transitions": [],
             "modules": {"scripts-tool": self._scripts},
         }
@@ -289,61 +325,6 @@ class Lab:
             "server_password": self.password,
             "server_port": self.port,
         }
-
-
-class _Client:
-    """The websocket, spoken to with OBS's own words: independent of the product's client, so a second opinion."""
-
-    def __init__(self, client, stack):
-        self._client, self._stack = client, stack
-        self._numbers = count(1)
-
-    def ask(self, request, data):
-        number = str(next(self._numbers))
-        question = {"requestType": request, "requestId": number, "requestData": data}
-        try:
-            self._client.send(json.dumps({"op": 6, "d": question}))
-            answer = {}
-            while answer.get("op") != 7 or answer["d"]["requestId"] != number:
-                answer = json.loads(self._client.recv(timeout=ANSWERS_WITHIN))
-        except (TimeoutError, _closed()) as error:
-            raise ConnectionError(f"OBS did not answer {request}: {error}") from error
-        if not answer["d"]["requestStatus"]["result"]:
-            raise Refused(request, answer["d"]["requestStatus"])
-        return answer["d"].get("responseData") or {}
-
-    def close(self):
-        with suppress(OSError, _closed()):
-            self._stack.close()
-
-
-def _closed():
-    from websockets.exceptions import WebSocketException
-
-    return WebSocketException
-
-
-def _connect(port, password):
-    from websockets.sync.client import connect
-
-    def digest(text):
-        return base64.b64encode(sha256(text.encode()).digest()).decode()
-
-    stack = ExitStack()
-    try:
-        address = f"ws://127.0.0.1:{port}"
-        client = stack.enter_context(
-            connect(address, proxy=None, max_size=2**26, close_timeout=1, open_timeout=OPENS_WITHIN)
-        )
-        greeting = json.loads(client.recv(timeout=OPENS_WITHIN))["d"]["authentication"]
-        answer = digest(digest(password + greeting["salt"]) + greeting["challenge"])
-        who = {"rpcVersion": 1, "authentication": answer, "eventSubscriptions": 0}
-        client.send(json.dumps({"op": 1, "d": who}))
-        json.loads(client.recv(timeout=OPENS_WITHIN))
-    except (TimeoutError, _closed()) as error:
-        stack.close()
-        raise ConnectionError(str(error)) from error
-    return _Client(client, stack)
 
 
 def _start(command, **options):

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +39,19 @@ def cannot_build():
 def build(folder, *options):
     """Build with warnings as errors; the folder of what was built."""
     strict = ["cmake", "-S", SOURCES, "-B", folder, "-DLATENTCAST_STRICT=ON", *options]
-    for command in (strict, ["cmake", "--build", folder]):
+    for command in (strict, ["cmake", "--build", folder, "--parallel", "2"]):
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+def build_watcher(folder):
+    """The library plugins/obs/tests/ticks.c, to be preloaded into an OBS."""
+    headers = subprocess.run(["pkg-config", "--cflags", "libobs"], capture_output=True, text=True, check=True)
+    library = folder / "ticks.so"
+    command = ["cc", "-shared", "-fPIC", "-o", library, SOURCES / "tests" / "ticks.c", *headers.stdout.split(), "-ldl"]
+    subprocess.run(command, check=True)
+    return library
 
 
 def card(width, height, alpha=False):
@@ -150,9 +160,19 @@ def filter_settings(obs, source, name="effect"):
     return obs.call("GetSourceFilter", sourceName=source, filterName=name)["filterSettings"]
 
 
+_tests = count()
+_test = 0
+
+
+def begin_test():
+    """From now on, `own` gives other names: OBS may still be letting go of what the test before has used."""
+    global _test
+    _test = next(_tests)
+
+
 def own(name):
-    """A ring's name that no other test run uses."""
-    return f"lc-to-{os.getpid()}-{name}"
+    """A ring's name that no other test, nor another run of the tests, uses."""
+    return f"lc-{os.getpid()}-{_test}-{name}"
 
 
 class Ear:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.obs.lab import SCENE, Refused
+from tests.obs.lab import SCENE
+from tests.obs.remote import Refused
 
 RED = 0xFF0000FF  # OBS writes colours as ABGR
 

@@ -19,6 +19,7 @@ from bridge.errors import RingError
 from bridge.ring import RingReader, RingWriter
 from bridge.ring_format import HEADER
 from bridge.slate import slate
+from engine.clock import monotonic
 from engine.frame import Frame
 from tests.obs.lab import until
 from tests.obs.plugin import SOURCES, Ear, build, cannot_compile, own
@@ -109,6 +110,15 @@ def test_python_reads_what_c_writes_and_nothing_torn_under_load(peer):
                 assert moment == 0.5 * index
     with pytest.raises(RingError, match="no ring"):
         RingReader(own("c"))
+
+
+def test_a_stamp_of_c_is_of_the_clock_that_python_reads(peer):
+    before = monotonic()
+    with Started(peer, "stamp", own("now")) as started, RingReader(own("now")) as reader:
+        moment, _ = until(lambda: reader.read_rgba_into(np.empty((8, 16, 4), np.uint8)), 10, "nothing new")
+
+        assert before <= moment <= monotonic()
+        assert float(started.said) == pytest.approx(moment, abs=1e-5)
 
 
 def test_c_refuses_what_is_no_ring_of_its_version_in_one_sentence(ask):

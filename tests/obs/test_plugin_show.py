@@ -1,14 +1,12 @@
 """A whole show: a film in OBS, the filter on it, `latentcast run` with its own model; and OBS after rough handling.
 
-LATENTCAST_OBS_SECONDS says how long the rough handling lasts, 90 if nobody does. LATENTCAST_OBS_SEED, a number,
-makes it the same again as far as threads allow; a test that failed has printed its own.
+The longest of it is for `-m endurance`. LATENTCAST_OBS_SECONDS says how long the rough handling lasts, 90 by default.
+LATENTCAST_OBS_SEED, a number, makes it the same again as far as threads allow; a test that failed has printed its own.
 """
 
-import json
 import os
 import random
 import signal
-import subprocess
 import time
 from fractions import Fraction
 
@@ -20,11 +18,9 @@ from bridge.adapters.testcard import TestCard, read_number
 from engine.clock import monotonic
 from tests.bridge.films import make_film
 from tests.bridge.running import Running
-from tests.obs.lab import SCENE, Refused, until
+from tests.obs.lab import SCENE, Lab, until
 from tests.obs.plugin import (
     FILTER,
-    SOURCES,
-    Ear,
     Follower,
     Writer,
     add_filter,
@@ -56,18 +52,6 @@ def cards():
 def film(cards, tmp_path_factory):
     path = tmp_path_factory.mktemp("film") / "card.mp4"
     return make_film(path, count=len(cards), rate=Fraction(20), size=SIZE, pictures=cards)
-
-
-def shows(obs, look, source, within=60.0):
-    """Wait until `look` is true of a screenshot; a film has no size before its first picture."""
-
-    def seen():
-        try:
-            return look(obs.screenshot(source))
-        except Refused:
-            return False
-
-    until(seen, within, f"OBS never showed it\n{obs.log[-2000:]}")
 
 
 def is_dry(cards):
@@ -114,68 +98,30 @@ def test_a_film_in_obs_gets_the_effect_loses_it_with_the_engine_and_has_it_again
     try:
         add_source(obs, "film", "ffmpeg_source", local_file=str(film), looping=True, restart_on_activate=False)
         dry = is_dry(cards)
-        shows(obs, dry, "film")
+        obs.shows(dry, "film")
         add_filter(obs, "film", ring=own("show"), answer=run.out, port=run.osc)
 
         run.state("streaming", within=90)
-        shows(obs, lambda seen: is_upright_in_right_colours(seen) and not dry(seen), SCENE)
+        obs.shows(lambda seen: is_upright_in_right_colours(seen) and not dry(seen), SCENE)
 
         settings = {"prompt": "blueprint", "fade": 0.0}
         obs.call("SetSourceFilterSettings", sourceName="film", filterName="effect", filterSettings=settings)
-        shows(obs, is_blueprint, SCENE)
+        obs.shows(is_blueprint, SCENE)
 
         engine = next(child for child in run.children() if "bridge.worker" in " ".join(child.cmdline()))
         engine.send_signal(signal.SIGSTOP)  # hung, so that it is away for longer than a kill
-        shows(obs, dry, "film", within=30)
+        obs.shows(dry, "film", within=30)
         engine.send_signal(signal.SIGKILL)
-        shows(obs, is_blueprint, SCENE, within=90)
+        obs.shows(is_blueprint, SCENE, within=90)
 
         obs.restart()
-        shows(obs, is_blueprint, SCENE)
+        obs.shows(is_blueprint, SCENE)
 
         run.end()
-        shows(obs, dry, "film", within=30)
+        obs.shows(dry, "film", within=30)
         obs.stop()
     finally:
         run.close()
-
-
-def test_a_key_that_a_user_gave_to_a_filter_works_and_is_still_its_after_a_restart(make_obs, library):
-    lab = make_obs()
-    lab.install_plugin(library)
-    lab.start()
-    scenes = lab.config / "basic" / "scenes" / "Lab.json"
-    with Ear() as ear:
-        add_source(lab, "camera", "color_source_v3", width=64, height=36)
-        add_filter(lab, "camera", port=ear.port, ring=own("key"))
-        lab.stop()
-        _give_key(scenes, "camera", "latentcast.freeze", "OBS_KEY_F9")
-        for _ in range(2):
-            lab.start()
-            until(lambda: _pressed(lab, "OBS_KEY_F9") and ("/latentcast/freeze", [True]) in ear.heard(1.0))
-            lab.stop()
-
-    assert _keys(scenes, "camera", "latentcast.freeze") == ["OBS_KEY_F9"]
-
-
-def _source(collection, name):
-    return next(entry for entry in collection["sources"] if entry["name"] == name)
-
-
-def _give_key(scenes, source, hotkey, key):
-    """As OBS's Settings, Hotkeys do, and its file then says."""
-    collection = json.loads(scenes.read_text("utf-8"))
-    assert hotkey in _source(collection, source)["hotkeys"], "OBS offers it"
-    _source(collection, source)["hotkeys"][hotkey] = [{"key": key}]
-    scenes.write_text(json.dumps(collection), "utf-8")
-
-
-def _pressed(lab, key):
-    return lab.call("TriggerHotkeyByKeySequence", keyId=key) is not None
-
-
-def _keys(scenes, source, hotkey):
-    return [entry["key"] for entry in _source(json.loads(scenes.read_text("utf-8")), source)["hotkeys"][hotkey]]
 
 
 @pytest.fixture(scope="module")
@@ -186,30 +132,30 @@ def slow_library(tmp_path_factory):
     return build(tmp_path_factory.mktemp("slow"), "-DCMAKE_C_FLAGS=-DWAIT_MAX=-1.0") / "latentcast.so"
 
 
-@pytest.fixture
-def slow_obs(make_obs, slow_library):
+@pytest.fixture(scope="module")
+def shared(display, slow_library):
     """A running OBS with that plugin."""
-    obs = make_obs()
-    obs.install_plugin(slow_library)
-    obs.start()
-    return obs
+    lab = Lab(display)
+    lab.install_plugin(slow_library)
+    with lab:
+        yield lab
 
 
-def test_where_the_graphics_card_is_slow_a_filter_that_sends_one_picture_a_second_still_sends(slow_obs):
+def test_where_the_graphics_card_is_slow_a_filter_that_sends_one_picture_a_second_still_sends(obs):
     with Writer(own("dry"), card(64, 36)) as ring, Follower(own("seldom")) as out:
-        add_source(slow_obs, "camera", ring=ring.name)
-        add_filter(slow_obs, "camera", ring=out.name, answer=own("none"))
+        add_source(obs, "camera", ring=ring.name)
+        add_filter(obs, "camera", ring=out.name, answer=own("none"))
         until(lambda: (seen := out.newest()) and seen[1][1] > 30)  # it learns for 16 pictures
         settings = {"rate": 1}
-        slow_obs.call("SetSourceFilterSettings", sourceName="camera", filterName="effect", filterSettings=settings)
+        obs.call("SetSourceFilterSettings", sourceName="camera", filterName="effect", filterSettings=settings)
         time.sleep(1.0)  # those on their way
         numbers = [until(out.newest, 30, "no picture came any more")[1][1] for _ in range(3)]
 
     assert numbers == sorted(set(numbers))
 
 
-def test_where_the_graphics_card_is_slow_pictures_are_read_later_and_stay_exact_and_in_order(slow_obs):
-    obs, wanted = slow_obs, card(321, 181)
+def test_where_the_graphics_card_is_slow_pictures_are_read_later_and_stay_exact_and_in_order(obs):
+    wanted = card(321, 181)
     with Writer(own("dry"), wanted) as ring, Follower(own("late")) as out:
         add_source(obs, "camera", ring=ring.name)
         add_filter(obs, "camera", ring=out.name, answer=own("none"))
@@ -220,7 +166,6 @@ def test_where_the_graphics_card_is_slow_pictures_are_read_later_and_stay_exact_
     numbers = [number for _, (_, number), _ in seen]
     assert numbers == sorted(set(numbers)), "none twice, none out of order"
     assert min(came - drawn for _, (drawn, _), came in seen) > 1.9 / 30, "two pictures late"
-    obs.stop()
 
 
 class Rough:
@@ -308,12 +253,8 @@ def test_filters_can_be_removed_while_they_are_rendered_and_leave_no_memory_behi
 
 
 @pytest.fixture
-def watched_obs(make_obs, library, tmp_path, monkeypatch):
+def watched_obs(make_obs, library, watcher, monkeypatch):
     """A running OBS that says on stderr where a tick of ours waits for drawing or for hotkeys."""
-    watcher = tmp_path / "ticks.so"
-    headers = subprocess.run(["pkg-config", "--cflags", "libobs"], capture_output=True, text=True, check=True)
-    command = ["cc", "-shared", "-fPIC", "-o", watcher, SOURCES / "tests" / "ticks.c", *headers.stdout.split(), "-ldl"]
-    subprocess.run(command, check=True)
     obs = make_obs(fps=60)
     obs.install_plugin(library)
     with monkeypatch.context() as changed:

@@ -8,6 +8,7 @@ import time
 import pytest
 from pythonosc.osc_message import OscMessage
 
+from engine.clock import monotonic
 from tests.obs.plugin import Ear, build, own
 
 GCC = "x86_64-w64-mingw32-gcc"
@@ -78,6 +79,19 @@ def test_one_program_reads_what_another_writes_and_nothing_is_torn(start):
     assert code == 0, said
     assert said.startswith("161x97 good 300 overtaken ")
     assert " torn 0 wrong 0 " in said
+
+
+def test_a_stamp_is_seconds_of_the_performance_counter_which_every_program_reads_alike(start):
+    began = monotonic()
+    writer = start("stamp", own("w"))
+    stamp = float(writer.stdout.readline())
+
+    said, code = ask(start, "age", own("w"))
+
+    assert code == 0, said
+    read, now = map(float, said.split())
+    assert read == stamp
+    assert 0 <= now - stamp <= monotonic() - began + 0.1  # Wine's counter is not slewed as Linux's clock is
 
 
 def test_a_ring_is_gone_with_its_owner_and_one_that_nobody_made_is_said(start):

@@ -11,7 +11,7 @@ from bridge.surfaces.osc_space import interpret, relative
 from bridge.surfaces.osc_wire import read_packet
 from engine.params import CONTROLS, Params
 from engine.preset import load_preset
-from tests.obs.lab import Refused, until
+from tests.obs.lab import Lab, until
 
 DRIVER = Path(__file__).with_name("panel_driver.lua")
 
@@ -36,32 +36,31 @@ class Ear:
         except TimeoutError:
             return True
 
+    def forget(self):
+        while not self.silent(0.01):
+            pass
 
-@pytest.fixture
-def ear():
+
+@pytest.fixture(scope="module")
+def channel():
     ear = Ear()
     yield ear
     ear.udp.close()
 
 
-def press(obs, key):
-    """Press a hotkey; it is there a moment after OBS answers."""
-
-    def pressed():
-        try:
-            return obs.call("TriggerHotkeyByName", hotkeyName=key) is not None
-        except Refused:
-            return False
-
-    until(pressed, 20, f"there is no hotkey {key}\n{obs.log[-2000:]}")
-
-
 @pytest.fixture
-def obs(make_obs, ear):
-    lab = make_obs()
-    lab.add_script(PANEL, port=ear.port)
-    lab.start()
-    return lab
+def ear(channel):
+    channel.forget()  # what a test that failed has left
+    return channel
+
+
+@pytest.fixture(scope="module")
+def shared(display, channel):
+    """The OBS of most of these tests, with the panel."""
+    lab = Lab(display)
+    lab.add_script(PANEL, port=channel.port)
+    with lab:
+        yield lab
 
 
 def test_the_panel_has_the_controls_and_looks_of_today():
@@ -72,7 +71,7 @@ def test_the_panel_has_the_controls_and_looks_of_today():
 
 def test_hotkeys_turn_switches_over(obs, ear):
     for name in ("panic", "bypass", "freeze"):
-        press(obs, f"latentcast.{name}")
+        obs.press(f"latentcast.{name}")
 
         address, *arguments = ear.hear()
 
@@ -85,24 +84,27 @@ def test_a_hotkey_goes_through_the_looks_and_round(obs, ear):
     looks = load_preset("tiny").looks
     heard = []
     for _ in range(len(looks) + 1):
-        press(obs, "latentcast.next_look")
+        obs.press("latentcast.next_look")
         heard.append(ear.hear())
 
     assert heard == [("/latentcast/prompt", look) for look in (*looks, looks[0])]
 
 
-def test_a_hotkey_goes_back_through_the_looks_from_the_last_one(obs, ear):
+def test_a_hotkey_goes_back_through_the_looks_from_the_last_one(make_obs, ear):
+    obs = make_obs()
+    obs.add_script(PANEL, port=ear.port)
+    obs.start()
     looks = load_preset("tiny").looks
     heard = []
     for _ in range(2):
-        press(obs, "latentcast.previous_look")
+        obs.press("latentcast.previous_look")
         heard.append(ear.hear())
 
     assert heard == [("/latentcast/prompt", look) for look in (looks[-1], looks[-2])]
 
 
 def test_loading_the_panel_turns_no_knob(obs, ear):
-    press(obs, "latentcast.panic")
+    obs.press("latentcast.panic")
 
     assert ear.hear()[0] == "/latentcast/panic"
     assert ear.silent()
@@ -115,7 +117,7 @@ def test_properties_become_messages_that_the_bridge_understands(make_obs, ear):
     control = ControlState(Params(), lambda action, arguments: None)
 
     def turned(key):
-        press(obs, key)
+        obs.press(key)
         address, *arguments = ear.hear()
         control.set_all(interpret(relative(address, "/latentcast"), tuple(arguments), control.params).values)
         return control.params
@@ -127,6 +129,6 @@ def test_properties_become_messages_that_the_bridge_understands(make_obs, ear):
     assert turned("test.look").prompt == "pencil sketch"
     assert turned("test.type").prompt == "gold", "what is typed goes out once, when the typing has stopped"
     assert ear.silent()
-    press(obs, "test.names")
+    obs.press("test.names")
     for row in CONTROLS:
         until(lambda row=row: f"has {row.name} " in obs.log, 10, f"no property for {row.name}")

@@ -8,9 +8,10 @@ from bridge.adapters.obs import ObsSource
 from bridge.adapters.testcard import CORNERS, GROUND, draw_card
 from bridge.obs.stock import PICTURE, SCENE, program_settings
 from tests.obs.lab import SCENE as LAB
-from tests.obs.lab import free_port, until
+from tests.obs.lab import Lab, free_port, until
 from tests.obs.running import Beside, command
 
+pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
 WIDTH, HEIGHT = 320, 192  # of a run with the embedded model
 CANVAS = (640, 384)  # the same shape, so that the picture fills it
 
@@ -30,11 +31,11 @@ def is_stylised(picture):
     return picture[..., :3].std() > 10 and not is_card(picture, atol=24)
 
 
-@pytest.fixture
-def obs(make_obs):
-    lab = make_obs(size=CANVAS)
-    lab.start()
-    return lab
+@pytest.fixture(scope="module")
+def shared(display):
+    """The OBS of most of these tests."""
+    with Lab(display, size=CANVAS) as lab:
+        yield lab
 
 
 @pytest.fixture
@@ -85,11 +86,14 @@ def test_the_effect_is_in_obs_for_as_long_as_the_run_lasts(ready, beside):
 
 def test_a_run_of_another_size_needs_no_new_setup(ready, beside):
     obs, port = ready
-    for size in ("320x192", "160x96"):
-        run = beside(obs, "--out", f"obs:{port}", "--size", size, "--bypass")
-        width, height = map(int, size.split("x"))
-        run.shown(obs, is_card, SCENE, 60, f"no picture of {size}")
-        assert obs.screenshot(PICTURE).shape[:2] == (height, width)
+    for width, height in ((320, 192), (160, 96)):
+        run = beside(obs, "--out", f"obs:{port}", "--size", f"{width}x{height}", "--bypass")
+
+        def is_the_runs(picture, size=(height, width)):
+            return picture.shape[:2] == size and is_card(picture)
+
+        run.shown(obs, is_the_runs, PICTURE, 60, f"no picture of {width}x{height}")  # till then, that of the run before
+        run.shown(obs, is_card, SCENE)
         run.close()
 
 
@@ -144,7 +148,9 @@ def test_a_source_of_the_user_that_is_called_as_the_scene_should_be_is_not_touch
     assert world(obs) == before
 
 
-def test_the_program_of_obs_is_an_input_and_the_record_button_is_given_back(obs, beside):
+def test_the_program_of_obs_is_an_input_and_the_record_button_is_given_back(make_obs, beside):
+    obs = make_obs(size=CANVAS)
+    obs.start()
     before = {key: parameter(obs, *key) for key in RECORD}
     port, out = free_port(), free_port()
     code, said = command(obs, "obs", "setup", "--program", "--program-port", str(port), "--port", str(out))

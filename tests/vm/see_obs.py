@@ -10,9 +10,10 @@ from bridge.obs.client import ObsClient
 from bridge.obs.place import ObsPlace
 from bridge.obs.stock import SCENE, Wanted, set_up
 from bridge.one_child import OneChild
-from tests.obs import lab
+from tests.obs import lab, remote
 from tests.obs.lab import SCENE as LAB
-from tests.obs.lab import Display, Lab, Refused, free_port, until
+from tests.obs.lab import Display, Lab, free_port, until
+from tests.obs.remote import Refused
 from tests.vm.inside import ALIKE, OTHER_MATRIX, PATIENCE, SIZE, Player, Seen, corners, failure, watch
 
 RING = "lc-vm-obs"
@@ -22,7 +23,8 @@ seen = Seen()
 
 def look():
     virtualcam.OPENS_WITHIN = PATIENCE
-    lab.READY_WITHIN = lab.ANSWERS_WITHIN = lab.OPENS_WITHIN = client.TIMEOUT = client.READY_WITHIN = PATIENCE
+    lab.READY_WITHIN = remote.ANSWERS_WITHIN = remote.OPENS_WITHIN = PATIENCE
+    client.TIMEOUT = client.READY_WITHIN = PATIENCE
     Player(RING)
     display = Display("640x480")
     obs = Lab(display, size=SIZE, profile=SLOW)

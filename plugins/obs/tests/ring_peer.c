@@ -6,6 +6,8 @@
 //   ring-peer anew NAME SIDE SIDE       make a square ring and write; on a line of stdin, at once another one
 //   ring-peer open NAME                 open it once
 //   ring-peer create NAME W H           make it, and remove it when stdin ends
+//   ring-peer stamp NAME                make a ring with one picture of this moment, and say the moment; until stdin ends
+//   ring-peer age NAME                  the newest picture's moment, and this one
 //   ring-peer osc PORT ADDRESS TYPE VALUE
 //   ring-peer slate                     the pixels, to stdout
 #define _GNU_SOURCE
@@ -26,6 +28,15 @@
 static void nap(long microseconds)
 {
 	Sleep((DWORD)(microseconds + 999) / 1000);
+}
+
+// Seconds of the clock that stamps are of, as libobs's os_gettime_ns has it.
+static double now(void)
+{
+	LARGE_INTEGER count, frequency;
+	QueryPerformanceCounter(&count);
+	QueryPerformanceFrequency(&frequency);
+	return (double)count.QuadPart / (double)frequency.QuadPart;
 }
 
 static volatile LONG waiting, over;
@@ -69,6 +80,17 @@ static void as_it_is(void)
 static void nap(long microseconds)
 {
 	nanosleep(&(struct timespec){.tv_nsec = 1000 * microseconds}, NULL);
+}
+
+static double now(void)
+{
+	struct timespec time;
+#ifdef __APPLE__
+	clock_gettime(CLOCK_UPTIME_RAW, &time); // which is mach_absolute_time
+#else
+	clock_gettime(CLOCK_MONOTONIC, &time);
+#endif
+	return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
 static int stdin_bytes(void)
@@ -192,6 +214,37 @@ static int make_anew(const char *name, char **sides)
 	return put_until(name, second, second, why) ? 0 : fail(why);
 }
 
+static int stamp(const char *name)
+{
+	char why[RING_REASON];
+	struct ring *ring = ring_create(name, 16, 8, why);
+	if (!ring)
+		return fail(why);
+	const double time = now();
+	memset(ring_begin(ring, time, 0), 0, 16 * 8 * 4);
+	ring_publish(ring);
+	printf("%.6f\n", time);
+	fflush(stdout);
+	while (!stdin_ended())
+		nap(1000);
+	ring_close(ring);
+	return 0;
+}
+
+static int say_age(const char *name)
+{
+	char why[RING_REASON];
+	struct ring_picture picture;
+	struct ring *ring = ring_open(name, why);
+	if (!ring)
+		return fail(why);
+	const bool there = ring_newest(ring, &picture);
+	if (there)
+		printf("%.6f %.6f\n", picture.time, now());
+	ring_close(ring);
+	return there ? 0 : fail("no picture");
+}
+
 static int hold(struct ring *ring, const char *why)
 {
 	if (!ring)
@@ -244,6 +297,10 @@ int main(int count, char **words)
 		return hold(ring_open(words[2], why), why);
 	if (strcmp(verb, "create") == 0 && count == 5)
 		return hold(ring_create(words[2], (uint32_t)atoi(words[3]), (uint32_t)atoi(words[4]), why), why);
+	if (strcmp(verb, "stamp") == 0 && count == 3)
+		return stamp(words[2]);
+	if (strcmp(verb, "age") == 0 && count == 3)
+		return say_age(words[2]);
 	if (strcmp(verb, "osc") == 0 && count == 6)
 		return send_osc(atoi(words[2]), words[3], words[4], words[5]);
 	if (strcmp(verb, "slate") == 0)

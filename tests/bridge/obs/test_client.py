@@ -19,8 +19,9 @@ BUSY = {"result": False, "code": 207, "comment": "OBS is not ready to perform th
 WELL = {"result": True, "code": 100}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def impatient(monkeypatch):
+    """For what never answers; whoever answers may take its time, since the machine may be busy."""
     monkeypatch.setattr(module, "TIMEOUT", 1.0)
 
 
@@ -40,7 +41,7 @@ def test_an_obs_that_never_gets_ready_is_given_up(monkeypatch):
     assert error.value.code == 207
 
 
-def test_an_obs_that_hangs_is_given_up_and_the_next_question_is_answered_with_its_own_answer():
+def test_an_obs_that_hangs_is_given_up_and_the_next_question_is_answered_with_its_own_answer(impatient):
     hung = Speaker(lambda request, number: None if number == 2 else WELL)
     with hung as there, ObsClient(ObsPlace(port=there.port)) as client:
         with pytest.raises(ObsAway, match="does not answer"):
@@ -49,7 +50,7 @@ def test_an_obs_that_hangs_is_given_up_and_the_next_question_is_answered_with_it
         assert client.ask("GetVersion")["obsVersion"] == "29.0.2"
 
 
-def test_a_server_that_says_nothing_is_no_obs_of_today():
+def test_a_server_that_says_nothing_is_no_obs_of_today(impatient):
     with Speaker(silent=True) as there, pytest.raises(ObsForeign, match="not OBS 28") as error:
         ObsClient(ObsPlace(port=there.port))
 

@@ -1,6 +1,7 @@
 """`latentcast obs setup` and `remove` where OBS makes no sense. tests/obs has the real one."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,7 +39,8 @@ ANYTHING = [(request, key) for request, answer in SENSE.items() for key in answe
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(stock, "GONE_WITHIN", 0.05)
+    monkeypatch.setattr(stock, "GONE_WITHIN", 0.005)
+    monkeypatch.setattr(stock, "time", SimpleNamespace(sleep=lambda seconds: None))
 
 
 @pytest.mark.parametrize(("request_", "key"), ANYTHING)
