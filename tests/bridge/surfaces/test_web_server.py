@@ -230,7 +230,7 @@ def test_a_full_table_of_descriptors_is_said_once_and_outlived():
         request("POST", "/api/actions/reset", "Content-Length: 20"),
         request("PUT", "/api/controls/steps", "Transfer-Encoding: chunked") + b"zz\r\n",
         request("POST", "/api/actions/reset", "Transfer-Encoding: chunked") + b"1\r\n1\r\nzz\r\n",
-        request("POST", "/api/controls/steps", "Transfer-Encoding: chunked") + b"zz\r\n",  # refused before it is read
+        request("POST", "/api/controls/steps", "Transfer-Encoding: chunked") + b"9" * 70_000,  # answered, then refused
         request() + b"\x16\x03\x01\x02\x00",
         request("GET", "/ws", "Upgrade: websocket", "Connection: Upgrade"),
         request("GET", "/", "Upgrade: h2c", "Connection: Upgrade"),
