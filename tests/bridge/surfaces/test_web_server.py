@@ -230,7 +230,6 @@ def test_a_full_table_of_descriptors_is_said_once_and_outlived():
         request("POST", "/api/actions/reset", "Content-Length: 20"),
         request("PUT", "/api/controls/steps", "Transfer-Encoding: chunked") + b"zz\r\n",
         request("POST", "/api/actions/reset", "Transfer-Encoding: chunked") + b"1\r\n1\r\nzz\r\n",
-        request("POST", "/api/controls/steps", "Transfer-Encoding: chunked") + b"9" * 70_000,  # answered, then refused
         request() + b"\x16\x03\x01\x02\x00",
         request("GET", "/ws", "Upgrade: websocket", "Connection: Upgrade"),
         request("GET", "/", "Upgrade: h2c", "Connection: Upgrade"),
@@ -240,6 +239,16 @@ def test_a_full_table_of_descriptors_is_said_once_and_outlived():
 def test_hang_ups_and_nonsense_leave_no_traceback(desk, web, call, caplog, data):
     for _ in range(3):
         call(data).close()
+
+    assert_quiet(desk, web, caplog)
+
+
+def test_nonsense_behind_a_request_leaves_no_traceback(desk, web, call, caplog):
+    """More than one read takes, so that the request is being answered when the nonsense is seen."""
+    for _ in range(3):
+        client = call(request("POST", "/api/controls/steps", "Transfer-Encoding: chunked") + b"9" * 70_000)
+        client.shutdown(socket.SHUT_WR)
+        assert is_cut(client)
 
     assert_quiet(desk, web, caplog)
 
