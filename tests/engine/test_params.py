@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import BadParam
-from engine.params import CONTROLS, KINDS, Params, find_control
+from engine.params import CONTROLS, KINDS, Params, as_written, find_control
 from engine.prompt import MAX_PROMPT
 
 NUMBERS = [row for row in CONTROLS if row.kind in ("int", "float")]
@@ -234,6 +234,41 @@ def test_nothing_but_a_control_has_a_name(name):
     error = refusal(name, 1)
 
     assert len(str(error)) < 150 and "\n" not in str(error)
+
+
+# ---- what somebody wrote: a file, a command line
+
+
+@given(valid_changes)
+def test_what_is_written_in_range_is_taken_as_a_surfaces_would_be(values):
+    texts = {name: repr(value) if type(value) in (int, float) else value for name, value in values.items()}
+
+    assert as_written(values) == as_written(texts) == values
+    assert [type(value) for value in as_written(texts).values()] == [type(value) for value in values.values()]
+
+
+@each_number
+def test_a_number_written_out_of_range_is_refused_with_the_range_and_not_clamped(row):
+    for end in (row.low, row.high):
+        assert as_written({row.name: end}) == {row.name: end}
+    for beyond in (row.low - 0.01, row.high + 0.01, str(row.high + 1), math.inf, -math.inf):
+        with pytest.raises(BadParam, match=f"^{row.name} cannot be {beyond}$") as error:
+            as_written({"prompt": "ink", row.name: beyond})
+        assert error.value.hint == f"give {row.low:g} to {row.high:g}"
+
+
+@each_number
+@pytest.mark.parametrize("switch", [True, False])
+def test_a_switch_written_in_a_numbers_place_is_refused(row, switch):
+    with pytest.raises(BadParam, match=f"^{row.name} takes .* number, not {switch}$") as error:
+        as_written({row.name: switch})
+    assert error.value.hint == row.help
+
+
+@pytest.mark.parametrize(("name", "value"), [("nosie", 1), ("noise", math.nan), ("prompt", 3), ("lora", "../x")])
+def test_what_no_surface_may_say_may_not_be_written_either(name, value):
+    with pytest.raises(BadParam):
+        as_written({"steps": 3, name: value})
 
 
 # ---- snapshots
