@@ -93,6 +93,8 @@ def as_written(values: Mapping[str, Any]) -> dict[str, Any]:
             raise BadParam(f"{name} takes {KINDS[type(row.default)]}, not {given}", row.help)
         if row.low is not None and row.high is not None and not row.low <= float(given) <= row.high:
             raise BadParam(f"{name} cannot be {given}", f"give {row.low:g} to {row.high:g}")
+        if row.kind == "int" and float(given) != checked[name]:
+            raise BadParam(f"{name} cannot be {given}", "give a whole number")
     return checked
 
 

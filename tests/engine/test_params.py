@@ -257,6 +257,14 @@ def test_a_number_written_out_of_range_is_refused_with_the_range_and_not_clamped
         assert error.value.hint == f"give {row.low:g} to {row.high:g}"
 
 
+@pytest.mark.parametrize("value", [2.6, "1.5"])
+def test_a_fraction_written_where_a_whole_number_belongs_is_refused_and_not_rounded(value):
+    with pytest.raises(BadParam, match=f"^steps cannot be {value}$") as error:
+        as_written({"steps": value})
+    assert error.value.hint == "give a whole number"
+    assert as_written({"steps": 2.0}) == {"steps": 2}
+
+
 @each_number
 @pytest.mark.parametrize("switch", [True, False])
 def test_a_switch_written_in_a_numbers_place_is_refused(row, switch):
