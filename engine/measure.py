@@ -29,7 +29,8 @@ from engine.models.words import STEP
 from engine.places import locate
 from engine.preset import Preset, load_preset, preset_names
 from engine.stream.kvcache import KVCache
-from engine.stream.pace import plan_steps
+from engine.stream.pace import plan_of
+from engine.stream.work import Batch, Row
 
 META = torch.device("meta")
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")  # the last is how cuBLAS and cuDNN say it
@@ -106,7 +107,7 @@ def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None) -> Need
         denoiser=sizes[0],
         codec=sizes[1],
         text=0 if preset.text.place == "cpu" else sizes[2],
-        window=size_of(store for stores in (cache.keys, cache.values, cache._means) for store in stores),
+        window=cache.size,
         prompt=prompt,
         stream=state,
         work=max(works),
@@ -116,8 +117,7 @@ def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None) -> Need
 
 def own_rows(preset: Preset) -> int:
     """How many rows `preset` has with its own controls."""
-    params = preset.params
-    return plan_steps(len(preset.schedule.take(params.steps)), params.rows).rows
+    return plan_of(preset, preset.params).rows
 
 
 def size_of(tensors: Iterable[Tensor]) -> int:
@@ -150,8 +150,9 @@ def _held(*states: CodecState) -> int:
 def _denoising(denoiser: Any, preset: Preset, cache: KVCache, context: Context, rows: int) -> int:
     """The most a pass over a full window takes."""
     slots, frames = preset.window.slots, max(1, preset.chunk.later // preset.codec.temporal)
-    places, codec = list(range(slots - frames, slots)), preset.codec
-    cache.begin([places] * rows, [places] * rows, [slots] * rows)
+    codec, places = preset.codec, tuple(range(slots - frames, slots))
+    row = Row(0, places, slots - frames, (0,), slots, (0,) * preset.window.sinks)
+    cache.begin(Batch((row,) * rows, passes=1))
     sides = preset.height // codec.spatial, preset.width // codec.spatial
     x = torch.empty(rows, frames, codec.channels, *sides, device=META, dtype=cache.keys[0].dtype)
     t = torch.zeros(rows, frames, device=META, dtype=torch.int64)

@@ -163,6 +163,17 @@ class ScheduleSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitSpec:
+    """The most rows and steps this preset may use, whatever the controls say; 0 is no limit."""
+
+    rows: int = 0
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        _need(self.rows >= 0 and self.steps >= 0, "limits are 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
 class AccelSpec:
     """Switches of engine.accel. Each gives the same pictures as without it, within what its test states.
 
@@ -214,6 +225,7 @@ class Preset:
     input: bool = True
     leaner: str = ""
     accel: AccelSpec = field(default_factory=AccelSpec)
+    limits: LimitSpec = field(default_factory=LimitSpec)
 
     def __post_init__(self) -> None:
         _need(self.fps > 0, "fps is above 0")

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from engine.models.interfaces import Context, Memory
 from engine.models.norms import RMSNorm, plain_norm
-from engine.models.rope import axis_sizes, rotate, rotation
+from engine.models.rope import rotate, rotation
 from engine.models.words import count_words, extra_scores, kept_length, weigh
 from engine.preset import DitSpec
 
@@ -101,7 +101,7 @@ class Block(nn.Module):
         return (self.modulation + time).unsqueeze(3).unbind(2)
 
     def _look_back(self, query: Tensor, key: Tensor, value: Tensor, view: View) -> Tensor:
-        keys, values = view.extend(self.layer, key, value)
+        keys, values = view.memory.extend(self.layer, key, value, view.turn)
         return self.self_attn.attend(view.turn(query), keys, values, view.memory.mask)
 
     def _read(self, x: Tensor, keys: Tensor, values: Tensor, extra: Tensor | None = None) -> Tensor:
@@ -133,34 +133,11 @@ class View:
 
     def __init__(self, memory: Memory, grid: tuple[int, int], head_size: int) -> None:
         self.memory = memory
-        self._place: Tensor | None = None
         self._turns = rotation(memory.positions, grid, head_size)
-        self._timed = axis_sizes(head_size)[0]  # channels of a head that turn with time
-        self._drift = rotation(memory.drift, (1, 1), head_size)[
-            :, None, ..., : self._timed // 2
-        ]  # [B, 1, S, 1, time/2]
 
     def turn(self, heads: Tensor) -> Tensor:
         """Queries or keys of this call, [B, T*n, N, D], by their places in stream and frame."""
         return rotate(heads, self._turns)
-
-    def _copy(self, keys: Tensor) -> Tensor:
-        """A copy of one layer's keys: all layers use the same place, unless a gradient comes back for them."""
-        if torch.is_grad_enabled():
-            return keys.clone()
-        if self._place is None:
-            self._place = torch.empty_like(keys)
-        return self._place.copy_(keys)
-
-    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of this call [B, T*n, N, D] join the memory: all there are, ready for attention."""
-        keys, values = self.memory.extend(layer, key, value, self.turn)
-        if frames := self._drift.shape[2]:
-            tokens = key.shape[1] // self.memory.positions.shape[1]
-            keys = self._copy(keys)  # what is remembered stays as it was written
-            old = keys[:, :, : frames * tokens, : self._timed]
-            old.copy_(rotate(old.view(*old.shape[:2], frames, tokens, -1), self._drift).flatten(2, 3))
-        return keys, values
 
 
 class CausalDiT(nn.Module):

@@ -40,19 +40,19 @@ class LoraTrack:
         self._wanted, self._refused = dict(loras), {}
         self._files = {name: self._files.get(name) or self._read(name) for name in self._on | self._wanted}
 
-    def arrive(self, wait: bool) -> bool:
-        """Put on what is wanted, all at once and once all of it is read; whether that changed the model.
+    def settle(self, wait: bool) -> Loras:
+        """What is to be on from the next chunk on: what is wanted, all at once and once all of it is read.
 
         Until then what is on stays on, so that one look goes over into the next without the plain model between them;
         its strengths follow at once. wait: for the files that are on their way. One that cannot be read is no longer
         wanted, and `take_problem` says why; if nothing else is wanted, what is on stays.
         """
-        here = {name: file for name, file in self._files.items() if wait or file.done()}
-        for name, file in here.items():
+        for name, file in self._here(wait).items():
             if (error := file.exception()) is not None:
                 self._problem = error.sentence if isinstance(error, EngineError) else f"LoRA {name}: {error}"
                 self._refused[name] = _written(name)
                 del self._wanted[name], self._files[name]
+        here = self._here(wait)
         if self._refused and not self._wanted:
             pass  # nothing that was asked for can be used: what is on stays
         elif all(name in here for name in self._wanted):
@@ -60,11 +60,19 @@ class LoraTrack:
             self._files = {name: self._files[name] for name in self._on}
         else:
             self._on = {name: self._wanted.get(name, strength) for name, strength in self._on.items()}
-        before = self._rack.attached
-        if self._on == before:
+        return tuple(sorted(self._on.items()))
+
+    def put_on(self, loras: Loras) -> bool:
+        """Make these the ones on the model, reading those that are not read yet; whether that changed the model."""
+        on, before = dict(loras), self._rack.attached
+        if on == before:
             return False
-        self._rack.set(self._on, {name: here[name].result() for name in self._on if name not in before})
+        new = {name: self._files.get(name) or self._read(name) for name in on if name not in before}
+        self._rack.set(on, {name: file.result() for name, file in new.items()})
         return True
+
+    def _here(self, wait: bool) -> dict[str, Future[Pairs]]:
+        return {name: file for name, file in self._files.items() if wait or file.done()}
 
     def _read(self, name: str) -> Future[Pairs]:
         return self._submit(lambda: self._rack.read(name))

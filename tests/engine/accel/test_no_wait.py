@@ -8,12 +8,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from engine.models.causal_dit import CausalDiT
 from engine.models.wan_vae import WanVae
 from engine.preset import CodecSpec, DitSpec, ScheduleSpec, WindowSpec
-from engine.stream.batch import StreamBatch
 from engine.stream.kvcache import KVCache
-from engine.stream.noise import motion
+from engine.stream.motion import motion
 from engine.stream.pace import Plan
 from engine.stream.schedule import Schedule
 from tests.engine.small import film, play, small_session
+from tests.engine.stream.planned import PlannedBatch
 
 DIT = DitSpec("", channels=4, dim=24, ffn=32, heads=2, layers=2, text_dim=8, text_len=2)
 CODEC = CodecSpec("wan", "", channels=4, widths=(8, 8, 8, 8), blocks=1)
@@ -47,7 +47,7 @@ def make(device, dtype):
     torch.manual_seed(3)
     model, codec = (module.to(device, dtype).eval() for module in (CausalDiT(DIT), WanVae(CODEC)))
     cache = KVCache(WINDOW, DIT, 4, device, dtype)
-    batch = StreamBatch(model, Schedule(ScheduleSpec((700, 500)), device), WINDOW, cache)
+    batch = PlannedBatch(model, Schedule(ScheduleSpec((700, 500)), device), WINDOW, cache)
     return model, codec, batch
 
 

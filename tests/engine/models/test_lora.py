@@ -333,7 +333,7 @@ def test_the_keys_of_the_prompt_change_with_it_too(models, folder):
     session.update(lora("a:1"))
     play(session, film(8))
 
-    expected = merged(small_models(), 1.0).denoiser.context(session._track.now)
+    expected = merged(small_models(), 1.0).denoiser.context(session._book.look_up(session._told, wait=True))
 
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(session._context[0], expected[0], strict=True))
 

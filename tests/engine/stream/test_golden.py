@@ -8,11 +8,12 @@ from safetensors.torch import load_file
 
 from engine.models.causal_dit import CausalDiT
 from engine.preset import DitSpec, ScheduleSpec, WindowSpec
-from engine.stream.batch import StreamBatch
 from engine.stream.kvcache import KVCache
-from engine.stream.noise import NoisePolicy, first_timestep, motion
+from engine.stream.motion import motion
+from engine.stream.noise import NoisePolicy, first_timestep
 from engine.stream.pace import Plan, plan_steps
 from engine.stream.schedule import Schedule
+from tests.engine.stream.planned import PlannedBatch, begin
 
 pytestmark = pytest.mark.golden
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -49,7 +50,7 @@ def cache():
 
 @pytest.fixture
 def batch(model, cache):
-    return StreamBatch(model, Schedule(ScheduleSpec((700, 500))), WINDOW, cache)
+    return PlannedBatch(model, Schedule(ScheduleSpec((700, 500))), WINDOW, cache)
 
 
 class Recorded:
@@ -110,7 +111,7 @@ def test_the_inside_of_the_model_is_the_references(model, context, cache):
 
     for call, frames, timestep in (("call1", [0, 1], 700), ("call2", [2], 431)):
         t, x = torch.full((1, len(frames)), timestep), want["x"][:, frames]
-        cache.begin([frames], [frames], [frames[-1] + 1])
+        begin(cache, [frames], [frames], [frames[-1] + 1])
         clean = schedule.to_clean(x, model(x, t, cache, context), t)
         torch.testing.assert_close(clean, want[f"{call}.x0"], **CLOSE)
         for name, value in seen.items():
