@@ -44,7 +44,7 @@ try:
     preflight(preset, device, pick_dtype(device))
 except EngineError as error:
     sys.exit(error.sentence)
-free, need = free_bytes(device), measure(preset, pick_dtype(device)).total
+free, need = free_bytes(device), measure(preset, pick_dtype(device)).most
 print(f"takes {gib(need)} of memory on {device}, {gib(free) if free else 'nobody knows how much is'} free")
 """
 ENGINE = """

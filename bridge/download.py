@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge import hub
 from bridge.download_bar import Bar, amount
 from bridge.hub import HubError, Offer
 from bridge.supervisor import module_command
+from engine.checksum import checksum_path, is_damaged
 from engine.places import MODELS, PACKAGE, models_folder
 from engine.preset import HubFile, HubSource, Preset, load_preset
 
@@ -27,16 +28,18 @@ class Part:
     """One thing a preset needs in the models folder.
 
     kind: for engine.convert; a folder of files that are used as they are has none.
+    damaged: what is at `target` is not what its checksum says.
     """
 
     source: HubSource
     target: Path
     kind: str = ""
+    damaged: bool = False
 
     def wanted(self) -> list[HubFile]:
         """The files that are to be fetched for it."""
         if self.kind:
-            return [] if self.target.is_file() else list(self.source.files)
+            return [] if self.target.is_file() and not self.damaged else list(self.source.files)
         return [file for file in self.source.files if not (self.target / Path(file.path).name).is_file()]
 
 
@@ -65,7 +68,8 @@ def parts_of(preset: Preset, folder: Path) -> list[Part]:
 
 
 def download(name: str, to: Path | None = None, keep: bool = False) -> None:
-    """Make `name` ready to run, below `to` or the usual models folder; what is there already is not fetched again.
+    """Make `name` ready to run, below `to` or the usual models folder; what is there already is compared with its
+    checksum, and fetched again only if it is damaged.
 
     keep: do not remove the authors' files once they are converted. Raises BadPreset and HubError; every file that is
     in its place then is whole.
@@ -73,17 +77,32 @@ def download(name: str, to: Path | None = None, keep: bool = False) -> None:
     preset, folder = load_preset(name), (to or models_folder()).expanduser().resolve()
     _check_sources(name, preset)
     bar = Bar()
-    if any(part.wanted() for part in parts_of(preset, folder)):
+    parts = [_looked_at(part, bar) for part in parts_of(preset, folder)]
+    if any(part.wanted() for part in parts):
         with _alone(folder, bar):
-            _fetch_all(name, preset, folder, keep, bar)
+            _fetch_all(name, parts, folder, keep, bar)
     bar.say(f"{name} is ready in {folder}: {_next_step(name, folder)}")
 
 
-def _fetch_all(name: str, preset: Preset, folder: Path, keep: bool, bar: Bar) -> None:
-    for part in parts_of(preset, folder):
+def _looked_at(part: Part, bar: Bar) -> Part:
+    """The part, compared with its checksum if it has one: some seconds for a large file."""
+    if not (part.kind and part.target.is_file() and checksum_path(part.target).is_file()):
+        return part
+    bar.say(f"checking {part.target}")
+    try:
+        damaged = is_damaged(part.target)
+    except OSError as error:
+        raise HubError(f"{part.target} cannot be read: {error.strerror}", "look at its permissions") from error
+    if damaged:
+        bar.say(f"{part.target} is damaged: it is fetched again")
+    return replace(part, damaged=damaged)
+
+
+def _fetch_all(name: str, parts: Sequence[Part], folder: Path, keep: bool, bar: Bar) -> None:
+    for part in parts:
         if part.kind:  # what a conversion left that was killed; nobody else is at it now
             part.target.with_name(part.target.name + ".part").unlink(missing_ok=True)
-    errands = list(_errands(parts_of(preset, folder), folder, bar))
+    errands = list(_errands(parts, folder, bar))
     _check_room(errands, folder)
     bar.announce(sum(_missing(errand) for errand in errands), folder)
     with bar:

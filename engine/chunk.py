@@ -31,7 +31,8 @@ class Chunk:
         host, aside = torch.from_numpy(np.stack([frame.pixels for frame in self.frames])), device.type == "cuda"
         host = host.pin_memory() if aside else host
         there = host.to(device, non_blocking=aside).permute(0, 3, 1, 2)
-        return there.to(dtype, memory_format=torch.contiguous_format).mul_(2 / 255).sub_(1)
+        exact = there.to(torch.float32, memory_format=torch.contiguous_format).mul_(2 / 255).sub_(1)
+        return exact.to(dtype)  # rounded once, at the end
 
 
 class Chunker:
@@ -72,7 +73,7 @@ class Chunker:
 
 def to_bytes(pixels: Tensor) -> Tensor:
     """Decoded pixels [T, 3, H, W] in [-1, 1] -> uint8 [T, H, W, 3] on their device."""
-    scaled = pixels.clamp(-1, 1).add_(1).mul_(127.5).round_().to(torch.uint8)
+    scaled = pixels.float().clamp(-1, 1).add_(1).mul_(127.5).round_().to(torch.uint8)
     return scaled.permute(0, 2, 3, 1).contiguous()
 
 

@@ -25,7 +25,13 @@ def pick_device(name: str | None = None) -> torch.device:
 
 
 def pick_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 on a GPU that has it, float16 on other GPUs, float32 on a CPU (where the rounding is visible)."""
+    """bfloat16 on a GPU that has it, float16 on other CUDA cards, float32 elsewhere.
+
+    On a CPU bfloat16's rounding would be visible. Macs have bfloat16 since macOS 14; before that they get float32, not
+    float16, whose largest number, 65504, is too small for the activations of large transformers.
+    """
+    if device.type == "mps":
+        return torch.bfloat16 if torch.backends.mps.is_macos_or_newer(14, 0) else torch.float32
     if device.type == "cpu":
         return torch.float32
     has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)  # Turing emulates it

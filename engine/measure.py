@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from engine.accel import fp8
 from engine.errors import EngineError
 from engine.memory import Need, check_room, gib
 from engine.models.build import make_codec, make_denoiser, make_text
@@ -35,6 +36,7 @@ from engine.stream.work import Batch, Row
 META = torch.device("meta")
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")  # the last is how cuBLAS and cuDNN say it
 CGROUP = Path("/sys/fs/cgroup")  # where Linux says what a container may have
+FADING = 5  # embeddings while one prompt fades into another: both weighed, both stacked, and their sum
 PLENTY = 16  # times what is seen at a glance; all that a preset takes is two or three times that
 
 
@@ -94,25 +96,42 @@ def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None) -> Need
     """
     rows = rows or own_rows(preset)
     codec, denoiser, text = make_codec(preset.codec), make_denoiser(preset.dit), make_text(preset.text)
-    models = [model.to(META, dtype) for model in (denoiser, codec, text)]
+    for model in (denoiser, codec, text):
+        model.to(META, dtype)
+    rounding = _rounding(denoiser) if preset.accel.fp8 else 0
     tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
     cache = KVCache(preset.window, preset.dit, tokens, META, dtype)
     cache.rows(rows)
     context = denoiser.context(torch.empty(1, preset.dit.text_len, preset.dit.text_dim, device=META, dtype=dtype))
     state, coding = _coding(codec, preset, dtype)
-    sizes = [size_of(model.state_dict().values()) for model in models]
-    prompt, works = size_of(part for pair in context for part in pair), [*coding]
+    words, works = size_of(part for pair in context for part in pair), [*coding]
     works.append(_denoising(denoiser, preset, cache, context, rows))
+    beside = {"device": _weights(text)}.get(preset.text.place, 0)  # while the others are loaded
     return Need(
-        denoiser=sizes[0],
-        codec=sizes[1],
-        text=0 if preset.text.place == "cpu" else sizes[2],
+        denoiser=_weights(denoiser),
+        codec=_weights(codec),
+        text=0 if preset.text.place == "cpu" else _weights(text),
         window=cache.size,
-        prompt=prompt,
+        prompt=words + FADING * preset.dit.text_len * preset.dit.text_dim * dtype.itemsize,
         stream=state,
         work=max(works),
-        graphs=sum(works) + 2 * state + prompt if preset.accel.graphs else 0,  # states come in and go out
+        graphs=sum(works) + 2 * state + words if preset.accel.graphs else 0,  # states come in and go out
+        loading=rounding + _weights(codec) + beside if rounding else 0,
     )
+
+
+def _weights(model: Any) -> int:
+    return size_of(model.state_dict().values())
+
+
+def _rounding(denoiser: Any) -> int:
+    """Round its layers to 8 bits; the bytes that takes at most: all of them as they were, and the largest one's new."""
+    plain = _weights(denoiser)
+    layers = [layer for layer in denoiser.modules() if type(layer) is nn.Linear]
+    with Counting() as count:
+        fp8.Linear8(max(layers, key=lambda layer: layer.weight.numel()))
+    fp8.replace_layers(denoiser)
+    return plain + int(count.most)
 
 
 def own_rows(preset: Preset) -> int:
@@ -185,7 +204,7 @@ def preflight(preset: Preset, device: torch.device, dtype: torch.dtype) -> None:
     if device.type != "cuda":  # nothing is recorded there
         preset = replace(preset, accel=replace(preset.accel, graphs=False))
     need = measure(preset, dtype)
-    too_large = free is not None and need.fixed > free
+    too_large = free is not None and need.least > free
     others = dict(_others(preset.name, dtype)) if too_large else {}
     check_room(preset, need, free, str(device), others)
 
@@ -249,7 +268,8 @@ def release() -> None:
 
 def table(dtype: torch.dtype = torch.bfloat16) -> Iterator[str]:
     """A line per preset, as Markdown."""
-    names = [name for name in Need.__dataclass_fields__ if name != "graphs"]  # no preset of ours records
+    left_out = ("graphs", "loading")  # no preset of ours records, or rounds its weights
+    names = [name for name in Need.__dataclass_fields__ if name not in left_out]
     yield f"| preset | size | rows | {' | '.join(names)} | in all |"
     yield "|---" * (len(names) + 4) + "|"
     for preset in map(load_preset, preset_names()):

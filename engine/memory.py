@@ -25,6 +25,7 @@ class Need:
     window: keys and values of the latent frames looked back at.   prompt: those of the words.
     stream: what the codec keeps between chunks.   work: the most that comes and goes within a chunk.
     graphs: what recordings hold, where a preset records: working memory of their own, and places for what they read.
+    loading: the most that is there while weights are loaded, if they are larger then than afterwards; else nothing.
     """
 
     denoiser: int
@@ -35,10 +36,21 @@ class Need:
     stream: int
     work: int = 0
     graphs: int = 0
+    loading: int = 0
+
+    @property
+    def least(self) -> int:
+        """Less than this, and nothing can run: what is there all the time, or for a moment while it is loaded."""
+        return max(self.fixed, self.loading)
+
+    @property
+    def most(self) -> int:
+        """What it takes at its worst moment."""
+        return max(self.total, self.loading)
 
     @property
     def fixed(self) -> int:
-        """What is there all the time. Less than this, and nothing can run."""
+        """What is there all the time."""
         return self.total - self.work
 
     @property
@@ -47,20 +59,23 @@ class Need:
 
     @property
     def by_name(self) -> Mapping[str, int]:
-        return asdict(self)
+        """The parts of `total`."""
+        return {name: size for name, size in asdict(self).items() if name != "loading"}
 
 
 def check_room(preset: Preset, need: Need, free: int | None, device: str, others: Mapping[str, Need]) -> None:
-    """Raises TooLarge if what `preset` holds all the time is more than what is `free`, naming `others` that fit.
+    """Raises TooLarge if `preset` needs more than what is `free` to load or to stay, naming `others` that fit.
 
     free: None where the system does not say.
     """
-    if free is None or need.fixed <= free:
+    if free is None or need.least <= free:
         return
-    size = f"{preset.width}x{preset.height}"
-    what = f"{preset.name} at {size} takes {gib(need.fixed)} of memory on {device}, and {gib(free)} are free"
-    fitting = [f"--preset {name} ({gib(other.total)})" for name, other in others.items() if other.total <= free]
-    raise TooLarge(what, f"use {' or '.join(fitting)}" if fitting else "close other programs, or use a smaller --size")
+    size, loading = f"{preset.width}x{preset.height}", need.loading > need.fixed
+    when = " while its weights are loaded and rounded to 8 bits" if loading else ""
+    what = f"{preset.name} at {size} takes {gib(need.least)} of memory on {device}{when}, and {gib(free)} are free"
+    fitting = [f"--preset {name} ({gib(other.most)})" for name, other in others.items() if other.most <= free]
+    or_else = "close other programs" if loading else "close other programs, or use a smaller --size"
+    raise TooLarge(what, f"use {' or '.join(fitting)}" if fitting else or_else)
 
 
 def gib(size: int) -> str:

@@ -88,7 +88,7 @@ class Session:
     ) -> None:
         self._models, self._preset, self._record = models, preset, record
         self._schedule = Schedule(preset.schedule, models.device)
-        self._book = PromptBook(models.text, submit)
+        self._book = PromptBook(models.text, submit, device=models.device)
         self._clock = StageClock(models.device)
         self._loras = LoraTrack(models.loras, submit)
         self._params = preset.params

@@ -6,9 +6,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from engine.checksum import checksum_path, is_damaged
 from engine.errors import BadWeights
 from engine.places import PACKAGE, locate
 
+QUICK = 64 * 2**20  # bytes; a file up to this size is compared with its checksum in the time of a blink
+REINSTALL = "reinstall latentcast, or choose another --preset"
 SMALL = 2  # bytes; what has fewer cannot be asked whether it is finite
 
 
@@ -16,6 +19,8 @@ def load_weights(module: nn.Module, location: str, unread: bool = False) -> None
     """Fill `module` from a safetensors file, keeping the module's own dtype and device.
 
     A module on the meta device has no memory to keep: it takes the file's tensors, mapped and in the file's dtype.
+    A file that has a checksum beside it and is no larger than QUICK is compared with it; for larger ones, which would
+    keep the first picture waiting, `latentcast download` does that.
     unread: leave the numbers in the file until they are used; whether they are any is then not looked at.
     Raises BadWeights if the file is missing, damaged, or does not fit; the module is unchanged then.
     """
@@ -24,11 +29,20 @@ def load_weights(module: nn.Module, location: str, unread: bool = False) -> None
         raise BadWeights(f"weights are missing: {path}", _where_from(location))
     try:
         tensors = load_file(path)
+        damaged = path.stat().st_size <= QUICK and is_damaged(path)
     except (SafetensorError, OSError) as error:
         raise BadWeights(f"{path} cannot be read: {error}", "the file is damaged; fetch it again") from error
+    if damaged:
+        raise BadWeights(f"{path} is damaged: it is not what its checksum says", _remedy(location))
     if problem := _misfit(module.state_dict(), tensors, unread):
         raise BadWeights(f"{path} does not fit this preset: {problem}", "it belongs to another model or version")
     module.load_state_dict(tensors, assign=any(weight.is_meta for weight in module.parameters()))
+
+
+def _remedy(location: str) -> str:
+    if location.startswith(PACKAGE):
+        return REINSTALL
+    return f"fetch or make it again; if it was changed on purpose, remove {checksum_path(locate(location)).name}"
 
 
 def is_finite(tensor: Tensor) -> bool:
@@ -39,7 +53,7 @@ def is_finite(tensor: Tensor) -> bool:
 
 def _where_from(location: str) -> str:
     if location.startswith(PACKAGE):
-        return "reinstall latentcast, or choose another --preset"
+        return REINSTALL
     return "fetch them with `latentcast download`, make the file with `python -m engine.convert`, or use --preset tiny"
 
 

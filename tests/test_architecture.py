@@ -33,7 +33,15 @@ MAY_IMPORT = {
         "engine.weights",
     },
     "engine.accel": {"engine.accel", "engine.errors", "engine.models", "engine.preset", "engine.stream.pace"},
-    "engine.convert": {"engine.convert", "engine.errors", "engine.models.build", "engine.preset", "engine.weights"},
+    "engine.convert": {
+        "engine.convert",
+        "engine.checksum",
+        "engine.errors",
+        "engine.models.build",
+        "engine.preset",
+        "engine.weights",
+    },
+    "engine.checksum": set(),
     "engine.errors": set(),
     "engine.places": set(),
     "engine.prompt": {"engine.errors"},
@@ -42,6 +50,7 @@ MAY_IMPORT = {
     "engine.preset": {"engine.errors", "engine.params"},
     "bridge": {
         "bridge",
+        "engine.checksum",
         "engine.clock",
         "engine.frame",
         "engine.params",
@@ -83,6 +92,7 @@ MAY_IMPORT = {
     "bridge.offline": {"bridge", "engine"},
 }
 LIGHT = (
+    "engine.checksum",
     "engine.clock",
     "engine.frame",
     "engine.params",

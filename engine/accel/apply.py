@@ -13,7 +13,6 @@ from engine.accel.precision import HalfCodec, half_is_faster
 from engine.models.build import Models, build_codec
 from engine.models.causal_dit import CausalDiT
 from engine.models.interfaces import VideoCodec
-from engine.models.lora import LoraRack
 from engine.models.wan_vae import WanVae
 from engine.preset import AccelSpec, Preset
 from engine.stream.pace import plan_of
@@ -29,7 +28,6 @@ def accelerate(models: Models, preset: Preset) -> Models:
     if isinstance(denoiser := models.denoiser, CausalDiT):
         if spec.fp8:
             fp8.apply(denoiser)
-            models = replace(models, loras=LoraRack(denoiser, models.device, models.dtype))  # of the new layers
         attention.apply(denoiser, spec.attention, call_shape(preset))
         if spec.exp_gelu and models.device.type == "cpu":
             gelu.apply(denoiser)

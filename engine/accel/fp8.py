@@ -25,6 +25,11 @@ def apply(model: nn.Module) -> int:
     if weight.device.type == "cuda" and torch.cuda.get_device_capability(weight.device) < ABILITY:
         raise DeviceUnavailable("this GPU has no 8-bit floats", "set fp8 = false, or use an Ada or Hopper card")
     _try(weight.device)
+    return replace_layers(model)
+
+
+def replace_layers(model: nn.Module) -> int:
+    """The same whatever the device can do. One layer after the other, so that few are there twice."""
     count = 0
     for module in model.get_submodule("blocks").modules():
         for name, layer in module.named_children():
@@ -73,8 +78,8 @@ class Linear8(nn.Linear):
 
 
 def scaled_product(a: Tensor, b: Tensor, scale_a: Tensor, scale_b: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
-    """a [M, K], b [N, K] in 8 bits, scales [M, 1], [1, N] -> [M, N]: on a GPU its own kernel, else the same sums."""
-    if a.device.type != "cuda":
+    """a [M, K], b [N, K] in 8 bits, scales [M, 1], [1, N] -> [M, N]: by the GPU's kernel; on a CPU the same sums."""
+    if a.device.type == "cpu":
         return ((a.float() @ b.float().T) * scale_a * scale_b + bias.float()).to(dtype)
     half = bias.to(torch.bfloat16)  # row scales give bfloat16 only
     scales = {"scale_a": scale_a, "scale_b": scale_b}

@@ -54,18 +54,21 @@ class LoraRack:
     """
 
     def __init__(self, denoiser: Denoiser, device: torch.device, dtype: torch.dtype) -> None:
-        self._device, self._dtype = device, dtype
-        # linear layers, also those whose weights were rounded
-        modules = denoiser.named_modules() if isinstance(denoiser, nn.Module) else ()
-        self._linears = {name: layer for name, layer in modules if hasattr(layer, "in_features")}
+        self._denoiser, self._device, self._dtype = denoiser, device, dtype
         self._adapters: dict[str, Adapter] = {}
         self._strengths: dict[str, Tensor] = {}
         self.attached: dict[str, float] = {}
         self.changes = 0
 
+    @property
+    def _linears(self) -> dict[str, nn.Module]:
+        """The linear layers as they are now: kept here, those that were rounded since would stay in memory too."""
+        modules = self._denoiser.named_modules() if isinstance(self._denoiser, nn.Module) else ()
+        return {name: layer for name, layer in modules if hasattr(layer, "in_features")}
+
     def read(self, name: str) -> dict[str, LowRank]:
         """The LoRA called `name`, from its file. Takes its time, and may run aside. Raises BadWeights."""
-        layers = {name: (layer.in_features, layer.out_features) for name, layer in self._linears.items()}
+        layers = {name: (int(layer.in_features), int(layer.out_features)) for name, layer in self._linears.items()}  # type: ignore[arg-type]
         return read_lora(lora_path(name), layers)
 
     def set(self, wanted: Mapping[str, float], pairs: Mapping[str, dict[str, LowRank]]) -> None:
@@ -79,10 +82,10 @@ class LoraRack:
             self.attached[name] = strength
 
     def _attach(self, name: str, pairs: Mapping[str, LowRank]) -> None:
-        self._strengths[name] = torch.zeros((), device=self._device, dtype=self._dtype)
+        self._strengths[name], linears = torch.zeros((), device=self._device, dtype=self._dtype), self._linears
         for layer, pair in pairs.items():
             if layer not in self._adapters:
-                self._adapters[layer] = Adapter(self._linears[layer])
+                self._adapters[layer] = Adapter(linears[layer])
             self._adapters[layer].attach(name, pair, self._strengths[name])
         self.changes += 1
 

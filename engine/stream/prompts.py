@@ -31,10 +31,15 @@ class NotEncoded(EngineError):
 
 
 class PromptBook:
-    """Every prompt's embedding, encoded once. The newest `pages` are kept."""
+    """Every prompt's embedding, encoded once. The newest `pages` are kept, in the host's memory.
 
-    def __init__(self, encoder: TextEncoder, submit: Submit = run_now, pages: int = 64) -> None:
-        self._encoder, self._submit, self._pages = encoder, submit, pages
+    device: where the blends that are looked up are to be.
+    """
+
+    def __init__(
+        self, encoder: TextEncoder, submit: Submit = run_now, pages: int = 64, device: torch.device | str = "cpu"
+    ) -> None:
+        self._encoder, self._submit, self._pages, self._device = encoder, submit, pages, device
         self._book: dict[str, Future[Tensor]] = {}
 
     def look_up(self, blend: Blend, wait: bool) -> Tensor | None:
@@ -51,7 +56,7 @@ class PromptBook:
             if (error := page.exception()) is not None:
                 self._book.pop(text, None)
                 raise NotEncoded(text, error) from error
-        weighted = [page.result() * weight for page, (_, weight) in zip(pages, blend, strict=True)]
+        weighted = [page.result().to(self._device) * weight for page, (_, weight) in zip(pages, blend, strict=True)]
         return torch.stack(weighted).sum(dim=0)
 
     def _page(self, text: str) -> Future[Tensor]:
@@ -61,7 +66,7 @@ class PromptBook:
 
     @torch.inference_mode()
     def _encode(self, text: str) -> Tensor:
-        return self._encoder.encode([text])
+        return self._encoder.encode([text]).cpu()  # waits for the encoder: no other CUDA stream would
 
 
 class PromptRequest:

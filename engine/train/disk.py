@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
+from engine.checksum import checksum_line, checksum_path, digest
 from engine.errors import EngineError
 
 BROKEN = (OSError, RuntimeError, SafetensorError)  # torch's writer has no word of its own for a full disk
@@ -32,7 +33,7 @@ def keep(files: Mapping[Path, Callable[[Path], object]]) -> None:
 
     Raises BadRun if one cannot be written; then none has changed.
     """
-    parts = {path: path.with_name(f"{path.name}.part") for path in files}
+    parts = {path: _part(path) for path in files}
     try:
         for path, write in files.items():
             write(parts[path])
@@ -46,6 +47,19 @@ def keep(files: Mapping[Path, Callable[[Path], object]]) -> None:
     finally:  # also when Ctrl-C came
         for part in parts.values():
             part.unlink(missing_ok=True)
+
+
+def with_checksum(path: Path, write: Callable[[Path], object]) -> dict[Path, Callable[[Path], object]]:
+    """For `keep`: weights that `write` writes to `path`, and their checksum beside them."""
+
+    def note(part: Path) -> None:
+        part.write_text(checksum_line(digest(_part(path)), path), encoding="utf-8")
+
+    return {path: write, checksum_path(path): note}
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
-from engine.train.disk import BadRun, keep, read_state
+from engine.train.disk import BadRun, keep, read_state, with_checksum
 from engine.weights import is_finite
 
 STAGES = ("words", "finish", "denoiser", "codec", "start")
@@ -27,7 +27,8 @@ def export(folder: Path, target: Path) -> dict[str, int]:
     found = {name: _halved(name, newest(folder, name)) for name in PARTS}
     target.mkdir(parents=True, exist_ok=True)
     paths = {name: target / f"{name}.safetensors" for name in PARTS}
-    keep({path: partial(_write, found[name]) for name, path in paths.items()})
+    files = [with_checksum(path, partial(_write, found[name])) for name, path in paths.items()]
+    keep({path: write for pair in files for path, write in pair.items()})
     return {name: path.stat().st_size for name, path in paths.items()}
 
 

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from bridge.download import LOCK, most_at_once
 from bridge.download_bar import PlainFile, amount, span
+from engine.checksum import is_damaged
 from engine.clock import monotonic
 from engine.convert.fit import KINDS
 from engine.preset import load_preset, preset_names
@@ -130,8 +131,9 @@ class Place:
         return process.returncode, " ".join((out + err).split())
 
     def left(self):
-        """All but the file that downloads lock."""
+        """All but the file that downloads lock, and the checksums of weights."""
         there = (path for path in self.models.rglob("*") if path.is_file() and path.name != LOCK)
+        there = (path for path in there if path.suffix != ".sha256")
         return sorted(str(path.relative_to(self.models)) for path in there)
 
 
@@ -222,6 +224,22 @@ def test_of_two_downloads_into_one_folder_the_second_waits_and_finds_all_done(ta
     assert hub.ranges(name) == [None, f"bytes={BLOCK}-"], "each byte came once"
     assert "is ready in" in ends[1][1] and "to fetch" not in ends[1][1]
     assert place.left() == ["wan/taehv.safetensors"]
+
+
+def test_weights_that_were_damaged_since_are_fetched_again_and_whole_ones_are_left_alone(taehv, hub, place):
+    name, weights = next(iter(taehv[0])), place.models / "wan" / "taehv.safetensors"
+    assert place.run("download", taehv[1])[0] == 0
+    whole, when = weights.read_bytes(), weights.stat().st_mtime_ns
+    assert not is_damaged(weights)
+
+    code, said = place.run("download", taehv[1])
+    assert (code, weights.stat().st_mtime_ns, len(hub.ranges(name))) == (0, when, 1), said
+
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    code, said = place.run("download", taehv[1])
+    assert code == 0 and "is damaged: it is fetched again" in said
+    assert weights.read_bytes() == whole
+    assert len(hub.ranges(name)) == 2
 
 
 def test_a_file_that_arrives_damaged_is_refused_and_removed(taehv, hub, place):

@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 import torch
 
-from engine.chunk import Chunker, to_bytes, to_pictures
+from engine.chunk import Chunk, Chunker, to_bytes, to_pictures
+from engine.frame import Frame
 from engine.preset import ChunkSpec
 from tests.engine.small import film
 
@@ -49,3 +51,30 @@ def test_pixels_survive_the_way_there_and_back():
 
     assert pixels(chunk).min() >= -1 and pixels(chunk).max() <= 1
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(pictures, frames, strict=True))
+
+
+def every_level():
+    """A chunk in which every level of a pixel occurs."""
+    levels = np.arange(256, dtype=np.uint8).reshape(8, 32)
+    return Chunk((Frame(levels[..., None].repeat(3, axis=-1), time=0.0, index=0),), ((0.0, 0),))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
+def test_pixels_are_rounded_once_to_the_numbers_a_model_computes_in(dtype):
+    exact = torch.arange(256, dtype=torch.float64).view(8, 32) * (2 / 255) - 1
+
+    seen = every_level().pixels(torch.device("cpu"), dtype)
+
+    assert seen.dtype == dtype
+    unavoidable = (exact.to(dtype).double() - exact).abs()
+    assert ((seen[0, 0].double() - exact).abs() <= unavoidable + 1e-6).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_a_picture_is_the_nearest_level_to_what_the_model_made(dtype):
+    made = torch.linspace(-1.1, 1.1, 3 * 64 * 64).view(1, 3, 64, 64).to(dtype)
+
+    picture = to_bytes(made)
+
+    levels = (made.double().clamp(-1, 1) + 1) * 127.5
+    assert (picture.permute(0, 3, 1, 2) - levels).abs().max() <= 0.5 + 1e-4

@@ -14,7 +14,16 @@ def test_a_gpu_that_only_emulates_bfloat16_computes_in_float16(real, dtype, monk
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: real or including_emulation)
 
     assert pick_dtype(torch.device("cuda")) == dtype
-    assert (pick_dtype(torch.device("mps")), pick_dtype(torch.device("cpu"))) == (torch.float16, torch.float32)
+    assert pick_dtype(torch.device("cpu")) == torch.float32
+
+
+@pytest.mark.parametrize(
+    "system, dtype", [((13, 7), torch.float32), ((14, 0), torch.bfloat16), ((26, 1), torch.bfloat16)]
+)
+def test_a_mac_computes_in_bfloat16_where_its_system_has_it_and_never_in_float16(system, dtype, monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_macos_or_newer", lambda *version: system >= version)
+
+    assert pick_dtype(torch.device("mps")) == dtype
 
 
 @pytest.mark.parametrize("name", ["cpu:1", "cpu:x", "cuda:99", "tpu", "meta", "cuda:0:0", "a graphics card"])

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from engine import measure as measuring
+from engine.accel.apply import accelerate
 from engine.errors import BadWeights
 from engine.measure import Counting, free_bytes, is_out_of_memory, measure, size_of
 from engine.memory import Need, TooLarge, check_room, gib, step_down
 from engine.models.build import build_text
 from engine.params import Params
-from engine.preset import LimitSpec, load_preset
+from engine.preset import AccelSpec, LimitSpec, load_preset
 from engine.stream.kvcache import KVCache
 from engine.stream.pace import Plan, plan_of
 from tests.engine.small import PRESET, film, play, same, small_models, small_session
@@ -31,7 +32,8 @@ def test_weights_window_prompt_and_codec_take_what_the_count_says():
     assert need.codec == size_of(models.codec.state_dict().values())
     assert need.text == size_of(models.text.state_dict().values())
     assert need.window == cache.size
-    assert need.prompt == size_of(part for pair in session._context for part in pair)
+    embedding = PRESET.dit.text_len * PRESET.dit.text_dim * FLOAT.itemsize
+    assert need.prompt == size_of(part for pair in session._context for part in pair) + measuring.FADING * embedding
     assert need.stream == sum(store.nbytes() for store in state.values())
 
 
@@ -52,6 +54,33 @@ def test_the_work_of_a_chunk_is_what_a_real_one_takes():
         real[device] = count.most
 
     assert real["meta"] == real["cpu"] > 0
+
+
+def test_weights_in_8_bits_are_counted_as_they_are_loaded_and_as_they_stay():
+    """The layers are rounded one after the other, and what they were before is gone then."""
+    rounded = replace(PRESET, accel=AccelSpec(fp8=True))
+    need, plain = measure(rounded, FLOAT), measure(PRESET, FLOAT)
+    with Counting("cpu") as count:
+        models = small_models(rounded)
+        before, count.most = count.now, count.now
+        models = accelerate(models, rounded)
+
+    assert need.denoiser == size_of(models.denoiser.state_dict().values()) < plain.denoiser
+    assert before == plain.denoiser + plain.codec + plain.text < count.most <= need.loading
+    assert count.now == need.denoiser + need.codec + need.text
+    assert plain.loading == 0 and plain.least == plain.fixed
+
+
+def test_a_preset_that_could_stay_but_not_be_loaded_is_refused_and_the_sentence_says_which():
+    need = Need(9, 0, 0, 0, 0, 0, 5, loading=17)
+
+    with pytest.raises(TooLarge, match="while its weights are loaded and rounded to 8 bits") as loading:
+        check_room(PRESET, need, 16, "cuda:0", {})
+    assert "--size" not in loading.value.hint, "weights are no smaller for smaller pictures"
+    check_room(PRESET, need, 17, "cuda:0", {})
+    with pytest.raises(TooLarge) as error:
+        check_room(PRESET, Need(9, 0, 0, 0, 0, 0, 5, loading=8), 8, "cuda:0", {"rounded": need})
+    assert "loaded" not in str(error.value) and "rounded" not in error.value.hint, "which would not load either"
 
 
 @pytest.mark.parametrize("name, parameters", [("wan-1.3b", 1_418_996_800), ("wan-14b", 14_288_491_584)])
@@ -325,3 +354,12 @@ def test_what_ran_out_of_memory_is_known_behind_the_error_it_led_to():
             raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
     except RuntimeError as error:
         assert is_out_of_memory(error)
+
+
+def test_the_table_has_a_line_for_each_preset_and_number_of_rows(monkeypatch):
+    monkeypatch.setattr(measuring, "preset_names", lambda: ["tiny"])
+
+    header, rule, *lines = measuring.table(FLOAT)
+
+    assert len(lines) == 2
+    assert {line.count("|") for line in (header, rule, *lines)} == {header.count("|")}

@@ -3,6 +3,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from engine.checksum import checksum_line, checksum_path, digest
+from engine.convert.write import write
 from engine.errors import BadWeights
 from engine.places import locate
 from engine.weights import load_weights
@@ -79,3 +81,61 @@ def test_missing_weights_say_where_they_were_looked_for(module, folder):
 
 def test_packaged_weights_are_found_beside_the_code():
     assert locate("package:tiny/codec.safetensors").parent.name == "tiny"
+
+
+def flip_a_bit(path, place=-1):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def test_one_flipped_bit_is_noticed_and_the_sentence_says_what_to_do(module, folder):
+    path, before = folder / "m.safetensors", module.weight.clone()
+    write({"weight": torch.ones(2, 3), "bias": torch.zeros(2)}, path)
+    flip_a_bit(path)
+
+    with pytest.raises(BadWeights, match="damaged: it is not what its checksum says") as error:
+        load_weights(module, "m.safetensors")
+
+    assert "remove m.safetensors.sha256" in error.value.hint
+    assert torch.equal(module.weight, before)
+    (folder / "m.safetensors.sha256").unlink()
+    load_weights(module, "m.safetensors")
+    assert (module.weight == 1).all(), "what was changed on purpose can be used"
+
+
+def test_every_bit_of_every_weight_counts(module, folder):
+    path = folder / "m.safetensors"
+    write({"weight": torch.ones(2, 3), "bias": torch.zeros(2)}, path)
+    whole = path.read_bytes()
+
+    for place in range(len(whole)):
+        flip_a_bit(path, place)
+        with pytest.raises(BadWeights):
+            load_weights(module, "m.safetensors")
+        path.write_bytes(whole)
+    load_weights(module, "m.safetensors")
+
+
+@pytest.mark.parametrize("noted", ["", "no checksum at all", "0" * 64])
+def test_a_checksum_that_is_itself_damaged_is_not_taken_for_a_good_one(module, folder, noted):
+    write({"weight": torch.ones(2, 3), "bias": torch.zeros(2)}, folder / "m.safetensors")
+    (folder / "m.safetensors.sha256").write_text(noted)
+
+    with pytest.raises(BadWeights, match="not what its checksum says"):
+        load_weights(module, "m.safetensors")
+
+
+def test_a_large_file_keeps_no_picture_waiting_for_its_checksum(module, folder, monkeypatch):
+    write({"weight": torch.ones(2, 3), "bias": torch.zeros(2)}, folder / "m.safetensors")
+    monkeypatch.setattr("engine.weights.QUICK", 16)
+    monkeypatch.setattr("engine.checksum.digest", lambda path: pytest.fail("all of it was read"))
+
+    load_weights(module, "m.safetensors")
+
+
+@pytest.mark.parametrize("name", ["codec", "dit", "text"])
+def test_the_packaged_weights_are_what_their_checksums_say(name):
+    weights = locate(f"package:tiny/{name}.safetensors")
+
+    assert checksum_path(weights).read_text() == checksum_line(digest(weights), weights)

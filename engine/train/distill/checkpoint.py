@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.places import locate
 from engine.preset import Preset
-from engine.train.disk import BadRun, keep, read_state
+from engine.train.disk import BadRun, keep, read_state, with_checksum
 from engine.train.distill.ema import local
 from engine.train.distill.parallel import World
 from engine.train.distill.settings import BadSettings
@@ -81,7 +81,8 @@ def export(folder: Path, world: World, weights: dict[str, Tensor], preset: Prese
             made_of = {key: weight.to(source.get_tensor(key).dtype).contiguous() for key, weight in weights.items()}
         check_finite("the student", made_of)
         words = _toml(preset, student.resolve(), steps)
-        keep({student: lambda part: save_file(made_of, part), made: lambda part: part.write_text(words, "utf-8")})
+        weights_file = with_checksum(student, lambda part: save_file(made_of, part))
+        keep({**weights_file, made: lambda part: part.write_text(words, "utf-8")})
     world.wait()
     return made
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from engine.checksum import checksum_line, checksum_path, digest
 from engine.convert.__main__ import main
 from engine.convert.fit import KINDS
 from engine.preset import load_preset
@@ -97,6 +98,21 @@ def test_a_published_layout_becomes_a_file_that_loads(convert, kind, small, weig
     report = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in report[:-1]] == list(tensors)
     assert f"{len(tensors)} matched" in report[-1]
+
+
+def test_a_converted_file_has_its_checksum_beside_it_and_one_that_is_written_over_has_the_new_one(
+    convert, weights, tmp_path
+):
+    target, tensors = tmp_path / "out.safetensors", weights("dit")
+    for number in range(2):
+        torch.save({key: value + number for key, value in tensors.items()}, tmp_path / "in.pth")
+        assert convert("in.pth", "out.safetensors", "dit") == 0
+
+        assert checksum_path(target).read_text() == checksum_line(digest(target), target)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("out")) == [
+        "out.safetensors",
+        "out.safetensors.sha256",
+    ]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -78,8 +78,45 @@ def test_a_blend_of_more_prompts_than_the_book_has_pages_is_encoded_once_and_arr
     assert book.look_up(blend, wait=False).item() == 2.5
     assert book.look_up(blend, wait=False).item() == 2.5
     assert len(asked) == 4
-    book.look_up((("e", 1.0),), wait=True)
-    assert len(book._book) == 2, "the newest are kept"
+    for text in ("e", "dddd", "e"):
+        book.look_up(((text, 1.0),), wait=True)
+    assert len(asked) == 5, "the newest two are kept"
+    book.look_up((("ccc", 1.0),), wait=True)
+    assert len(asked) == 6, "and no others"
+
+
+class Launched(torch.Tensor):
+    """What a CUDA device is still computing: a copy to the host waits for it, another stream reads garbage."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        with torch._C.DisableTorchFunctionSubclass():
+            if func is torch.Tensor.cpu:
+                return args[0].detach().clone().as_subclass(torch.Tensor)
+            return torch.full_like(args[0].as_subclass(torch.Tensor), torch.nan)
+
+
+class OnDevice(SlowEncoder):
+    """Computes on the device that also denoises, in the stream of the thread that asks."""
+
+    def encode(self, texts):
+        return super().encode(texts).as_subclass(Launched)
+
+
+def test_a_prompt_encoded_on_another_thread_is_whole_before_any_stream_reads_it():
+    encoder = OnDevice()
+    encoder.go.set()
+    with ThreadPoolExecutor(1) as aside:
+        track = PromptTrack(PromptBook(encoder, aside.submit), (("a", 1.0),))
+        track.aim((("ab", 0.5), ("abcd", 0.5)), 0.0)
+
+        assert track.at(0.0).item() == 3.0
+
+
+def test_a_blend_is_made_on_the_device_that_denoises():
+    book = PromptBook(Fussy(), device="meta")
+
+    assert book.look_up((("a", 0.5), ("ab", 0.5)), wait=True).is_meta
 
 
 class Fussy:

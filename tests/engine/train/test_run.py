@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from engine.checksum import checksum_path, is_damaged
 from engine.models.causal_dit import CausalDiT
 from engine.models.small_codec import SmallCodec
 from engine.preset import load_preset
@@ -65,6 +66,8 @@ def test_a_run_leaves_weights_that_load_strictly(preset, trained, tmp_path):
 
     assert set(sizes) == {"codec", "dit", "text"}
     assert all(tensor.dtype == torch.float16 for tensor in weights.values())
+    assert all(checksum_path(tmp_path / f"{name}.safetensors").is_file() for name in sizes)
+    assert not any(is_damaged(tmp_path / f"{name}.safetensors") for name in sizes)
     SmallCodec(preset.codec).load_state_dict(weights)
 
 
