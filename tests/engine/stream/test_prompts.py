@@ -107,7 +107,7 @@ def test_a_prompt_encoded_on_another_thread_is_whole_before_any_stream_reads_it(
     encoder = OnDevice()
     encoder.go.set()
     with ThreadPoolExecutor(1) as aside:
-        track = PromptTrack(PromptBook(encoder, aside.submit), (("a", 1.0),))
+        track = Track(PromptBook(encoder, aside.submit), (("a", 1.0),))
         track.aim((("ab", 0.5), ("abcd", 0.5)), 0.0)
 
         assert track.at(0.0).item() == 3.0
