@@ -89,18 +89,19 @@ class ThinAttention(TorchFunctionMode):
 
 
 @torch.no_grad()
-def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None) -> Need:
+def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None, layers: range | None = None) -> Need:
     """What `preset` takes on a device that computes in `dtype`, with its own controls or `rows` rows.
 
+    layers: of the denoiser, only the part that has these blocks.
     Raises BadPreset for what cannot be built.
     """
     rows = rows or own_rows(preset)
-    codec, denoiser, text = make_codec(preset.codec), make_denoiser(preset.dit), make_text(preset.text)
+    codec, denoiser, text = make_codec(preset.codec), make_denoiser(preset.dit, layers), make_text(preset.text)
     for model in (denoiser, codec, text):
         model.to(META, dtype)
     rounding = _rounding(denoiser) if preset.accel.fp8 else 0
     tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
-    cache = KVCache(preset.window, preset.dit, tokens, META, dtype)
+    cache = KVCache(preset.window, preset.dit, tokens, META, dtype, layers)
     cache.rows(rows)
     context = denoiser.context(torch.empty(1, preset.dit.text_len, preset.dit.text_dim, device=META, dtype=dtype))
     state, coding = _coding(codec, preset, dtype)
@@ -173,11 +174,18 @@ def _denoising(denoiser: Any, preset: Preset, cache: KVCache, context: Context, 
     row = Row(0, places, slots - frames, (0,), slots, (0,) * preset.window.sinks)
     cache.begin(Batch((row,) * rows, passes=1))
     sides = preset.height // codec.spatial, preset.width // codec.spatial
-    x = torch.empty(rows, frames, codec.channels, *sides, device=META, dtype=cache.keys[0].dtype)
+    latents = torch.empty(rows, frames, codec.channels, *sides, device=META, dtype=cache.keys[0].dtype)
+    x = latents if denoiser.begins else _tokens(latents, preset)
     t = torch.zeros(rows, frames, device=META, dtype=torch.int64)
     with _counted() as count:
         denoiser(x, t, cache, _longest(context, preset))
         return count.most
+
+
+def _tokens(latents: Tensor, preset: Preset) -> Tensor:
+    """What goes from one part of the denoiser to the next."""
+    sides = (side // preset.dit.patch for side in latents.shape[-2:])
+    return latents.new_empty(*latents.shape[:2], *sides, preset.dit.dim)
 
 
 def _longest(context: Context, preset: Preset) -> Context:

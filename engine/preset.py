@@ -74,7 +74,7 @@ class CodecSpec:
 
 @dataclass(frozen=True, slots=True)
 class DitSpec:
-    """The causal diffusion transformer, in the Wan 2.1 layout."""
+    """The causal diffusion transformer. kind: which one; "wan" is the layout of Wan 2.1."""
 
     weights: str
     channels: int
@@ -87,6 +87,7 @@ class DitSpec:
     freq_dim: int = 256
     patch: int = 2
     eps: float = 1e-6
+    kind: str = "wan"
     source: HubSource = HubSource()
 
     def __post_init__(self) -> None:
