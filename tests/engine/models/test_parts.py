@@ -1,4 +1,4 @@
-"""A range of the denoiser's blocks is a model by itself: built, loaded, measured and run alone, or one after another."""
+"""A range of the denoiser's blocks is a model: built, loaded, measured and run alone, or one after another."""
 
 import sys
 from dataclasses import replace

@@ -159,6 +159,26 @@ def test_the_stream_batch_is_the_references(batch, cache, context, case):
     assert_same_cache(cache, want)
 
 
+@pytest.mark.parametrize("case", ["s1_w4", "s2_w5", "s3_w5", "s3", "s4", "s4_w8k4"])
+def test_more_rows_and_other_windows_are_the_references(model, context, case):
+    """Up to four rows; windows of 4, 5, 6 and 8 slots, the last with four sinks. As far as the window rolls over."""
+    want = {key: value.float() for key, value in cut(golden("dit_streambatch_rows"), case).items()}
+    (slots, sinks), steps = want["window"].int().tolist(), want["steps"].int().tolist()
+    window, plan, latents = WindowSpec(slots, sinks, 50), Plan(rows=len(steps), passes=1), want["noisy_in"]
+    cache = KVCache(window, DIT, TOKENS, torch.device("cpu"), torch.float32)
+    batch = PlannedBatch(model, Schedule(ScheduleSpec(tuple(steps))), window, cache)
+    stand_in = torch.zeros(len(steps) - 1, *latents[:1].shape)
+    renoise = Recorded(want.get("prepare.renoise", []), stand_in, want.get("stream.renoise", stand_in).flatten(0, 1))
+
+    (first,) = batch.step(latents[:2], 0, steps, plan, context, renoise)
+    done = []
+    for call, timestep in enumerate(want["stream.first_timestep"].int().tolist()):
+        done += batch.step(latents[2 + call : 3 + call], call + 1, [timestep, *steps[1:]], plan, context, renoise)
+
+    torch.testing.assert_close(first.latent, want["prepare.out"], **CLOSE)
+    torch.testing.assert_close(torch.stack([chunk.latent for chunk in done]), want["stream.out"], **CLOSE)
+
+
 def assert_same_cache(cache, want):
     if "final.kv.layer2.k" not in want:
         return
