@@ -14,24 +14,22 @@ from torch import Tensor
 from engine.accel.apply import accelerate
 from engine.accel.lanes import Lanes, Readback
 from engine.chunk import Chunk, Chunker, to_bytes, to_pictures
+from engine.conditioning import Conditioning
 from engine.device import StageClock, pick_device, pick_dtype
 from engine.frame import Frame, Stamp
-from engine.loras import parse_loras
 from engine.measure import free_bytes, preflight
 from engine.memory import no_room
 from engine.models.build import Models, build
-from engine.models.interfaces import CodecState, Context
-from engine.models.lora_track import LoraTrack
+from engine.models.interfaces import CodecState
 from engine.params import Params
 from engine.preset import Preset
-from engine.prompt import Blend, parse_blend
 from engine.stream.batch import Finished, StreamBatch
 from engine.stream.kvcache import KVCache
 from engine.stream.motion import motion
 from engine.stream.noise_source import NoiseSource
 from engine.stream.pace import plan_of
 from engine.stream.plan import Observed, Planner
-from engine.stream.prompts import PromptBook, PromptRequest, Submit, run_now
+from engine.stream.prompts import Submit, run_now
 from engine.stream.schedule import Schedule
 from engine.stream.work import BadWork, Work
 
@@ -88,12 +86,10 @@ class Session:
     ) -> None:
         self._models, self._preset, self._record = models, preset, record
         self._schedule = Schedule(preset.schedule, models.device)
-        self._book = PromptBook(models.text, submit, device=models.device)
         self._clock = StageClock(models.device)
-        self._loras = LoraTrack(models.loras, submit)
+        self._conditioning = Conditioning(models, preset, submit)
         self._params = preset.params
         self._lanes = Lanes(models.device, preset.accel.overlap)
-        self._loras.aim(parse_loras(self._params.lora))
         self._room: int | None = None  # rows there is memory for, once somebody counted
         self._problem, self._denied = "", 0  # a sentence for the next report; how many rows it was about
         tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
@@ -115,24 +111,18 @@ class Session:
         self._batch = StreamBatch(models.denoiser, self._schedule, self._cache)
         self._chunker = Chunker(preset.chunk)
         self._noise_source = NoiseSource(self._params.seed, models.device)
-        self._prompts = PromptRequest(self._book, parse_blend(preset.params.prompt))
-        self._prompts.aim(parse_blend(self._params.prompt))
+        self._conditioning.reset()
         self._encoding: CodecState | None = None
         self._decoding: CodecState | None = None
         self._before: Tensor | None = None  # the frame ahead of the coming chunk, [3, H, W]
         self._likeness: Readback | None = None  # of the sinks and the newest frame
-        self._told: Blend = ()  # what `_context` says
-        self._context: Context = ()
         self._stamps: dict[int, tuple[Stamp, ...]] = {}  # of chunks in flight, by tag
         self._begun: deque[Begun] = deque()  # chunks whose pictures are on their way
         self.report: Report | None = None
 
     def update(self, params: Params) -> None:
         """Use `params` from the next chunk on; a chunk already begun is not touched."""
-        if params.prompt != self._params.prompt:
-            self._prompts.aim(parse_blend(params.prompt))
-        if params.lora != self._params.lora or self._loras.mended:
-            self._loras.aim(parse_loras(params.lora))
+        self._conditioning.aim(params)
         self._params = params
         self._count_room()
 
@@ -210,14 +200,13 @@ class Session:
 
     def _observe(self, chunk: Chunk, encoded: Encoded) -> Observed:
         """All that the planner has to know. Here the host waits, for motion and likeness, and nowhere else."""
-        first = not self._told  # a stream's first chunk has what was asked for
-        prompt, loras = self._prompts.settle(), self._loras.settle(wait=first)
+        prompt, loras, settled = self._conditioning.settle()
         return Observed(
             frames=len(chunk.frames),
             stamps=chunk.stamps,
             prompt=prompt,
             loras=loras,
-            settled=not (self._prompts.waiting or self._loras.waiting),
+            settled=settled,
             motion=None if encoded.moved is None else encoded.moved.get().item(),
             likeness=() if self._likeness is None else tuple(self._likeness.get().tolist()),
             room=self._room,
@@ -233,11 +222,11 @@ class Session:
         noisy = None if encoded is None else self._noisy(work, encoded.latents)
         with self._lanes.enter("denoise", *(() if noisy is None else (noisy,))):
             self._clock.mark("denoise")
-            self._tell(work)
+            context = self._conditioning.put_on(work)
             if encoded is not None:
                 self._stamps[work.batch.rows[0].tag] = work.stamps
             renoise = partial(self._noise_source.draw, carry=work.carry)
-            done = self._batch.run(work.batch, noisy, self._context, renoise)
+            done = self._batch.run(work.batch, noisy, context, renoise)
             self._likeness = Readback(self._cache.similarity()) if self._compares(work) else None
             self._clock.mark("")
         self._begun.append(self._decode(done, work.revision))
@@ -249,14 +238,6 @@ class Session:
             noisy = torch.lerp(latents, self._noise_source.draw(latents, 0, work.carry), work.noise)
             self._clock.mark("")
             return noisy
-
-    def _tell(self, work: Work) -> None:
-        """Put the work's LoRAs on, and make what cross-attention reads of its prompt, where they changed."""
-        changed = self._loras.put_on(work.loras)
-        if changed or work.prompt != self._told:
-            embedding = self._book.look_up(work.prompt, wait=True)
-            assert embedding is not None  # it was waited for
-            self._context, self._told = self._models.denoiser.context(embedding), work.prompt
 
     def _compares(self, work: Work) -> bool:
         """Whether the planner wants to know how alike sinks and stream are, after this work: in a full window alone."""
@@ -280,7 +261,7 @@ class Session:
             begun = self._begun.popleft()
             made = [frame for bytes, stamps in begun.pictures for frame in to_pictures(bytes.get(), stamps)]
             frame, stages = made[0].index if made else None, self._clock.read(begun.marks)
-            problem = self._prompts.take_problem() or self._loras.take_problem() or self._take_problem()
+            problem = self._conditioning.take_problem() or self._take_problem()
             self.report = Report(begun.revision, frame, stages, self._chunker.backlog, problem)
             pictures += made
         return pictures

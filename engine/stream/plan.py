@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from engine.frame import Stamp
 from engine.params import Params
@@ -53,6 +54,7 @@ class Planner:
         self._noise = 1.0  # of the newest chunk
         self._room: int | None = None  # rows
         self._entered = 0
+        self._look: tuple[Any, ...] = ()  # the prompt that was aimed at, what was told of it, and LoRAs
         self._last: Work | None = None
 
     def next(self, params: Params, observed: Observed) -> Work:
@@ -61,22 +63,18 @@ class Planner:
         self._noise = self._noise_for(params, observed.motion)
         prompt = self._fader.at(observed.stamps[0][0], observed.prompt, params.fade)
         self._watch_sinks(observed, prompt)
-        last, self._last = (
-            self._last,
-            Work(
-                revision=params.revision,
-                frames=observed.frames,
-                stamps=observed.stamps,
-                noise=self._noise,
-                seed=params.seed,
-                carry=params.carry,
-                prompt=prompt,
-                loras=observed.loras,
-                batch=self._enter(params, observed),
-            ),
+        obeyed = params.revision if observed.settled or self._last is None else self._last.revision
+        self._last = Work(
+            revision=obeyed,
+            frames=observed.frames,
+            stamps=observed.stamps,
+            noise=self._noise,
+            seed=params.seed,
+            carry=params.carry,
+            prompt=prompt,
+            loras=observed.loras,
+            batch=self._enter(params, observed),
         )
-        if last is not None and not observed.settled:
-            self._last = replace(self._last, revision=last.revision)
         return self._last
 
     def drain(self, params: Params) -> Work | None:
@@ -96,7 +94,8 @@ class Planner:
     def _watch_sinks(self, observed: Observed, prompt: Blend) -> None:
         """A sink that nothing resembles any more is written over, and all are when another look begins."""
         self._rows.renewal.note_likeness(observed.likeness)
-        if self._last is not None and (prompt, observed.loras) != (self._last.prompt, self._last.loras):
+        look, self._look = self._look, (observed.prompt, prompt, observed.loras)
+        if look != self._look:
             self._rows.renew_sinks()
 
     def _enter(self, params: Params, observed: Observed) -> Batch:

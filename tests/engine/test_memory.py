@@ -33,7 +33,8 @@ def test_weights_window_prompt_and_codec_take_what_the_count_says():
     assert need.text == size_of(models.text.state_dict().values())
     assert need.window == cache.size
     embedding = PRESET.dit.text_len * PRESET.dit.text_dim * FLOAT.itemsize
-    assert need.prompt == size_of(part for pair in session._context for part in pair) + measuring.FADING * embedding
+    context = size_of(part for pair in session._conditioning.context for part in pair)
+    assert need.prompt == context + measuring.FADING * embedding
     assert need.stream == sum(store.nbytes() for store in state.values())
 
 

@@ -185,3 +185,15 @@ def test_no_fewer_fields_than_a_work_has_are_taken_for_one():
 
     with pytest.raises(BadWork):
         from_json(line)
+
+
+def test_sinks_wait_from_the_moment_a_prompt_is_aimed_at():
+    """Not from the first change of the picture: a sink that is too unlike is not written over in between."""
+    planner, params = Planner(PRESET), PARAMS.set("fade", 0.3)
+
+    for number in range(8):
+        planner.next(params, seen(number))
+    aimed = planner.next(params, seen(8, prompt=NEON, likeness=(0.1, 0.9, 0.9)))
+
+    assert aimed.prompt == INK
+    assert aimed.batch.rows[0].slots[0] >= PRESET.window.sinks
