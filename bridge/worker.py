@@ -27,7 +27,7 @@ from engine.params import Params
 from engine.preset import Preset, load_preset
 from engine.stream.pace import plan_of
 from engine.stream.window import chunks_until_full
-from engine.threads import give_way, wait_politely
+from engine.threads import give_way, wait_politely, yield_to_stream
 
 log = logging.getLogger("engine")
 
@@ -157,7 +157,7 @@ def serve(options: argparse.Namespace, pipe: Pipe, open_session: OpenSession) ->
     with ExitStack() as stack:
         inbox = stack.enter_context(RingReader(options.inbox))
         outbox = stack.enter_context(RingWriter.attach(options.outbox))
-        aside = ThreadPoolExecutor(1, "prompts")  # prompts are encoded there while the old one plays on
+        aside = ThreadPoolExecutor(1, "prompts", yield_to_stream)  # encodes prompts while the old one plays on
         stack.callback(aside.shutdown, wait=False, cancel_futures=True)
         way = Way(preset, pipe)
         while not pipe.stopping:
