@@ -55,7 +55,9 @@ class StreamBatch:
         return early if last.idle else [*early, Finished(last.tag, latent)]
 
     def check(self, batch: Batch) -> None:
-        """Raises BadWork unless every chunk in flight is in the row that comes next for it, or leaves."""
+        """Raises BadWork unless the batch fits the window, and every chunk in flight moves on by a row, or leaves."""
+        if not all(self._cache.fits(row) and len(row.timesteps) == batch.passes for row in batch.rows):
+            raise BadWork("this work is for another window", "replay a log with the preset that it was recorded with")
         wanted = [row.tag for row in batch.rows[1:] if not row.idle] + list(reversed(batch.early))
         if wanted != [row.tag for row, _ in self._flight if not row.idle]:
             raise BadWork("this work does not follow the one before", "replay a log from its beginning, in its order")

@@ -18,7 +18,7 @@ from engine.models.rope import axis_sizes, rotate, rotation
 from engine.preset import DitSpec, WindowSpec
 from engine.stream.call import Call, CallBuffers
 from engine.stream.filling import Filling
-from engine.stream.work import Batch
+from engine.stream.work import Batch, Row
 
 GENERATIONS = count()  # no two of any caches are ever alike
 
@@ -81,6 +81,11 @@ class KVCache:
         self._call, sinks = call, range(self._spec.sinks)
         self._written = [(row, slot) for row, each in enumerate(rows) for slot in each.slots if slot in sinks]
         return call
+
+    def fits(self, row: Row) -> bool:
+        """Whether a row was planned for a window like this one."""
+        slots = range(self._spec.slots)
+        return len(row.drift) == self._spec.sinks and row.visible - 1 in slots and all(at in slots for at in row.slots)
 
     @property
     def device(self) -> torch.device:

@@ -76,6 +76,19 @@ def test_a_work_that_does_not_follow_is_refused(lost):
         replay(small_models(), frames, lines[:lost] + lines[lost + 1 :])
 
 
+@pytest.mark.parametrize("window", [{"slots": 5}, {"sinks": 2}], ids=str)
+def test_a_work_for_another_window_is_refused_before_anything_is_written(window):
+    frames, other = film(40), replace(PRESET, window=replace(PRESET.window, **window))
+    _, lines = live(small_models(), frames, {})
+    session = Session(small_models(), other)
+    for frame in frames:
+        session.push(frame)
+
+    with pytest.raises(BadWork, match="for another window"):
+        for line in lines:
+            session.replay(from_json(line))
+
+
 def test_a_work_whose_frames_are_missing_is_refused():
     frames = film(24)
     _, lines = live(small_models(), frames, {})

@@ -57,6 +57,9 @@ class Stages:
     def __init__(self, stages):
         self._stages, self.device = stages, CPU
 
+    def fits(self, row):
+        return all(stage.cache.fits(row) for stage in self._stages)
+
     def begin(self, batch):
         return [stage.cache.begin(batch) for stage in self._stages][0]
 
