@@ -87,8 +87,8 @@ class DitSpec:
     freq_dim: int = 256
     patch: int = 2
     eps: float = 1e-6
-    kind: str = "wan"
     source: HubSource = HubSource()
+    kind: str = "wan"
 
     def __post_init__(self) -> None:
         even = self.heads > 0 and self.dim % (2 * self.heads) == 0
