@@ -47,12 +47,12 @@ class LoraTrack:
         its strengths follow at once. wait: for the files that are on their way. One that cannot be read is no longer
         wanted, and `take_problem` says why; if nothing else is wanted, what is on stays.
         """
-        for name, file in self._here(wait).items():
+        here = {name: file for name, file in self._files.items() if wait or file.done()}
+        for name, file in here.items():
             if (error := file.exception()) is not None:
                 self._problem = error.sentence if isinstance(error, EngineError) else f"LoRA {name}: {error}"
                 self._refused[name] = _written(name)
                 del self._wanted[name], self._files[name]
-        here = self._here(wait)
         if self._refused and not self._wanted:
             pass  # nothing that was asked for can be used: what is on stays
         elif all(name in here for name in self._wanted):
@@ -70,9 +70,6 @@ class LoraTrack:
         new = {name: self._files.get(name) or self._read(name) for name in on if name not in before}
         self._rack.set(on, {name: file.result() for name, file in new.items()})
         return True
-
-    def _here(self, wait: bool) -> dict[str, Future[Pairs]]:
-        return {name: file for name, file in self._files.items() if wait or file.done()}
 
     def _read(self, name: str) -> Future[Pairs]:
         return self._submit(lambda: self._rack.read(name))

@@ -29,7 +29,7 @@ class Recall(KVCache):
         super().__init__(window, dit, tokens, device, dtype)
         blank = torch.zeros(dit.heads, tokens, dit.dim // dit.heads, device=device, dtype=dtype)
         self.pages: list[list[list[Page]]] = [[[(blank, blank)] * window.slots] for _ in range(dit.layers)]
-        self.keys, self.values, self._sinks = ([part[:, :0] for part in store] for store in self._stores[:3])
+        self.keys, self.values, self._sinks = ([part[:, :0].clone() for part in store] for store in self._stores[:3])
         self.dtype = dtype
         self.calls = 0  # since the chunk began: passes over it
 
