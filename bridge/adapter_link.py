@@ -7,10 +7,12 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from bridge.control import OutputStatus
+from bridge.control import OutputState, OutputStatus
 from bridge.errors import AdapterFailed, BridgeError
-from bridge.protocol import Failure, Stage, decode
+from bridge.protocol import OPENING, Beat, Failure, Stage, decode
 from bridge.supervisor import Child
+
+PROVED = 4  # beats after which an adapter counts as working, some two seconds
 
 log = logging.getLogger("adapter")
 
@@ -20,18 +22,19 @@ class AdapterLink:
 
     name, kind: what people call it, and what it is: "camera", "recorder" ...
     on_failure: called with one sentence for people.
+    deadline: seconds without a line after which it counts as hung; it says so itself, since some devices open slowly.
     """
-
-    deadline = None  # a camera may take its time between two frames, and a paused one for ever
 
     def __init__(self, name: str, kind: str, command: Sequence[str], on_failure: Callable[[str], None]) -> None:
         self.name, self.kind = name, kind
-        self.on = False
+        self.on = self.finishing = False
+        self.deadline, self._beats = OPENING, 0
         self._child = Child(name, command, self)
         self._on_failure = on_failure
         self._failure: Failure | None = None
         self._settled = asyncio.Event()  # open, or given up
         self._open = self._gave_up = False
+        self._file = self._part = ""  # what it records, and where that is until it is finished
 
     @property
     def runs(self) -> bool:
@@ -41,7 +44,16 @@ class AdapterLink:
     @property
     def status(self) -> OutputStatus:
         """The adapter as surfaces show it."""
-        return OutputStatus(self.name, self.kind, str(self._failure or ""))
+        return OutputStatus(self.name, self.kind, str(self._failure or ""), self._state, self._file)
+
+    @property
+    def finishes(self) -> bool:
+        """Whether it has a file to finish before it ends."""
+        return bool(self._part)
+
+    @property
+    def worked(self) -> bool:
+        return self._beats >= PROVED
 
     def start(self) -> None:
         """Begin to keep it running. Needs the event loop."""
@@ -59,14 +71,25 @@ class AdapterLink:
             raise AdapterFailed(failure.error, failure.hint)
 
     async def stop(self) -> None:
-        """End it; a recording is finished first. Twice is fine."""
-        self.on = False
-        await self._child.stop()
+        """End it; a recording is finished first, however long that takes while it gets on. Twice is fine."""
+        self.on, self.finishing = False, self.finishes
+        try:
+            reason = await self._child.stop()
+        finally:
+            self.finishing = False
+        if reason and self._part and self._failure is None:
+            self._failure = self._ended(reason)
+            self._on_failure(str(self._failure))
+
+    def kill(self) -> None:
+        """Finish nothing any more; for one that is being stopped."""
+        self._child.kill()
 
     # ---- what the supervisor tells us
 
     def started(self) -> None:
-        self._open = False
+        self._open, self._file, self._part = False, "", ""
+        self._beats, self.deadline = 0, OPENING
 
     def heard(self, line: str) -> None:
         try:
@@ -77,16 +100,34 @@ class AdapterLink:
         match message:
             case Stage("streaming"):
                 self._open, self._failure = True, None
+                self._file, self._part = message.device if message.part else "", message.part
                 self._settled.set()
+            case Beat():
+                self.deadline = message.deadline
+                self._beats += self._open
             case Failure():
                 self._failure = message
                 if self._settled.is_set():  # before, whoever waits for it is told
                     self._on_failure(str(message))
 
     def ended(self, reason: str, final: bool) -> None:
-        if reason and self._failure is None:
-            self._failure = Failure(reason)
-            self._on_failure(reason)
+        if reason and (self._failure is None or self._child.hopeless):
+            self._failure = self._ended(reason, "" if final else "it is started again")
+            if self._settled.is_set() or not final:
+                self._on_failure(str(self._failure))
         self._open, self._gave_up = self._open and not final, final
         if final:
             self._settled.set()
+
+    @property
+    def _state(self) -> OutputState:
+        if self.finishing:
+            return "finishing"
+        if self._failure is not None:
+            return "failed"
+        return "streaming" if self._open else "opening"
+
+    def _ended(self, reason: str, next: str = "") -> Failure:
+        """How it ended, what there is of its file, and what comes next."""
+        left = f"what was recorded until then is in {self._part}" if self._part else ""
+        return Failure(reason, "; ".join(filter(None, (left, next))))

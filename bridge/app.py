@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 import webbrowser
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from threading import Thread
 from typing import Any
 
+from bridge import terminal
 from bridge.config import RunOptions
 from bridge.control import ControlState, Event, OutputStatus
 from bridge.engine_link import EngineLink
@@ -22,8 +24,8 @@ from bridge.obs.place import find_place
 from bridge.outputs import Outputs
 from bridge.pacing import BURST
 from bridge.playout import Playout
-from bridge.protocol import Report
-from bridge.ring import RingWriter
+from bridge.protocol import ENDS_WITHIN, Report
+from bridge.ring import RingWriter, sweep
 from bridge.ring_format import slots_for
 from bridge.state import run_state
 from bridge.supervisor import module_command
@@ -45,12 +47,13 @@ def run(options: RunOptions, engine: str = ENGINE) -> int:
     Raises EngineError for what cannot be started, with nothing left behind.
     """
     sys.setswitchinterval(TURN)
+    terminal.write_in_background()
     return asyncio.run(_run(options, engine))
 
 
 async def _run(options: RunOptions, engine: str) -> int:
-    told = asyncio.Event()
-    _on_signals(told.set)
+    told, again = asyncio.Event(), asyncio.Event()
+    _on_signals(lambda: (again if told.is_set() else told).set())
     run = Run(options, engine)
     tasks = [asyncio.create_task(work) for work in (told.wait(), run.keep_looking(), run.start())]
     waiting, looking, starting = tasks
@@ -64,9 +67,10 @@ async def _run(options: RunOptions, engine: str) -> int:
         if looking in done:
             await looking
     finally:
-        for task in tasks:
-            task.cancel()
-        await run.stop()
+        told.set()  # a Ctrl-C from now on is about the end
+        starting.cancel()
+        await run.end(again)
+        looking.cancel()
     return 0
 
 
@@ -92,8 +96,10 @@ class Run:
         )
         self.input = Input(self.rings["in"], options.fps, lambda reason: self.control.fail(reason, "input"))
         self.outputs = Outputs(self.rings["out"], self.fps, lambda name, reason: self.control.fail(reason, name))
-        self.osc = OscSurface(self.control, options.host, options.osc_port, options.feedback_port, options.root)
-        self.web = WebSurface(self.control, self.rings["in"], self.rings["out"], options.host, options.web_port)
+        self.osc = OscSurface(self.control, options.osc_host, options.osc_port, options.feedback_port, options.root)
+        self.web = WebSurface(
+            self.control, self.rings["in"], self.rings["out"], options.host, options.web_port, options.token
+        )
         self.obs = ObsSurface(
             self.control,
             lambda: find_place(options.obs_host, options.obs_port),
@@ -110,6 +116,7 @@ class Run:
     async def start(self) -> None:
         """Start everything. Raises EngineError; `stop` then undoes what was done."""
         self.control.watch(self._watch)
+        sweep()
         for name in self.rings.values():
             self._owned.enter_context(_make_ring(name, self.preset))
         await self.osc.start()
@@ -124,23 +131,54 @@ class Run:
         await self.outputs.open(self.options.outputs)
         if self.preset.input or self.options.input:
             await self.input.open(self.options.input)
-        self.line.say(f"web page {self.web.url}, OSC on port {self.osc.port}, pictures in the ring {self.rings['out']}")
+        for sentence in self._where():
+            self.line.say(sentence)
         if self.options.browser:
-            self._begin(asyncio.to_thread(webbrowser.open, self.web.url))
+            Thread(target=self._open_browser, name="browser", daemon=True).start()  # some return when they are closed
+
+    async def end(self, again: asyncio.Event) -> None:
+        """Stop. Files that take long to finish are waited for until `again` is set, from when on people know of it."""
+        stopping = asyncio.create_task(self.stop())
+        done, _ = await asyncio.wait({stopping}, timeout=ENDS_WITHIN)
+        if not done and self.outputs.finishing:
+            files = ", ".join(output.file for output in self.outputs.finishing)
+            self.line.say(f"finishing {files}; Ctrl-C again ends that at once, and leaves a part")
+            again.clear()
+            asking = asyncio.create_task(again.wait())
+            await asyncio.wait({stopping, asking}, return_when=asyncio.FIRST_COMPLETED)
+            asking.cancel()
+            self.outputs.kill()
+        await stopping
 
     async def stop(self) -> None:
-        """End everything, in under two seconds, and leave nothing in shared memory."""
+        """End everything and leave nothing in shared memory; in about two seconds, if no file takes long to finish."""
         for task in self._tasks:
             task.cancel()
         try:
-            await asyncio.gather(
-                *(part.stop() for part in (self.outputs, self.input, self.engine, self.osc, self.web, self.obs))
-            )
+            await asyncio.gather(*(part.stop() for part in (self.outputs, self.input, self.engine)))
         finally:
             if self.playout is not None:
                 self.playout.stop()
             self._owned.close()
+            await asyncio.gather(*(part.stop() for part in (self.osc, self.web, self.obs)))
             self.line.stop()
+
+    def _open_browser(self) -> None:
+        with suppress(OSError, webbrowser.Error):
+            if webbrowser.open(self.web.link):
+                return
+        self.line.say("no browser could be opened; open the address yourself", "yellow")
+
+    def _where(self) -> Iterator[str]:
+        """Where everything is, and who besides this machine can now do what."""
+        link, *others = self.web.links
+        yield f"web page {link}, OSC on port {self.osc.port}, pictures in the ring {self.rings['out']}"
+        if others:
+            yield f"also {', '.join(others)}"
+        if self.web.is_open:
+            yield "whoever in the network has that address sees the camera and turns every control; nobody else gets in"
+        if self.osc.is_open:
+            yield f"whoever in the network reaches UDP port {self.osc.port} turns every control: OSC knows no passwords"
 
     # ---- actions
 
@@ -227,9 +265,16 @@ class Run:
         self._streamed = self._streamed or state == "streaming"
         engine = replace(self.engine.status, preset=self.preset.name)  # what was asked for, even before it says so
         outputs = (OutputStatus(self.rings["out"], "ring"), OutputStatus("web", "web"), *self.outputs.status)
+        self._tell_finishing(outputs)
         news = {"state": state, "engine": engine, "input": self.input.uri, "outputs": outputs}
         if any(getattr(self.control.status, name) != value for name, value in news.items()):
             self.control.publish(**news)
+
+    def _tell_finishing(self, outputs: Sequence[OutputStatus]) -> None:
+        """A file that begins to be finished is news for the terminal; other surfaces show it while it lasts."""
+        for output in outputs:
+            if output.state == "finishing" and output not in self.control.status.outputs:
+                self.line.say(f"{output.name}: finishing {output.file}")
 
 
 def _sized(preset: Preset, options: RunOptions) -> Preset:

@@ -7,49 +7,70 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bridge import devices, obs_cli, show
+from bridge import devices, obs_cli, show, terminal
 from bridge.client import NotRunning, ask, ask_status
 from bridge.config import BadOption, RunOptions, read_config
 from bridge.doctor import examine
 from bridge.errors import BridgeError
+from bridge.paths import why_no_file
 from bridge.start import INTERRUPTED, loading
+from bridge.termination import graceful_termination
 from engine.errors import EngineError
 from engine.params import CONTROLS, Control
 from engine.preset import Preset, load_preset
 
 USER_ERROR = 2
+DAMAGED = 3  # what was asked for is done, with less than was hoped for
 
 
 class Parser(argparse.ArgumentParser):
     """argparse, except that a mistake is an error like every other: one sentence, and a next step."""
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """What a command does not know is its own mistake, and its own help says what it knows."""
+        given, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return given, unknown
+
     def error(self, message: str) -> NoReturn:
         raise BadOption(message, f"see `{self.prog} --help`")
 
 
+class Version(argparse.Action):
+    """Says which version this is; looked up only when somebody asks."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        show.print_line(f"latentcast {version('latentcast')}")
+        parser.exit()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
+    terminal.protect_streams()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         given = build_parser().parse_args(arguments)
         code: int = given.command(given)
+        terminal.check_written()
         return code
     except EngineError as error:
         show.print_error(error)
         return USER_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # `latentcast controls | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    finally:
+        terminal.finish()
 
 
 def build_parser() -> Parser:
     """Every command and option; those for live controls come from the table."""
     parser = Parser(prog="latentcast", description="Live generative video.", allow_abbrev=False)
+    parser.add_argument("--version", action=Version, nargs=0, help="say which version this is")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
 
     run = _command(commands, "run", _run, "carry pictures from an input through the engine to the outputs")
@@ -58,6 +79,7 @@ def build_parser() -> Parser:
     _add_instance_options(run)
 
     render = _command(commands, "render", _render, "stylise a video file, or make one from words")
+    render.epilog = "Exit code 3: OUT is whole, but part of IN was damaged and could not be read."
     film: Any = {"type": Path, "nargs": "?", "default": None}
     render.add_argument("source", metavar="IN", help="the video to read", **film)
     render.add_argument("target", metavar="OUT", help="the video to write; its sound is the input's", **film)
@@ -108,6 +130,7 @@ def _add_run_options(parser: Parser) -> None:
     add("--fps", metavar="F", help="pictures per second to take from the input")
     add("--duration", metavar="SECONDS", help="end by itself after this long")
     add("--no-browser", dest="browser", action="store_const", const=False, help="do not open the web page")
+    add("--osc-host", metavar="HOST", help="address of the OSC port (127.0.0.1: this machine only; no passwords!)")
     add("--osc-port", metavar="PORT", help="UDP port for OSC in (9510)")
     add("--feedback-port", metavar="PORT", help="UDP port of this machine for OSC out (9511)")
     add("--root", metavar="ADDRESS", help="what OSC addresses begin with (/latentcast)")
@@ -128,10 +151,10 @@ def _add_selftest_options(parser: Parser) -> None:
 
 
 def _add_instance_options(parser: Parser) -> None:
-    parser.add_argument(
-        "--host", metavar="HOST", help="address of the OSC and web ports (127.0.0.1: this machine only)"
-    )
-    parser.add_argument("--web-port", metavar="PORT", help="TCP port of the web page (9512)")
+    add = parser.add_argument
+    add("--host", metavar="HOST", help="address of the web page's port (127.0.0.1: this machine only)")
+    add("--web-port", metavar="PORT", help="TCP port of the web page (9512)")
+    add("--token", metavar="TEXT", help="what opens the web page; with another --host there is always one")
 
 
 def _add_model_options(parser: Parser, rows: Iterable[Control]) -> None:
@@ -186,12 +209,16 @@ def _render(given: argparse.Namespace) -> int:
     with loading():
         from bridge import offline  # late, because it loads torch
 
-    with show.progress(f"{source.name if source else 'words'} -> {target.name}") as on_progress:
+    loss = ""
+    with graceful_termination(), show.progress(f"{source.name if source else 'words'} -> {target.name}") as on_progress:
         if source:
-            offline.render(source, target, preset, params, on_progress)
+            loss = offline.render(source, target, preset, params, on_progress)
         else:
             offline.imagine(target, seconds, preset, params, on_progress)
-    return 0
+    if not loss:
+        return 0
+    show.print_error(BridgeError(loss, f"{target} holds all that could be"))
+    return DAMAGED
 
 
 def _check_films(preset: Preset, source: Path | None, target: Path, seconds: float) -> None:
@@ -200,9 +227,9 @@ def _check_films(preset: Preset, source: Path | None, target: Path, seconds: flo
         raise BridgeError(f"{preset.name} makes a film from words alone", f"--out {target} --seconds 10, and no input")
     if preset.input and (seconds or not source):
         raise BridgeError(f"{preset.name} needs a film to start from", f"latentcast render IN {target}")
-    if source and not source.is_file():
-        raise BridgeError(f"there is no file {source}", "name a video that exists")
-    if source and target.exists() and target.samefile(source):
+    if source and (problem := why_no_file(source)):
+        raise BridgeError(problem, "name a video that exists")
+    if source and os.path.exists(target) and target.samefile(source):
         raise BridgeError(f"{target} would overwrite its own input", "name another output")
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
+from bridge.addresses import at, from_here, is_ours
 from bridge.config import RunOptions
 from bridge.control import EngineStatus, Status
 from bridge.errors import BridgeError
+from bridge.tokens import read_token
 
 TIMEOUT = 5.0  # seconds
+TOKEN_HINT = "say --token TOKEN, which ends the address that `latentcast run` printed"
 STATUS = {field.name for field in fields(Status)} | {"params", "revision"}  # what every status has
 
 
@@ -26,16 +30,18 @@ def ask(options: RunOptions, method: str, path: str, body: Any = None) -> Any:
 
     Raises NotRunning, or BridgeError with the sentence that the running instance answered.
     """
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
-    where = f"[{host}]:{options.web_port}" if ":" in host else f"{host}:{options.web_port}"
+    host = from_here(options.host)
+    where = at(host, options.web_port)
     data = None if body is None else json.dumps(body).encode()
     request = Request(f"http://{where}{path}", data, {"content-type": "application/json"}, method=method)
+    if token := options.token or (read_token(options.web_port) if is_ours(host) else ""):
+        request.add_unredirected_header("authorization", f"Bearer {token}")
     try:
         with build_opener(ProxyHandler({})).open(request, timeout=TIMEOUT) as answer:  # never through a proxy
             return json.load(answer)
     except HTTPError as error:
         with error:
-            raise _refusal(error.read(), where) from error
+            raise _refusal(error.read(), where, error.code) from error
     except (URLError, OSError) as error:
         hint = "start it with `latentcast run`, or name its port with --web-port"
         raise NotRunning(f"latentcast is not running at {where}", hint) from error
@@ -55,10 +61,10 @@ def _is_engine(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() >= {field.name for field in fields(EngineStatus)}
 
 
-def _refusal(body: bytes, where: str) -> BridgeError:
+def _refusal(body: bytes, where: str, status: int) -> BridgeError:
     try:
         answer = json.loads(body)
-        return BridgeError(answer["error"], answer["hint"])
+        return BridgeError(answer["error"], TOKEN_HINT if status == HTTPStatus.UNAUTHORIZED else answer["hint"])
     except (ValueError, KeyError, TypeError):
         return _stranger(where)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
@@ -11,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from bridge.errors import BridgeError
-from engine.params import Params, find_control
+from engine.params import as_written
 from engine.preset import load_preset
+
+TOKEN = r"[\w.~-]{8,128}"
+EXAMPLE = "compare it with configs/bridge.toml"
 
 
 class BadOption(BridgeError):
@@ -28,6 +32,8 @@ class RunOptions:
     size:     (width, height) in pixels, None for the preset's own. fps likewise.
     controls: live controls that start with another value than the preset gives them.
     duration: seconds after which the run ends by itself, None for never.
+    host:     the address of the web page's port. token: what others need to use it; empty for none that was chosen.
+    osc_host: the address of the port for OSC, which knows no tokens.
     root:     what every OSC address begins with.
     obs:      follow the scenes of OBS. scenes: {scene: {control or "preset": value}}, what each of them changes.
     obs_port: of OBS's WebSocket server, 0 for what OBS's own file says. obs_text: a text source that says the state.
@@ -42,6 +48,8 @@ class RunOptions:
     duration: float | None = None
     browser: bool = True
     host: str = "127.0.0.1"
+    token: str = field(default="", repr=False)
+    osc_host: str = "127.0.0.1"
     osc_port: int = 9510
     feedback_port: int = 9511
     web_port: int = 9512
@@ -102,8 +110,10 @@ def read_config(path: Path | None = None) -> RunOptions:
     path = path or config_path()
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadOption(f"{path} cannot be read: {error}", "compare it with configs/bridge.toml") from error
+    except RecursionError as error:
+        raise BadOption(f"{path} cannot be read: it is nested too deeply", EXAMPLE) from error
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, no TOML, or a number of thousands of digits
+        raise BadOption(f"{path} cannot be read: {error}", EXAMPLE) from error
     return RunOptions().changed(table)
 
 
@@ -152,7 +162,7 @@ def _size(value: Any) -> tuple[int, int]:
 def _positive(value: Any) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         number = 0.0
     if isinstance(value, bool) or not 0 < number < float("inf"):
         raise ValueError("a number above 0")
@@ -166,10 +176,17 @@ def _port(value: Any) -> int:
 
 
 def _host(value: Any) -> str:
-    host = _text(value).strip()
+    host = _text(value).strip().removeprefix("[").removesuffix("]")
     if not host:  # the system would open the port to everybody
         raise ValueError("an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them")
     return host
+
+
+def _token(value: Any) -> str:
+    token = _text(value)
+    if not re.fullmatch(TOKEN, token, re.ASCII):
+        raise ValueError("8 to 128 letters, digits, and any of - . _ ~")  # which addresses and cookies take as they are
+    return token
 
 
 def _root(value: Any) -> str:
@@ -180,15 +197,9 @@ def _root(value: Any) -> str:
 
 
 def _controls(value: Any) -> dict[str, Any]:
-    """Check starting values against the table. A slider may overshoot; a number that somebody wrote may not."""
     if not isinstance(value, Mapping):
         raise TypeError("a table, [controls]")
-    checked = {name: getattr(Params().set(name, given), name) for name, given in value.items()}
-    for name, given in value.items():
-        row = find_control(name)
-        if row.low is not None and row.high is not None and not row.low <= float(given) <= row.high:
-            raise BadOption(f"{name} cannot be {given}", f"give {row.low:g} to {row.high:g}")
-    return checked
+    return as_written(value)
 
 
 _READ: Mapping[str, Callable[[Any], Any]] = {
@@ -201,6 +212,8 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "duration": _positive,
     "browser": _switch,
     "host": _host,
+    "token": _token,
+    "osc_host": _host,
     "osc_port": _port,
     "feedback_port": _port,
     "web_port": _port,

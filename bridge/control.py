@@ -5,6 +5,7 @@ Lives on the bridge's event loop. Other threads may read `params` and `status`, 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -12,7 +13,11 @@ from typing import Any, Literal
 from engine.errors import EngineError
 from engine.params import CONTROLS, Params
 
+log = logging.getLogger(__name__)
+
 State = Literal["offline", "starting", "loading", "warming", "streaming", "degraded", "failover", "error"]
+
+OutputState = Literal["opening", "streaming", "finishing", "failed"]
 
 
 class BadAction(EngineError):
@@ -50,11 +55,16 @@ class EngineStatus:
 
 @dataclass(frozen=True, slots=True)
 class OutputStatus:
-    """One output: what it is called, what it is, and why it does not run, if it does not."""
+    """One output: what it is called, what it is, and why it does not run, if it does not.
+
+    file: what it writes, if that is a file; while `state` is "finishing" it was switched off and is not whole yet.
+    """
 
     name: str
     kind: str
     error: str = ""
+    state: OutputState = "streaming"
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +120,7 @@ class ControlState:
         self._perform = perform
         self._chosen = set(chosen)
         self._watchers: list[Watcher] = []
+        self._failure = ""  # of a watcher, the last that was logged
 
     def set(self, name: str, value: Any) -> Params:
         """Change one control. Raises BadParam; nothing changes then."""
@@ -172,5 +183,10 @@ class ControlState:
 
     def _tell(self, kind: EventKind, data: Mapping[str, Any]) -> None:
         event = Event(kind, data, self.params.revision)
-        for watcher in tuple(self._watchers):
-            watcher(event)
+        for watcher in tuple(self._watchers):  # a copy: one may leave while it is told
+            try:
+                watcher(event)
+            except Exception as error:  # a surface that fails takes neither the change nor the others down
+                if repr(error) != self._failure:  # logged once: it would come again with every event
+                    self._failure = repr(error)
+                    log.exception("a surface failed")

@@ -187,14 +187,14 @@ def _ports(options: RunOptions) -> Iterator[Check]:
         return
     except BridgeError:
         pass  # not running, which is what the next lines are for
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    for name, port in (("osc", options.osc_port), ("web", options.web_port)):
+    for name, host, port in (("osc", options.osc_host, options.osc_port), ("web", options.host, options.web_port)):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             if name == "web":  # as the web surface does: connections of a run that has just ended are in nobody's way
-                socket.create_server((options.host, port), family=family).close()
+                socket.create_server((host, port), family=family).close()
             else:
                 with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                    probe.bind((options.host, port))
+                    probe.bind((host, port))
             yield Check(f"{name} port", "ok", f"{port} is free")
         except OSError as error:
             yield Check(f"{name} port", "fail", f"{port}: {system_says(error)}", f"choose another with --{name}-port")

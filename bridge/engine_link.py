@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 
 from bridge.control import EngineStatus
 from bridge.errors import BridgeError
-from bridge.protocol import Failure, Report, Reset, SetParams, Stage, decode, encode
+from bridge.protocol import OPENING, Beat, Failure, Report, Reset, SetParams, Stage, decode, encode
 from bridge.supervisor import Child
 from engine.params import Params
 
-# seconds without a sign of life, by stage: 40 GB come off a slow disk, a processor reads a prompt, kernels are compiled
-PATIENCE = {"streaming": 5.0, "loading": 600.0, "warming": 600.0}
-PATIENCE_STARTING = 60.0
 RETRY = 0.05  # seconds until the next try to get a line to an engine that still has earlier ones to read
+
+HOPELESS = "choose another preset, or mend it and start the engine again"
 
 log = logging.getLogger("engine")
 
@@ -29,6 +28,8 @@ class EngineLink:
     on_progress: called with how far the engine is within a stage that takes long.
     """
 
+    finishes = False  # an engine has nothing to lose
+
     def __init__(
         self,
         command: Sequence[str],
@@ -39,9 +40,11 @@ class EngineLink:
         on_progress: Callable[[str], None] = lambda progress: None,
     ) -> None:
         self.stage = "offline"
-        self.failed = False
+        self.failed = self.worked = False
+        self.deadline, self._beats = OPENING, 0
         self._said = Stage("offline")
         self._why = ""  # its last word, if that was a failure
+        self._told = ""  # what people were told last, if it has not worked since
         self._params = params
         self._forget = False  # a reset was asked for and not passed on yet
         self._retry: asyncio.TimerHandle | None = None
@@ -62,7 +65,7 @@ class EngineLink:
 
     def restart(self, command: Sequence[str] | None = None) -> None:
         """End this engine and start another at once, with `command` if given."""
-        self.failed = False
+        self.failed, self._told = False, ""
         self._child.restart(command)
 
     async def stop(self) -> None:
@@ -86,12 +89,9 @@ class EngineLink:
 
     # ---- what the supervisor tells us
 
-    @property
-    def deadline(self) -> float:
-        return PATIENCE.get(self.stage, PATIENCE_STARTING)
-
     def started(self) -> None:
         self._why, self._forget = "", False  # it has nothing to forget yet
+        self.worked, self._beats, self.deadline = False, 0, OPENING
         self._enter("starting")
         self.update(self._params)
 
@@ -108,16 +108,29 @@ class EngineLink:
                 self._enter(stage)
                 if message.progress.startswith("compiling"):
                     self._on_progress(message.progress)
+            case Beat():
+                self.deadline = message.deadline
+                self._beats += self.stage == "streaming"
+                self.worked = self.worked or self._beats > 1  # the first one comes before the first chunk
             case Report():
+                self.worked, self._told = True, ""
                 self._on_report(message)
             case Failure():
-                self._on_failure(self._why)
+                self._tell(self._why)
 
     def ended(self, reason: str, final: bool) -> None:
         self.failed = final
-        if reason and not self._why:
-            self._on_failure(f"{reason}; it is started again")
+        if self._child.hopeless:
+            self._tell(f"{reason}; {HOPELESS}")
+        elif reason and not self._why:
+            self._tell(f"{reason}; it is started again")
         self._enter("error" if final else "starting")
+
+    def _tell(self, sentence: str) -> None:
+        """Tell people, once: what keeps an engine from starting would be told at every try."""
+        if sentence != self._told:
+            self._told = sentence
+            self._on_failure(sentence)
 
     def _enter(self, stage: str) -> None:
         if stage != self.stage:

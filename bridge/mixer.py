@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
+from bridge.history import SECONDS, History
 from bridge.pacing import Pacer, Rate
 from bridge.picture import blend
 from bridge.slate import slate
@@ -14,7 +14,6 @@ from engine.params import Params
 
 HOLD = 1.0  # seconds without news from the engine before the input is shown instead
 SILENCE = 3.0  # seconds without news from the input before a slate is: time for another one to open
-HISTORY_BYTES = 96 * 2**20  # of camera pictures kept to be mixed with what the engine makes of them
 
 SLATES = ("", "starting", "no input", "back in a moment")  # what they say
 Kind = Literal["wet", "dry", "slate"]
@@ -33,10 +32,9 @@ class Mixer:
 
     def __init__(self, width: int, height: int) -> None:
         self._slates = {reason: slate(width, height, reason) for reason in SLATES}
-        self._keep = max(4, HISTORY_BYTES // (width * height * 3))
         self._rate = Rate()
         self._pacer = Pacer(self._rate.period)
-        self._history: OrderedDict[float, Frame] = OrderedDict()  # by capture time
+        self._history = History()
         self._dry: Frame | None = None
         self._wet: Frame | None = None
         self._dry_news = self._wet_news = -1e9
@@ -53,9 +51,7 @@ class Mixer:
         self._rate.add(frame.time)
         self._pacer.period = self._rate.period
         self._dry, self._dry_news = frame, now
-        self._history[frame.time] = frame
-        while len(self._history) > self._keep:
-            self._history.popitem(last=False)
+        self._history.add(frame, 0.0 if self.silence(now) < 1 else SECONDS / self.period)
 
     def take_wet(self, frame: Frame, now: float) -> None:
         """A picture came from the engine."""
@@ -76,7 +72,9 @@ class Mixer:
 
     def choose(self, params: Params, now: float) -> Shown:
         """The picture to show from `now` on."""
-        self._wet = self._pacer.pop(now) or self._wet
+        if (wet := self._pacer.pop(now)) is not None:
+            self._wet = wet
+            self._history.forget_before(wet.time)
         kind, frame = self._choose(params, now)
         before, key = self._on, (frame.time, frame.index)
         new = before is None or before.kind != kind or (before.frame.time, before.frame.index) != key
@@ -98,11 +96,11 @@ class Mixer:
 
     def _mix(self, wet: Frame, mix: float) -> Frame:
         """The effect over the camera's picture of the same moment; alone if that one is no longer known."""
-        dry = self._history.get(wet.time)
-        if mix >= 1 or dry is None:
+        if mix >= 1:
             return wet
         if self._mixed is None or self._mixed[0] is not wet or self._mixed[1] != mix:
-            self._mixed = wet, mix, replace(wet, pixels=blend(wet.pixels, dry.pixels, mix))
+            dry = self._history.find(wet.time, *wet.size)
+            self._mixed = wet, mix, wet if dry is None else replace(wet, pixels=blend(wet.pixels, dry, mix))
         return self._mixed[2]
 
     def _slate(self, reason: str, now: float) -> Frame:

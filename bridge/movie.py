@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,8 @@ import av
 from av.error import FFmpegError, InvalidDataError
 
 from bridge.adapters.base import AdapterUnavailable
+from bridge.part import Part
+from bridge.paths import why_no_file
 from bridge.picture import BT709, Picture
 
 if TYPE_CHECKING:
@@ -35,8 +37,8 @@ SOUNDS = {
 SOUND_RATE = 48000  # samples a second, for sound of a rate that AAC does not have
 # each fragment is whole once it is on the disk; finishing folds them into a plain file
 FRAGMENTS = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
-
-
+DEFAULT_RATE = Fraction(25)  # frames a second of a film that does not say
+MAX_PIXEL_SHAPE = 10  # times wider than high, or higher than wide: no film has such pixels
 MPEG4_TICK = Fraction(1, 60000)  # seconds; it counts at most 65535 a second
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -47,19 +49,21 @@ class MovieError(AdapterUnavailable):
 
 def open_movie(path: Path) -> InputContainer:
     """Open a file that has a video stream. Raises MovieError, in one sentence, for any other."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise MovieError(f"{path} {what}", "give a video file, camera:N, testcard, clip or ring:NAME")
+    if problem := why_no_file(path):
+        raise MovieError(problem, "give a video file, camera:N, testcard, clip or ring:NAME")
     try:
         movie = av.open(str(path))
-    except (FFmpegError, OSError) as error:
-        why = f"cannot be opened: {error.strerror}"
+    except (FFmpegError, OSError, ValueError) as error:
+        why = f"cannot be opened: {getattr(error, 'strerror', error)}"
         if isinstance(error, InvalidDataError | EOFError):
             why = "is not a video, or is cut short"
         raise MovieError(f"{path.name} {why}", "play it in another program to see whether it is whole") from error
     if not movie.streams.video:
         movie.close()
         raise MovieError(f"{path.name} has no picture", "give a file with a video stream")
+    if movie.streams.video[0].codec_context is None:
+        movie.close()
+        raise MovieError(f"{path.name} is of a kind that cannot be played here", "convert it to H.264")
     movie.streams.video[0].thread_type = "AUTO"
     return movie
 
@@ -83,49 +87,57 @@ def decode(packet: Packet[Any]) -> list[Any]:
     """The pictures, or the sound, that a packet completes; none if it is damaged."""
     try:
         return list(packet.decode())
-    except InvalidDataError:
+    except FFmpegError:
         return []
 
 
+def sounds_of(movie: InputContainer) -> list[AudioStream]:
+    """The sound that can be decoded here."""
+    return [sound for sound in movie.streams.audio if sound.codec_context is not None]
+
+
 def rate_of(stream: VideoStream) -> Fraction:
-    """Frames a second, exact; 25 for a film that does not say, or says nonsense."""
+    """Frames a second, exact; DEFAULT_RATE for a film that does not say, or says nonsense."""
     for rate in (stream.average_rate, stream.guessed_rate):
-        if rate and 1 <= rate <= 1000:
-            return Fraction(rate)
-    return Fraction(25)
+        if rate and rate <= 1000:
+            return Fraction(rate) if rate >= 1 else DEFAULT_RATE  # a guess would be its clock's tick
+    return DEFAULT_RATE
+
+
+def pixel_shape(stream: VideoStream) -> Fraction:
+    """Width of a pixel divided by its height; 1 for a film that does not say, or says nonsense."""
+    shape = stream.sample_aspect_ratio
+    return shape if shape and Fraction(1, MAX_PIXEL_SHAPE) <= shape <= MAX_PIXEL_SHAPE else Fraction(1)
 
 
 class MovieWriter:
-    """An H.264 film, called NAME.part until `finish`, so that NAME is always whole. Every method may raise MovieError.
+    """An H.264 film in a `Part` until `finish`, so that NAME is always whole. Every method may raise MovieError.
 
     rate: frames a second, about. time_base: seconds, exactly, that `pts` counts in.
-    durable: what was written can be played even after a kill, at the price of sound that starts before the picture.
+    durable: what was written can be played even after a kill, at the price of sound that starts before the picture; it
+    replaces no other file, and making it raises FileExistsError if NAME.part is taken. Else NAME is replaced.
     """
 
     def __init__(
         self, path: Path, width: int, height: int, rate: Fraction, time_base: Fraction, durable: bool = False
     ) -> None:
         self.path = path
-        self.part = path.with_name(path.name + ".part")
         self._check_path(width, height)
         self._time_base, self._durable = time_base, durable
         self._format = FORMATS[path.suffix.lower()]
-        options = {} if self._format == "matroska" else FRAGMENTS if durable else {"movflags": "faststart"}
         try:
-            self.part.touch()  # FFmpeg makes the file with the first picture: too late to say that it cannot
-            self._file = av.open(str(self.part), "w", format=self._format, options=options)
-            self._video = self._add_video(width, height, rate, "zerolatency" if durable else "film")
+            self._start(width, height, rate)
+        except FileExistsError:
+            raise
         except (FFmpegError, OSError) as error:
             raise MovieError(f"{path} cannot be written: {error.strerror}", "choose another folder") from error
 
     def add_sound(self, like: AudioStream) -> tuple[AudioStream, bool]:
         """A stream for the sound of another film, and whether its packets may be copied; else encode what they hold."""
-        if like.codec_context.codec.canonical_name in SOUNDS[self._format]:
-            return self._file.add_stream_from_template(like), True
-        rate, possible = like.codec_context.sample_rate, av.codec.Codec("aac", "w").audio_rates or ()
-        stream = self._file.add_stream("aac", rate=rate if rate in possible else SOUND_RATE)
-        stream.layout = "mono" if like.codec_context.layout.nb_channels == 1 else "stereo"
-        return stream, False
+        try:
+            return self._add_sound(like)
+        except (FFmpegError, OSError, ValueError) as error:
+            raise self._broken(error) from error
 
     def write(self, pixels: Picture, pts: int) -> None:
         """Add a picture, uint8 RGB [H, W, 3]; `pts` grows from call to call."""
@@ -138,7 +150,7 @@ class MovieWriter:
         """Add a frame to the stream it is for; None brings out what the encoder holds back."""
         try:
             made: list[Packet[Any]] = stream.encode(frame)  # type: ignore[arg-type]
-        except (FFmpegError, OSError) as error:
+        except (FFmpegError, OSError, ValueError) as error:  # ValueError: sound that changes its layout half way
             self._let_go()
             raise self._broken(error) from error
         self.mux(made)
@@ -152,18 +164,23 @@ class MovieWriter:
             raise self._broken(error) from error
 
     def finish(self) -> None:
-        """Write what is held back, close, and give the file its name."""
+        """Write what is held back, close, and give the file its name; `path` is that name."""
         self.encode(self._video, None)
         try:
             self._file.close()
+            if self._durable:
+                self.path = self._part.publish()
+            else:
+                self._part.replace()
         except (FFmpegError, OSError) as error:
             raise self._broken(error) from error
-        self.part.replace(self.path)
 
     def abandon(self) -> None:
         """Close and remove what was written. After `finish` it does nothing."""
-        self._let_go()
-        self.part.unlink(missing_ok=True)
+        try:
+            self._let_go()
+        finally:  # a second Ctrl-C
+            self._part.remove()
 
     def __enter__(self) -> Self:
         return self
@@ -177,6 +194,24 @@ class MovieWriter:
                 self.finish()
         finally:
             self.abandon()
+
+    def _start(self, width: int, height: int, rate: Fraction) -> None:
+        durable = self._durable
+        options = {} if self._format == "matroska" else FRAGMENTS if durable else {"movflags": "faststart"}
+        self._part = Part(self.path, durable)  # FFmpeg makes a file with the first picture: too late to say it cannot
+        with ExitStack() as failed:
+            failed.callback(self._part.remove)
+            self._file = av.open(str(self._part.path), "w", format=self._format, options=options)
+            self._video = self._add_video(width, height, rate, "zerolatency" if durable else "film")
+            failed.pop_all()
+
+    def _add_sound(self, like: AudioStream) -> tuple[AudioStream, bool]:
+        if like.codec_context.codec.canonical_name in SOUNDS[self._format]:
+            return self._file.add_stream_from_template(like), True
+        rate, possible = like.codec_context.sample_rate, av.codec.Codec("aac", "w").audio_rates or ()
+        stream = self._file.add_stream("aac", rate=rate if rate in possible else SOUND_RATE)
+        stream.layout = "mono" if like.codec_context.layout.nb_channels == 1 else "stereo"
+        return stream, False
 
     def _add_video(self, width: int, height: int, rate: Fraction, tune: str) -> VideoStream:
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
@@ -195,6 +230,8 @@ class MovieWriter:
         return stream
 
     def _check_path(self, width: int, height: int) -> None:
+        if self.path.is_dir():
+            raise MovieError(f"{self.path} is a folder", "name a file in it")
         if self.path.suffix.lower() not in FORMATS:
             raise MovieError(f"{self.path.name} is no name for a video", f"end it in {', '.join(FORMATS)}")
         if not self.path.parent.is_dir():
@@ -206,7 +243,8 @@ class MovieWriter:
         with suppress(FFmpegError, OSError):
             self._file.close()
 
-    def _broken(self, error: FFmpegError | OSError) -> MovieError:
-        why = f"{self.path.name} cannot be written any further: {error.strerror}"
-        hint = "make room on the disk" if error.errno in FULL else "try another kind of file, such as .mkv"
-        return MovieError(why, f"{hint}; what was saved is in {self.part}" if self._durable else hint)
+    def _broken(self, error: FFmpegError | OSError | ValueError) -> MovieError:
+        why = f"{self.path.name} cannot be written any further: {getattr(error, 'strerror', None) or error}"
+        hint = "choose another folder" if isinstance(error, OSError) else "try another kind of file, such as .mkv"
+        hint = "make room on the disk" if getattr(error, "errno", None) in FULL else hint
+        return MovieError(why, f"{hint}; what was saved is in {self._part.path}" if self._durable else hint)

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from av.packet import Packet
 
-from bridge.movie import MovieError, MovieWriter, decode, open_movie, packets, rate_of
+from bridge.film_reader import FilmReader
+from bridge.movie import MovieError, MovieWriter, open_movie, pixel_shape, rate_of, sounds_of
 from bridge.picture import Picture, cover
 from bridge.sound import Sound
+from bridge.termination import deferred_termination
 from engine.frame import Frame
 from engine.params import Params
 from engine.preset import Preset
@@ -40,7 +43,8 @@ class Session(Protocol):
 def open_engine(preset: Preset) -> Session:
     """The real engine, whose import takes seconds."""
     wait_politely()
-    from engine.session import open_session
+    with deferred_termination():
+        from engine.session import open_session
 
     session: Session = open_session(preset)
     return session
@@ -53,29 +57,32 @@ def render(
     params: Params,
     on_progress: OnProgress,
     open_session: Callable[[Preset], Session] = open_engine,
-) -> None:
+) -> str:
     """Turn the film `source` into `target` at the preset's size: as many pictures, at the same moments, the same sound.
 
     The same film, preset and params give the same pictures. `target` appears when it is whole, and replaces what was
-    there; whatever ends the work before leaves nothing. Raises MovieError and EngineError.
+    there; whatever ends the work before leaves nothing. What of `source` is damaged is left out, and returned in one
+    sentence, empty if that is nothing. Raises MovieError and EngineError.
     """
     with open_movie(source) as movie:
         stream = movie.streams.video[0]
         stamps = Stamps(Fraction(stream.time_base or 1 / rate_of(stream)), rate_of(stream))
         with MovieWriter(target, preset.width, preset.height, rate_of(stream), stamps.base) as film:
-            sounds = {sound.index: Sound(sound, film) for sound in movie.streams.audio}
+            sounds = {sound.index: Sound(sound, film) for sound in sounds_of(movie)}
             session = open_session(preset)
             session.update(params)
             work = Work(session, film, stamps)
-            for packet in packets(movie, stream, *movie.streams.audio):
-                if packet.stream.index in sounds:
-                    sounds[packet.stream.index].take(packet)
-                    continue
-                for picture in decode(packet):
-                    work.take(cover(picture, preset.width, preset.height), picture.pts)
+            reader = FilmReader(source, movie)
+            for part in reader.read():
+                if isinstance(part, Packet):
+                    sounds[part.stream.index].take(part)
+                else:
+                    pixels = cover(part, preset.width, preset.height, pixel_shape(stream))
+                    work.take(pixels, part.pts)
                     on_progress(work.done, _length(stream))
             work.finish()
             on_progress(work.done, work.done)
+        return reader.loss()
 
 
 def imagine(

@@ -23,13 +23,20 @@ class Outputs:
         self._ring, self._fps = ring, fps
         self._on_failure = on_failure
         self._links: dict[str, AdapterLink] = {}
+        self._finishing: set[AdapterLink] = set()  # recordings that are over, and not whole yet
         self._switching = asyncio.Lock()  # an output is closed before it is opened again
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def status(self) -> tuple[OutputStatus, ...]:
-        """Every output that is on."""
-        return tuple(link.status for link in self._links.values() if link.on)
+        """Every output that is on or has something to finish; what is on comes first."""
+        links = (*self._links.values(), *self._finishing)
+        return tuple(link.status for link in links if link.on) + self.finishing
+
+    @property
+    def finishing(self) -> tuple[OutputStatus, ...]:
+        """Every output that was switched off and whose file is not whole yet."""
+        return tuple(link.status for link in (*self._links.values(), *self._finishing) if link.finishing)
 
     async def open(self, uris: Sequence[str]) -> None:
         """Send pictures to all of `uris`. Raises AdapterFailed for the first that does not open."""
@@ -50,10 +57,16 @@ class Outputs:
         self._begin(self._record(on))
 
     async def stop(self) -> None:
-        """End every output; recordings are finished. Twice is fine."""
+        """End every output; recordings are finished, however long that takes while they get on. Twice is fine."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*(link.stop() for link in self._links.values()))
+        await asyncio.gather(*(link.stop() for link in (*self._links.values(), *self._finishing)))
+
+    def kill(self) -> None:
+        """Finish nothing any more: `stop` returns soon, and people are told which parts are left."""
+        for link in (*self._links.values(), *self._finishing):
+            if link.finishing:
+                link.kill()
 
     def _add(self, name: str, uri: str) -> AdapterLink:
         names = [name, *(f"{name}-{number}" for number in range(2, len(self._links) + 3))]
@@ -91,4 +104,10 @@ class Outputs:
                 self._links.pop(RECORD, None)
                 await self._start(self._add(RECORD, time.strftime("recorder:latentcast-%Y%m%d-%H%M%S.mp4")))
             elif link and link.on and not on:
-                await link.stop()
+                self._begin(self._finish(self._links.pop(RECORD)))
+
+    async def _finish(self, link: AdapterLink) -> None:
+        """End a recording; the next one need not wait for that."""
+        self._finishing.add(link)
+        await link.stop()
+        self._finishing.discard(link)

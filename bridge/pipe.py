@@ -1,4 +1,4 @@
-"""The engine's ends of its two pipes: wishes come in on stdin, reports go out on stdout."""
+"""A child's ends of its two pipes: wishes come in on stdin, reports go out on stdout."""
 
 from __future__ import annotations
 
@@ -6,32 +6,50 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Self, TextIO
 
-from bridge.protocol import BadLine, Beat, Failure, Message, Reset, SetParams, Stop, decode, encode
+from bridge.protocol import (
+    DEADLINE,
+    ENDS_WITHIN,
+    FINISHES_WITHIN,
+    BadLine,
+    Beat,
+    Failure,
+    Message,
+    Reset,
+    SetParams,
+    Stop,
+    decode,
+    encode,
+)
+from bridge.silence import LOOK, Silence
 from engine.clock import monotonic
 from engine.errors import EngineError
 from engine.params import Params
 
 BEAT_EVERY = 0.5  # seconds
-LAST_GRACE = 2.0  # seconds from the end of stdin to the end of a process whose loop hangs
+BUSY = 0.001  # seconds of computing between two beats; what our own threads take is well below
 
 
 class Pipe:
     """Listens on a thread of its own, so that the newest controls are there whenever the loop looks.
 
     It beats only when the loop calls `beat`: a hung loop must be seen from outside.
+
+    finishes: there is a file to finish before this process ends, and it may take its time for that.
     """
 
     def __init__(self, lines: Iterable[str], voice: TextIO) -> None:
-        self.stopping = False
+        self.stopping = self.finishes = False
         self._lines, self._voice = lines, voice
         self._lock = threading.Lock()  # two threads speak, and one hears what the other takes
         self._params = Params()
         self._moved = self._reset = False
-        self._beats, self._next_beat = 0, 0.0
+        self._beats, self._next_beat, self._deadline = 0, 0.0, DEADLINE
+        self._silence = Silence()
 
     @classmethod
     def on_stdio(cls) -> Self:
@@ -58,12 +76,26 @@ class Pipe:
             asked, self._reset = self._reset, False
             return asked
 
-    def beat(self) -> None:
-        """Say that the loop came round, if it is time to."""
-        if (now := monotonic()) >= self._next_beat:
-            self._next_beat = now + BEAT_EVERY
+    def beat(self, deadline: float = DEADLINE) -> None:
+        """Say that the loop came round, and that it will again within `deadline` seconds, if it is time to."""
+        if self.finishes or not self.stopping:
+            self._silence.end()
+        if (now := monotonic()) >= self._next_beat or deadline != self._deadline:
+            self._next_beat, self._deadline = now + BEAT_EVERY, deadline
             self._beats += 1
-            self.say(Beat(self._beats))
+            self.say(Beat(self._beats, deadline))
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Beat from a thread during one long call, as long as this process computes: a call that hangs does not."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._beat_while_busy, args=(over,), name="beat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def say(self, message: Message) -> None:
         """Send one message. With nobody there to hear it, it is time to stop."""
@@ -79,8 +111,18 @@ class Pipe:
             if line.strip():
                 self._obey(line)
         self.stopping = True
-        time.sleep(LAST_GRACE)
-        os._exit(1)  # a daemon thread outlives the loop only if the loop hangs
+        self._silence.end()
+        while self._silence.look() < (FINISHES_WITHIN if self.finishes else ENDS_WITHIN):
+            time.sleep(LOOK)
+        os._exit(1)  # this thread ends with the process, so it came here only because the loop hangs
+
+    def _beat_while_busy(self, over: threading.Event) -> None:
+        before = 0.0
+        while not over.wait(BEAT_EVERY):
+            spent = time.process_time() - time.thread_time()
+            if spent - before > BUSY:
+                self.beat(self._deadline)
+            before = spent
 
     def _obey(self, line: str) -> None:
         try:

@@ -22,7 +22,9 @@ def ring_kind(kind: str, params: Params) -> str:
     """What programs that read the output's ring are told a picture is: they may have a better one of the input."""
     if kind == "slate":
         return "slate" if params.panic or params.privacy else "no input"
-    return "input" if kind == "dry" and not params.freeze else "effect"
+    if kind == "dry":
+        return "held input" if params.freeze else "input"
+    return "effect"
 
 
 class Playout:

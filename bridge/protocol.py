@@ -1,9 +1,14 @@
 """The lines between the bridge and its children: one JSON object each, so that a child can be run by hand and typed at.
 
 to the engine    {"params": {...}}   {"reset": true}   {"stop": true}
-from the engine  {"stage": ...}      {"beat": n}       {"report": {...}}   {"error": ..., "hint": ...}
+from the engine  {"stage": ...}      {"beat": n, "deadline": s}   {"report": {...}}   {"error": ..., "hint": ...}
 
 Values in "params" that are not named stay as they are. Sources and sinks say stages, beats and errors too.
+
+How long a child may be silent is one idea, held by both ends of a pipe. While it runs, every line is a sign of life,
+and a beat says how soon the next one comes: only the child knows how long a chunk, or opening a camera, takes. Once it
+is asked to end it has ENDS_WITHIN seconds in all, or, if it has a file to finish, as long as it is never silent for
+FINISHES_WITHIN seconds.
 """
 
 from __future__ import annotations
@@ -15,6 +20,10 @@ from typing import Any
 
 from bridge.errors import BridgeError
 
+DEADLINE = 5.0  # seconds from a beat to the next line, unless the beat says another number
+OPENING = 60.0  # seconds a child may take to start, and to open its device, file or port
+ENDS_WITHIN = 2.0  # seconds to end in, for a child that has nothing to finish
+FINISHES_WITHIN = 60.0  # seconds without a sign of life after which a file is not finished any more
 GAVE_UP = 2  # exit code of a child that said why in an error line, and would only fail in the same way again
 
 
@@ -41,19 +50,28 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """How far the child has come: loading, warming, streaming. progress: how far within a stage that takes long."""
+    """How far the child has come: loading, warming, streaming; a recorder at its end: finishing.
+
+    progress: how far within a stage that takes long.
+    part: the file that is there as long as the one named in `device` is not finished; empty if there is none.
+    """
 
     stage: str
     device: str = ""
     preset: str = ""
     progress: str = ""
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The child's own loop came round again. Counts from 1."""
+    """The child's own loop came round again. Counts from 1.
+
+    deadline: seconds within which another line follows, whatever the loop does next.
+    """
 
     beat: int
+    deadline: float = DEADLINE
 
 
 @dataclass(frozen=True, slots=True)

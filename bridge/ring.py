@@ -7,6 +7,7 @@ a reader that was overtaken notices and tries again.
 from __future__ import annotations
 
 import math
+import re
 import time
 from contextlib import suppress
 from multiprocessing.shared_memory import SharedMemory
@@ -24,6 +25,8 @@ from engine.frame import Frame
 
 PUBLIC = "latentcast-out"  # the ring other programs look for
 NAP = 0.001  # between two looks at the counter while waiting; there is no portable wake-up across processes
+
+_OF_A_RUN = re.compile(r"lc-\d+-[a-z]+")
 
 Picture = NDArray[np.uint8]
 
@@ -46,6 +49,7 @@ class Ring:
         self._heads = [(first + slot * stride) // 8 for slot in range(self.slots)]
         self._pictures: list[Picture] = [self._map(head * 8 + ALIGN) for head in self._heads]
         self._owner, self._shape = self._words[OWNER], bytes(self._bytes[SHAPE])
+        self._started = ring_format.started(self._bytes)
         self._closed = False
 
     def _map(self, offset: int) -> Picture:
@@ -59,7 +63,7 @@ class Ring:
         So it is where the owner made another ring in the same memory, as it must on Windows while we have it open.
         """
         same = self._words[OPEN] and self._words[OWNER] == self._owner and self._bytes[SHAPE] == self._shape
-        return not (same and segment.process_alive(self._owner))
+        return not (same and segment.owner_lives(self._owner, self._started))
 
     @property
     def next_index(self) -> int:
@@ -248,6 +252,28 @@ def ring_names() -> list[str]:
     """The rings on this machine; where the system does not list shared memory, only the public one if it is there."""
     names = sorted(path.name for path in segment.FOLDER.iterdir()) if segment.FOLDER.is_dir() else [PUBLIC]
     return [name for name in names if _is_ring(name)]
+
+
+def sweep() -> list[str]:
+    """Remove the rings that runs of this user left behind when all their processes were killed at once; their names.
+
+    Only where the system lists shared memory, which is Linux. Anywhere else the memory ends with the processes or
+    with the machine.
+    """
+    swept = []
+    for path in segment.left_behind(_OF_A_RUN):
+        owner = int(path.name.split("-")[1])
+        if not segment.owner_lives(owner, _started(path.name, owner)):
+            path.unlink(missing_ok=True)
+            swept.append(path.name)
+    return swept
+
+
+def _started(name: str, owner: int) -> int:
+    """When the owner was started that a ring names; 0 if there is no whole ring of that owner."""
+    with suppress(RingError), Ring(name, ring_format.find(name)) as ring:
+        return ring._started if ring._owner == owner else 0
+    return 0
 
 
 def _is_ring(name: str) -> bool:

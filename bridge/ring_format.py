@@ -14,11 +14,13 @@ MAGIC = b"LCASTRNG"
 VERSION = 1
 RGBA8 = 1
 ALIGN = 64
+FIRST = 128  # where slot 0 begins in a ring of ours: behind `started`, which not every ring has
 RING_BYTES = 64 * 2**20  # of pictures that a ring of a run holds, about
 HEADER = struct.Struct("<8sIIIIIIQQQQ")  # magic version header width height format slots | stride owner count open
-KINDS = {"": 0, "effect": 1, "input": 2, "slate": 3, "no input": 4}  # what a picture is; most writers do not say
+# what a picture is; most writers do not say
+KINDS = {"": 0, "effect": 1, "input": 2, "slate": 3, "no input": 4, "held input": 5}
 SHAPE = slice(12, 40)  # bytes of HEADER that say where the slots and their pixels lie
-OWNER, COUNT, OPEN = 5, 6, 7  # places of the last three, counted in 8 bytes; a slot begins with lock, index, time
+OWNER, COUNT, OPEN, STARTED = 5, 6, 7, 8  # places, counted in 8 bytes; a slot begins with lock, index, time
 
 
 def slots_for(width: int, height: int) -> int:
@@ -28,7 +30,7 @@ def slots_for(width: int, height: int) -> int:
 
 def ring_size(width: int, height: int, slots: int) -> int:
     """Bytes of a whole ring."""
-    return ALIGN + slots * _stride(width, height)
+    return FIRST + slots * _stride(width, height)
 
 
 def make(name: str, width: int, height: int, slots: int) -> SharedMemory:
@@ -36,8 +38,9 @@ def make(name: str, width: int, height: int, slots: int) -> SharedMemory:
     stride = _stride(width, height)
     memory = _claim(name, ring_size(width, height, slots))
     head = segment.contents(memory)
-    head[:ALIGN] = bytes(ALIGN)
-    HEADER.pack_into(head, 0, bytes(8), VERSION, ALIGN, width, height, RGBA8, slots, stride, os.getpid(), 0, 1)
+    head[:FIRST] = bytes(FIRST)
+    HEADER.pack_into(head, 0, bytes(8), VERSION, FIRST, width, height, RGBA8, slots, stride, os.getpid(), 0, 1)
+    head[8 * STARTED : 8 * STARTED + 8] = segment.process_started(os.getpid()).to_bytes(8, "little")
     head[:8] = MAGIC  # last: a ring is one only when its header is whole
     return memory
 
@@ -56,6 +59,12 @@ def find(name: str) -> SharedMemory:
         memory.close()
         raise RingError(f"{name} {problem}", "update the older of the two programs, or use another name")
     return memory
+
+
+def started(head: memoryview) -> int:
+    """When the owner of a ring was started, as segment.process_started has it; 0 if the ring does not say."""
+    first = int.from_bytes(head[12:16], "little")
+    return int.from_bytes(head[8 * STARTED : 8 * STARTED + 8], "little") if first >= FIRST else 0
 
 
 def _stride(width: int, height: int) -> int:
@@ -103,9 +112,10 @@ def _attach_foreign(name: str) -> SharedMemory:
 
 def _check_free(name: str, memory: SharedMemory) -> None:
     """Raises RingError if the memory is no ring at all, or a ring whose owner lives."""
-    head = bytes(segment.contents(memory)[:ALIGN])
+    whole = segment.contents(memory)
+    head = bytes(whole[:ALIGN])
     if len(head) < ALIGN or head[:8] != MAGIC:
         raise RingError(f"{name} is the shared memory of another program", "use another name")
     owner, _, is_open = HEADER.unpack_from(head)[-3:]
-    if is_open and segment.process_alive(owner):
+    if is_open and segment.owner_lives(owner, started(whole)):
         raise RingError(f"ring {name} belongs to process {owner}, which runs", "stop it, or use another name")

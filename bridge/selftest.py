@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Thread
 
-from bridge.adapters.base import SINKS, SOURCES, AdapterUnavailable, FrameSource, SeesAlpha, load_source
+from bridge.adapters.base import SINKS, SOURCES, AdapterUnavailable, FrameSource, SeesAlpha, load_source, sink_names
 from bridge.adapters.channel import KINDS, Channel
 from bridge.adapters.testcard import TestCard
 from bridge.errors import BridgeError
@@ -73,7 +73,7 @@ def choose(first: str, second: str) -> tuple[str, str]:
         return (first if scheme in SOURCES and scheme not in KINDS else ""), first
     raise BridgeError(
         f"nothing can be sent to {first}",
-        f"name an output too: latentcast selftest {first} OUT; known: {', '.join(SINKS)}",
+        f"name an output too: latentcast selftest {first} OUT; known: {', '.join(sink_names())}",
     )
 
 

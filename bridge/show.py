@@ -79,10 +79,16 @@ def print_status(status: Mapping[str, Any]) -> None:
     table.add_row("engine", f"{engine['preset']} on {engine['device'] or '-'}, {engine['restarts']} restarts")
     table.add_row("applied", f"revision {applied['revision']} of {status['revision']}, at frame {applied['frame']}")
     for output in status["outputs"]:
-        table.add_row(output["kind"], f"{output['name']}  {output['error'] or 'ok'}")
+        table.add_row(output["kind"], f"{output['name']}  {_how(output)}")
     for name, value in status["params"].items():
         table.add_row(name, _value(value))
     Console(markup=False).print(table)
+
+
+def _how(output: Mapping[str, Any]) -> str:
+    """How an output is doing, and what it writes."""
+    state = "ok" if output["state"] == "streaming" else output["state"]
+    return " ".join(filter(None, (output["error"] or state, output["file"])))
 
 
 def print_checks(checks: Sequence[Check]) -> None:

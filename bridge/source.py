@@ -13,7 +13,7 @@ from bridge.adapters.base import AdapterUnavailable, FrameSource, load_source
 from bridge.adapters.process import on_pipe
 from bridge.pacing import Thinner
 from bridge.pipe import Pipe
-from bridge.protocol import Failure, Stage
+from bridge.protocol import OPENING, Failure, Stage
 from bridge.ring import RingWriter
 from engine.clock import monotonic
 from engine.frame import Frame
@@ -29,10 +29,16 @@ def run(source: FrameSource, fps: float, pipe: Pipe, ring: RingWriter) -> None:
     """
     numbers = count(ring.next_index)  # another source may have been here before: a stream's numbers go on
     source.open(ring.width, ring.height, fps)
+
+    def stopping() -> bool:
+        """Whether to stop. Asked at every turn, also by one that waits for a sender or a moment: that is no hang."""
+        pipe.beat()
+        return pipe.stopping
+
     while not pipe.stopping:
         pipe.say(Stage("streaming", source.name))
         try:
-            pump(source, fps, lambda: pipe.stopping, lambda frame: ring.write(replace(frame, index=next(numbers))))
+            pump(source, fps, stopping, lambda frame: ring.write(replace(frame, index=next(numbers))))
         except AdapterUnavailable as error:
             pipe.say(Failure(str(error), error.hint))
             _open_again(source, fps, pipe, ring)
@@ -64,8 +70,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _open_again(source: FrameSource, fps: float, pipe: Pipe, ring: RingWriter) -> None:
+    pipe.beat(OPENING)  # some cameras take their time
     source.close()
     while _wait_until(monotonic() + RETRY, lambda: pipe.stopping):
+        pipe.beat(OPENING)
         try:
             return source.open(ring.width, ring.height, fps)
         except AdapterUnavailable:

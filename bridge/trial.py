@@ -15,6 +15,7 @@ from bridge.adapters.base import EXTRAS
 from bridge.doctor import Check
 from bridge.errors import BridgeError
 from bridge.interpreter import python
+from bridge.protocol import FINISHES_WITHIN
 from bridge.selftest import APPEARS_WITHIN, FOUND_WITHIN, OPENS_WITHIN, Loop, play
 from bridge.verdict import judge
 from engine.errors import EngineError
@@ -34,7 +35,7 @@ def hold(loop: Loop) -> Outcome:
     with subprocess.Popen(python("-m", "bridge.trial", json.dumps(asdict(loop))), stdout=subprocess.PIPE) as process:
         try:
             said, _ = process.communicate(
-                timeout=OPENS_WITHIN + FOUND_WITHIN + APPEARS_WITHIN + 2 * loop.seconds + MARGIN
+                timeout=OPENS_WITHIN + FOUND_WITHIN + APPEARS_WITHIN + FINISHES_WITHIN + 2 * loop.seconds + MARGIN
             )
         except subprocess.TimeoutExpired:
             process.kill()

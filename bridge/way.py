@@ -47,8 +47,8 @@ class Way:
     def take_reset(self) -> bool:
         return self.pipe.take_reset()
 
-    def beat(self) -> None:
-        self.pipe.beat()
+    def beat(self, deadline: float) -> None:
+        self.pipe.beat(deadline)
 
     def say(self, message: Message) -> None:
         self.pipe.say(message)

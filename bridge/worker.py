@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bridge import terminal
+from bridge.chunk_limit import SETTING_UP, ChunkLimit
 from bridge.config import parse_size
 from bridge.intake import Intake
 from bridge.pipe import Pipe
@@ -64,8 +66,8 @@ class Control(Protocol):
     def take_reset(self) -> bool:
         """Whether a reset was asked for since the last call."""
 
-    def beat(self) -> None:
-        """The loop came round."""
+    def beat(self, deadline: float) -> None:
+        """The loop came round, and does so again within `deadline` seconds."""
 
     def say(self, message: Message) -> None: ...
 
@@ -93,7 +95,9 @@ class Session(Protocol):
 OpenSession = Callable[[Preset, Executor], Session]
 
 
-def run(session: Session, inbox: Inbox, outbox: Outbox, control: Control, patience: float = 0.1) -> None:
+def run(
+    session: Session, inbox: Inbox, outbox: Outbox, control: Control, limit: ChunkLimit, patience: float = 0.1
+) -> None:
     """Serve one stream until told to stop.
 
     Controls take effect between chunks, never inside one. Nothing is caught here: an error ends the
@@ -101,11 +105,7 @@ def run(session: Session, inbox: Inbox, outbox: Outbox, control: Control, patien
     """
     intake, taken, behind = Intake(), 0, 0.0
     while not control.stopping:
-        control.beat()
-        if control.take_reset():
-            session.reset()
-        if (params := control.latest()) is not None:
-            session.update(params)
+        obey(session, control, limit)
         if (frame := inbox.next(timeout=patience)) is not None and intake.takes(frame.time, inbox.newest_time):
             session.push(frame)
             taken += 1
@@ -114,6 +114,7 @@ def run(session: Session, inbox: Inbox, outbox: Outbox, control: Control, patien
         for picture in session.step():
             outbox.write(picture)
         if (report := session.report) is not None and report is not before:
+            limit.learn(monotonic() - began)
             intake.learn(taken, monotonic() - began, behind)
             taken = 0
             control.say(_report(report, intake.dropped + inbox.missed))
@@ -121,30 +122,49 @@ def run(session: Session, inbox: Inbox, outbox: Outbox, control: Control, patien
                 control.say(Failure(report.problem))
 
 
-def warm(session: Session, preset: Preset, params: Params, say: Callable[[str], None] = lambda progress: None) -> None:
+def obey(session: Session, control: Control, limit: ChunkLimit) -> None:
+    """Do what was asked for since the last chunk, and say how long the next one may take."""
+    if control.take_reset():
+        session.reset()
+    if (params := control.latest()) is not None:
+        session.update(params)
+        limit.expect(params)
+    control.beat(limit.seconds(session.report.revision if session.report else 0))
+
+
+def warm(session: Session, preset: Preset, params: Params, say: Callable[[str], None] = lambda progress: None) -> float:
     """Do some chunks of nothing, so that allocation, tuning and the first prompt do not cost the first real one.
 
     Two will do, but where kernels are compiled or graphs recorded the window has to be full for the last of them.
     say: called before each chunk with how far it is; compiling may take a minute, and then one is told.
+    Returns the seconds that the slowest chunk took.
     """
     session.update(params)
     grey = np.full((preset.height, preset.width, 3), 128, np.uint8)
-    chunks, index = warm_chunks(preset, params), 0
+    chunks, index, slowest = warm_chunks(preset, params), 0, 0.0
     for number in range(chunks):
         say(f"compiling, {number + 1} of {chunks}" if chunks > 2 else f"{number + 1} of {chunks}")
         for _ in range(preset.chunk.later if number else preset.chunk.first):
             session.push(Frame(grey, monotonic(), index))
             index += 1
+        began = monotonic()
         for _ in session.step():
             pass
+        slowest = max(slowest, monotonic() - began)
     session.reset()
+    return slowest
 
 
 def warm_chunks(preset: Preset, params: Params) -> int:
     """How many chunks bring every shape of a stream: two, or until the window is full and every row is in it."""
-    if preset.accel.compiler == "none" and not preset.accel.graphs:
+    if not rebuilds(preset):
         return 2
     return chunks_until_full(preset, plan_of(preset, params)) + 1
+
+
+def rebuilds(preset: Preset) -> bool:
+    """Whether another shape of the work is another kernel or graph, which takes its time to make."""
+    return preset.accel.compiler != "none" or preset.accel.graphs
 
 
 def serve(options: argparse.Namespace, pipe: Pipe, open_session: OpenSession) -> None:
@@ -173,16 +193,18 @@ def serve(options: argparse.Namespace, pipe: Pipe, open_session: OpenSession) ->
 def stream(way: Way, inbox: RingReader, outbox: RingWriter, open_session: Callable[[Preset], Session]) -> None:
     """Open, warm up and run in the way that is left, until told to stop. Raises what the session raises."""
     preset, pipe = way.preset, way.pipe
+    pipe.beat(SETTING_UP)
     session = Fitted(open_session(preset), (preset.width, preset.height), (outbox.width, outbox.height))
     pipe.say(Stage("warming", session.device, preset.name))
 
     def tell(progress: str) -> None:
         pipe.say(Stage("warming", session.device, preset.name, progress))
 
-    warm(session, preset, way.all_controls(), tell)
+    params = way.all_controls()
+    limit = ChunkLimit(warm(session, preset, params, tell), params, rebuilds(preset))
     inbox.latest()  # what the camera saw meanwhile is old by now
     pipe.say(Stage("streaming", session.device, preset.name))
-    run(session, inbox if preset.input else Ticks(preset.width, preset.height, preset.fps), outbox, way)
+    run(session, inbox if preset.input else Ticks(preset.width, preset.height, preset.fps), outbox, way, limit)
 
 
 class RealEngine:
@@ -213,6 +235,7 @@ class RealEngine:
 
 def main(arguments: list[str] | None = None, open_session: OpenSession | None = None) -> int:
     """Be the engine process; the exit code says whether to try again (1) or not (GAVE_UP)."""
+    terminal.protect_streams()
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     options = parse(arguments)
     pipe = Pipe.on_stdio()

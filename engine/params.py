@@ -81,6 +81,21 @@ class Params:
         return asdict(self)
 
 
+def as_written(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Controls from a file or a command line, converted. A slider may overshoot; what somebody wrote may not.
+
+    Raises BadParam as `Params.set` does, and for a number out of range or a switch in a number's place.
+    """
+    checked = {name: getattr(Params().set(name, given), name) for name, given in values.items()}
+    for name, given in values.items():
+        row = find_control(name)
+        if isinstance(given, bool) and row.kind != "bool":
+            raise BadParam(f"{name} takes {KINDS[type(row.default)]}, not {given}", row.help)
+        if row.low is not None and row.high is not None and not row.low <= float(given) <= row.high:
+            raise BadParam(f"{name} cannot be {given}", f"give {row.low:g} to {row.high:g}")
+    return checked
+
+
 class Control(NamedTuple):
     """One row of the table, as surfaces read it."""
 

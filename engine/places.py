@@ -13,8 +13,12 @@ MODELS = "LATENTCAST_MODELS"  # the environment variable that names another fold
 
 def models_folder() -> Path:
     """Where downloaded weights live: LATENTCAST_MODELS, else the system's cache folder for this user."""
-    if chosen := os.environ.get(MODELS):
-        return Path(chosen)
+    chosen = os.environ.get(MODELS)
+    return Path(chosen) if chosen else cache_folder()
+
+
+def cache_folder() -> Path:
+    """Our part of the system's cache folder for this user."""
     home = Path.home()
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "latentcast"

@@ -5,28 +5,38 @@ from __future__ import annotations
 import os.path
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from engine.errors import BadPreset, EngineError
-from engine.params import Params
+from engine.params import Params, as_written
 
 _HERE = Path(__file__).resolve().parent
 MAX_SIDE = 4096  # pixels; beyond it a few pictures fill the memory that rings share
+EXAMPLE = "compare it with configs/presets/tiny.toml"
+MOST = 16384  # channels of a layer
 FOLDERS = (_HERE / "presets", _HERE.parent / "configs" / "presets")  # in a wheel; in a checkout
+
+
+def within(low: float, high: float) -> Mapping[str, Any]:
+    """Metadata of a field: the range, both ends included, that a file's number, or each of its numbers, must be in."""
+    return {"low": low, "high": high}
+
+
+def one_of(*choices: str) -> Mapping[str, Any]:
+    """Metadata of a field: the words that a file may say."""
+    return {"choices": choices}
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkSpec:
     """Frames in the first chunk of a stream and in every later one. Wan: 1 + 4n, then 4n."""
 
-    first: int
-    later: int
-
-    def __post_init__(self) -> None:
-        _need(self.first > 0 and self.later > 0, "a chunk has at least one frame")
+    first: int = field(metadata=within(1, 128))
+    later: int = field(metadata=within(1, 128))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +69,32 @@ class CodecSpec:
     mean, std: of the codec's own latents, per channel, where the denoiser answers in normalised ones.
     """
 
-    kind: str
+    kind: str = field(metadata=one_of("small", "wan", "taehv"))
     weights: str
-    channels: int
-    widths: tuple[int, ...]
-    blocks: int
-    spatial: int = 8
-    temporal: int = 4
-    scale: float = 1.0
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
+    channels: int = field(metadata=within(1, 256))
+    widths: tuple[int, ...] = field(metadata=within(1, MOST))
+    blocks: int = field(metadata=within(1, 16))
+    spatial: int = field(default=8, metadata=within(1, 64))
+    temporal: int = field(default=4, metadata=within(1, 16))
+    scale: float = field(default=1.0, metadata=within(1e-3, 1e3))
+    mean: tuple[float, ...] = field(default=(), metadata=within(-1e3, 1e3))
+    std: tuple[float, ...] = field(default=(), metadata=within(1e-3, 1e3))
     source: HubSource = HubSource()
+
+    def __post_init__(self) -> None:
+        _need(len(self.widths) <= 8, f"{len(self.widths)} widths are more than a codec has levels")
+        if self.kind != "small":
+            _need(self.spatial == 2 ** (len(self.widths) - 1), "each of its widths after the first halves a picture")
+            _need(self.temporal.bit_count() == 1, f"temporal is a power of two, not {self.temporal}")
+        _need(len(self.mean) == len(self.std), "mean and std are of as many channels")
+        _need(len(self.mean) in (0, self.channels), f"mean and std are of {self.channels} channels")
+
+    def latents(self, frames: int) -> int:
+        """How many latents a chunk of `frames` becomes. Raises ValueError if they leave part of one over."""
+        alone = frames % self.temporal if self.kind != "small" else 0  # the Wan codecs encode a first frame alone
+        whole, over = divmod(frames - alone, self.temporal)
+        _need(alone < 2 and not over, f"{frames} frames do not become whole latents of {self.temporal} frames")
+        return whole + alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +102,22 @@ class DitSpec:
     """The causal diffusion transformer. kind: which one; "wan" is the layout of Wan 2.1."""
 
     weights: str
-    channels: int
-    dim: int
-    ffn: int
-    heads: int
-    layers: int
-    text_dim: int
-    text_len: int
-    freq_dim: int = 256
-    patch: int = 2
-    eps: float = 1e-6
+    channels: int = field(metadata=within(1, 256))
+    dim: int = field(metadata=within(2, MOST))
+    ffn: int = field(metadata=within(1, 4 * MOST))
+    heads: int = field(metadata=within(1, 256))
+    layers: int = field(metadata=within(1, 128))
+    text_dim: int = field(metadata=within(1, MOST))
+    text_len: int = field(metadata=within(1, 4096))
+    freq_dim: int = field(default=256, metadata=within(2, MOST))
+    patch: int = field(default=2, metadata=within(1, 16))
+    eps: float = field(default=1e-6, metadata=within(1e-12, 1e-2))
     source: HubSource = HubSource()
-    kind: str = "wan"
+    kind: str = field(default="wan", metadata=one_of("wan"))
 
     def __post_init__(self) -> None:
-        even = self.heads > 0 and self.dim % (2 * self.heads) == 0
-        _need(even, f"{self.dim} is no even multiple of {self.heads} heads")
+        _need(self.dim % (2 * self.heads) == 0, f"{self.dim} is no even multiple of {self.heads} heads")
+        _need(self.freq_dim % 2 == 0, f"freq_dim is even, not {self.freq_dim}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +129,22 @@ class TextSpec:
            "drop", on the device, but only while a prompt is encoded.
     """
 
-    kind: str
+    kind: str = field(metadata=one_of("bytes", "umt5"))
     weights: str
-    dim: int
-    length: int
-    layers: int
-    heads: int
-    ffn: int
-    vocab: int
+    dim: int = field(metadata=within(1, MOST))
+    length: int = field(metadata=within(1, 4096))
+    layers: int = field(metadata=within(1, 128))
+    heads: int = field(metadata=within(1, 256))
+    ffn: int = field(metadata=within(1, 4 * MOST))
+    vocab: int = field(metadata=within(1, 2**20))
     tokenizer: str = ""
-    place: str = "device"
+    place: str = field(default="device", metadata=one_of("device", "cpu", "drop"))
     source: HubSource = HubSource()
     words: HubSource = HubSource()
 
     def __post_init__(self) -> None:
-        _need(self.place in ("device", "cpu", "drop"), f"place is device, cpu or drop, not {self.place!r}")
+        _need(self.dim % self.heads == 0, f"{self.dim} is no multiple of {self.heads} heads")
+        _need(self.kind != "bytes" or self.vocab >= 256, "there are 256 bytes to know")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +155,16 @@ class WindowSpec:
     sink_distance: how many latent frames a pinned frame may seem to lie behind the newest one, at most.
     """
 
-    slots: int
-    sinks: int
-    sink_distance: int
-    refresh: float = -1.0
+    slots: int = field(metadata=within(1, 4096))
+    sinks: int = field(metadata=within(0, 4096))
+    sink_distance: int = field(metadata=within(0, 10**6))
+    refresh: float = field(default=-1.0, metadata=within(-1, 1))
 
     def __post_init__(self) -> None:
-        _need(0 <= self.sinks < self.slots, f"{self.sinks} sinks leave no rolling slot among {self.slots}")
+        _need(self.sinks < self.slots, f"{self.sinks} sinks leave no rolling slot among {self.slots}")
+        _need(
+            self.sinks <= self.sink_distance, f"{self.sinks} sinks do not fit into a distance of {self.sink_distance}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +174,16 @@ class ScheduleSpec:
     lead: the model is told a timestep this much below the noise mixed into a chunk (reference: 0.8 is called 700).
     """
 
-    timesteps: tuple[int, ...]
-    shift: float = 8.0
-    lead: int = 100
-    full_motion: float = 0.2
-    memory: float = 0.1
+    timesteps: tuple[int, ...] = field(metadata=within(0, 1000))
+    shift: float = field(default=8.0, metadata=within(0.01, 100))
+    lead: int = field(default=100, metadata=within(0, 1000))
+    full_motion: float = field(default=0.2, metadata=within(1e-3, 10))
+    memory: float = field(default=0.1, metadata=within(0, 1))
 
     def __post_init__(self) -> None:
         _need(bool(self.timesteps), "a schedule has at least one timestep")
-        _need(self.shift > 0 and self.full_motion > 0, "shift and full_motion are above 0")
-        _need(0 <= self.memory <= 1, "memory is a share, 0 to 1")
         _need(self.timesteps != (0,), "0 cannot be the only timestep")
+        _need(all(a > b for a, b in pairwise(self.timesteps)), "each timestep is below the one before")
 
     def take(self, steps: int) -> tuple[int, ...]:
         """The timesteps for `steps`. A 0 at the end stays there, on top of them: it takes the last noise away."""
@@ -167,11 +195,8 @@ class ScheduleSpec:
 class LimitSpec:
     """The most rows and steps this preset may use, whatever the controls say; 0 is no limit."""
 
-    rows: int = 0
-    steps: int = 0
-
-    def __post_init__(self) -> None:
-        _need(self.rows >= 0 and self.steps >= 0, "limits are 0 or more")
+    rows: int = field(default=0, metadata=within(0, 5))
+    steps: int = field(default=0, metadata=within(0, 5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +215,7 @@ class AccelSpec:
     """
 
     attention: str = "torch"
-    compiler: str = "none"
+    compiler: str = field(default="none", metadata=one_of("none", "inductor", "tensorrt"))
     fp8: bool = False
     graphs: bool = False
     overlap: bool = False
@@ -212,9 +237,9 @@ class Preset:
 
     name: str
     title: str
-    width: int
-    height: int
-    fps: float
+    width: int = field(metadata=within(1, MAX_SIDE))
+    height: int = field(metadata=within(1, MAX_SIDE))
+    fps: float = field(metadata=within(0.1, 1000))
     chunk: ChunkSpec
     codec: CodecSpec
     dit: DitSpec
@@ -229,12 +254,17 @@ class Preset:
     limits: LimitSpec = field(default_factory=LimitSpec)
 
     def __post_init__(self) -> None:
-        _need(self.fps > 0, "fps is above 0")
+        _need(self.codec.channels == self.dit.channels, "the codec and the transformer have the same channels")
+        _need(self.text.dim == self.dit.text_dim, "the transformer's text_dim is the text encoder's dim")
+        self.codec.latents(self.chunk.first)
+        rolling = self.window.slots - self.window.sinks
+        _need(self.chunk.later % self.codec.temporal == 0, "later chunks are of whole latents")
+        _need(self.codec.latents(self.chunk.later) <= rolling, "a chunk does not fit into the window's rolling slots")
 
     @property
     def params(self) -> Params:
         """The live controls as this preset starts them, at revision 0."""
-        return replace(Params().set_all(self.controls), revision=0)
+        return replace(Params().set_all(as_written(self.controls)), revision=0)
 
     @property
     def unit(self) -> int:
@@ -269,6 +299,8 @@ def load_preset(name: str) -> Preset:
             raise BadPreset(f"{name} extends {parent}, which extends another", "presets extend one level deep")
         table = _merge(base, table)
     preset: Preset = _build(Preset, table, name)
+    if preset.leaner:
+        _find(preset.leaner)
     try:
         preset.params  # noqa: B018  a preset whose controls are out of range is found here, not on stage
         return preset.resized(preset.width, preset.height)
@@ -287,8 +319,10 @@ def _find(name: str) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     try:
         return {"name": path.stem, **tomllib.loads(path.read_text(encoding="utf-8"))}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadPreset(f"{path.name} cannot be read: {error}", "compare it with configs/presets/tiny.toml") from error
+    except RecursionError as error:
+        raise BadPreset(f"{path.name} cannot be read: it is nested too deeply", EXAMPLE) from error
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, no TOML, or a number of thousands of digits
+        raise BadPreset(f"{path.name} cannot be read: {error}", EXAMPLE) from error
 
 
 def _need(holds: bool, what: str) -> None:
@@ -308,10 +342,13 @@ def _build(kind: type[Any], table: Mapping[str, Any], where: str) -> Any:
     if unknown := sorted(set(table) - set(hints)):
         raise BadPreset(f"{where}: unknown key {unknown[0]!r}", f"known: {', '.join(hints)}")
     values = {key: _value(hints[key], value, f"{where}.{key}") for key, value in table.items()}
+    for row in fields(kind):
+        if row.name in values:
+            _check(row, values[row.name], f"{where}.{row.name}")
     try:
         return kind(**values)
     except ValueError as error:
-        raise BadPreset(f"{where}: {error}", "compare it with configs/presets/tiny.toml") from error
+        raise BadPreset(f"{where}: {error}", EXAMPLE) from error
     except TypeError as error:
         missing = [f.name for f in fields(kind) if f.name not in values]
         raise BadPreset(f"{where}: a key is missing", f"one of: {', '.join(missing)}") from error
@@ -324,8 +361,19 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return tuple(_value(get_args(hint)[0], item, where) for item in value)
     if get_origin(hint) is Mapping and isinstance(value, dict):
         return MappingProxyType(dict(value))
-    if hint is float and type(value) is int:
+    if hint is float and type(value) is int and abs(value) < 2**53:
         return float(value)
     if type(value) is not hint:
-        raise BadPreset(f"{where} cannot be {value!r}", f"it is {getattr(hint, '__name__', hint)}")
+        raise BadPreset(f"{where} cannot be {value!r:.80}", f"it is {getattr(hint, '__name__', hint)}")
     return value
+
+
+def _check(row: Field[Any], value: Any, where: str) -> None:
+    """Raises BadPreset for a value that the field's metadata does not allow."""
+    if "choices" in row.metadata and value not in row.metadata["choices"]:
+        raise BadPreset(f"{where} cannot be {value!r:.80}", f"known: {', '.join(row.metadata['choices'])}")
+    if "low" in row.metadata:
+        low, high = row.metadata["low"], row.metadata["high"]
+        for number in value if isinstance(value, tuple) else (value,):
+            if not low <= number <= high:  # what is not a number is not in a range either
+                raise BadPreset(f"{where} cannot be {number!r:.80}", f"give {low:g} to {high:g}")

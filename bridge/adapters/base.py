@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 from bridge.errors import BridgeError
@@ -28,6 +29,13 @@ class SeesAlpha(Protocol):
 
     def alpha(self) -> tuple[int, int] | None:
         """The lowest and the highest alpha of the picture read last; None before the first."""
+
+
+@runtime_checkable
+class HoldsPart(Protocol):
+    """A sink that has something to finish when it closes: until then, all there is lies in `part`. Once it is open."""
+
+    part: Path
 
 
 class FrameSource(Protocol):
@@ -113,6 +121,11 @@ EXTRAS = ("virtualcam", "spout", "syphon", "ndi")  # of pyproject.toml, by the k
 ONLY_ON = {"spout": ("win32", "Windows"), "syphon": ("darwin", "macOS")}  # sys.platform, and what people call it
 
 
+def sink_names() -> list[str]:
+    """The outputs that people have."""
+    return [name for name in SINKS if name != "memory"]
+
+
 def load_source(uri: str) -> FrameSource:
     """Build the source that `uri` names: camera:N, testcard, clip, ring:NAME, obs ..., or else a file."""
     scheme, _, where = uri.partition(":")
@@ -125,7 +138,7 @@ def load_sink(uri: str) -> FrameSink:
     """Build the sink that `uri` names. Raises AdapterUnavailable, naming the known ones."""
     scheme, _, where = uri.partition(":")
     if scheme not in SINKS:
-        raise AdapterUnavailable(f"there is no output named {scheme!r:.80}", f"known: {', '.join(SINKS)}")
+        raise AdapterUnavailable(f"there is no output named {scheme!r:.80}", f"known: {', '.join(sink_names())}")
     return cast(FrameSink, _load(SINKS[scheme], scheme)(where))
 
 

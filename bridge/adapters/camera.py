@@ -13,7 +13,7 @@ from av.error import FFmpegError
 
 from bridge.adapters import camera_names
 from bridge.adapters.base import AdapterUnavailable, Device
-from bridge.movie import decode
+from bridge.movie import decode, pixel_shape
 from bridge.picture import cover
 from engine.clock import monotonic
 from engine.frame import Frame
@@ -53,6 +53,7 @@ class Camera:
         self._size = width, height
         self._device = self._open_first(width, fps)
         self.fps = float(self._device.streams.video[0].average_rate or fps or 30)
+        self._pixel_shape = pixel_shape(self._device.streams.video[0])
         self._closing = False
         self._newest = self._failure = None  # of the time before it was lost
         self._heard = monotonic()
@@ -67,7 +68,7 @@ class Camera:
             self._check_alive()
             return None
         picture, moment, index = newest
-        return Frame(cover(picture, *self._size), moment, index)
+        return Frame(cover(picture, *self._size, self._pixel_shape), moment, index)
 
     def close(self) -> None:
         if self._thread is None:

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from bridge.errors import BridgeError
 from bridge.pipe import Pipe
 from bridge.protocol import GAVE_UP, Failure
+from bridge.terminal import protect_streams
 from engine.params import Params
 
 
 def on_pipe(work: Callable[[Pipe], None]) -> int:
     """Do `work` between stdin and stdout until stdin ends or a signal asks to; the exit code."""
+    protect_streams()
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     pipe = Pipe.on_stdio()
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
-from itertools import count
 from pathlib import Path
 
 from bridge.adapters.base import AdapterUnavailable
 from bridge.movie import MovieWriter
 from bridge.pacing import SteadyClock
+from bridge.part import numbered, part_of
+from bridge.paths import typed_path
 from engine.clock import monotonic
 from engine.frame import Frame
 
+log = logging.getLogger("recorder")
 TICK = Fraction(1, 90000)  # seconds; what timestamps are counted in
 
 
@@ -25,14 +30,19 @@ class Recorder:
     def __init__(self, where: str, clock: Callable[[], float] = monotonic) -> None:
         if not where:
             raise AdapterUnavailable("a recorder needs a file", "for example recorder:show.mp4")
-        self.path = free_name(Path(where))
-        self.name = self.path.name
+        self._wanted = typed_path(where)
+        self._is_called(self._wanted)
         self._clock = clock
         self._movie: MovieWriter | None = None
 
     def open(self, width: int, height: int, fps: float) -> None:
         self._size = width, height
-        self._movie = MovieWriter(self.path, width, height, Fraction(fps).limit_denominator(1001), TICK, durable=True)
+        rate = Fraction(fps).limit_denominator(1001)
+        while self._movie is None:
+            path = free_name(self._wanted)
+            with suppress(FileExistsError):  # somebody was quicker: another name
+                self._movie = MovieWriter(path, width, height, rate, TICK, durable=True)
+                self._is_called(path)
         self._steady = SteadyClock()
         self._start: float | None = None
 
@@ -57,9 +67,15 @@ class Recorder:
             movie.abandon()
         else:
             movie.finish()
+            if movie.path != self.path:
+                log.warning("%s was made by another program meanwhile: recorded as %s", self.name, movie.path.name)
+            self._is_called(movie.path)
+
+    def _is_called(self, path: Path) -> None:
+        self.path, self.name, self.part = path, path.name, part_of(path)
 
 
 def free_name(path: Path) -> Path:
     """`path`, or the first of show-2.mp4, show-3.mp4, ... that neither a recording nor a part of one has."""
-    names = (path if n == 1 else path.with_stem(f"{path.stem}-{n}") for n in count(1))
-    return next(p for p in names if not p.exists() and not p.with_name(p.name + ".part").exists())
+    taken = os.path.lexists  # a link that leads nowhere is somebody's too
+    return next(name for name in numbered(path) if not taken(name) and not taken(part_of(name)))

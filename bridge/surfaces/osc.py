@@ -8,18 +8,18 @@ holding anybody up; one in the past, or further ahead than MAX_AHEAD (a clock th
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from bridge.addresses import is_loopback
 from bridge.control import ControlState
 from bridge.errors import BridgeError
-from bridge.surfaces.osc_feedback import Address, Feedback
+from bridge.surfaces.osc_feedback import Feedback
+from bridge.surfaces.osc_port import Address, OscPort
 from bridge.surfaces.osc_space import Arguments, BadAddress, Change, Do, interpret, readable, relative
-from bridge.surfaces.osc_wire import MAX_DATAGRAM, BadPacket, Batch, read_packet
+from bridge.surfaces.osc_wire import BadPacket, Batch, read_packet
 from engine.errors import EngineError
 from engine.params import Params
 
@@ -53,29 +53,27 @@ class OscSurface:
         self._host = host
         self._root = root
         self._standing = ("::1" if ":" in host else "127.0.0.1", feedback_port)
-        self._transport: asyncio.DatagramTransport | None = None
+        self._udp: OscPort | None = None
         self._feedback: Feedback | None = None
         self._waiting: set[asyncio.TimerHandle] = set()
         self._beating: asyncio.TimerHandle | None = None
         self._refused: set[str] = set()  # addresses whose mistakes are in the log already
 
+    @property
+    def is_open(self) -> bool:
+        """Whether other machines can reach the port."""
+        return self._udp is not None and not is_loopback(self._udp.host)
+
     async def start(self) -> None:
         """Bind and begin the heartbeat. Raises BridgeError when the port is taken or the host is not ours."""
-        loop = asyncio.get_running_loop()
-        try:
-            transport, _ = await loop.create_datagram_endpoint(
-                lambda: _Receiver(self), local_addr=(self._host, self.port)
-            )
-        except OSError as error:
-            raise _cannot_listen(error, self._host, self.port) from error
-        udp = transport.get_extra_info("socket")
-        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * MAX_DATAGRAM)
-        self.port = udp.getsockname()[1]
+        udp = OscPort(self._host, self.port, self.received)
+        self.port = udp.port
         if self.port == self._standing[1]:
-            transport.close()
+            await udp.close()
             raise BridgeError(f"OSC cannot talk to itself on port {self.port}", "choose another with --feedback-port")
-        self._transport = transport
-        self._feedback = Feedback(self._control, self._root, transport.sendto, self._standing)
+        self._udp = udp
+        udp.start()
+        self._feedback = Feedback(self._control, self._root, udp.send, self._standing)
         self._beat()
 
     async def stop(self) -> None:
@@ -84,10 +82,10 @@ class OscSurface:
             if handle:
                 handle.cancel()
         self._waiting.clear()
-        if self._feedback and self._transport:
-            self._feedback.close()
-            self._transport.close()
-        self._feedback = self._transport = None
+        feedback, udp, self._feedback, self._udp = self._feedback, self._udp, None, None
+        if feedback and udp:
+            feedback.close()
+            await udp.close()
 
     def received(self, data: bytes, sender: Address) -> None:
         """Take one datagram: now, or when its time tag says."""
@@ -184,23 +182,6 @@ class OscSurface:
     }
 
 
-class _Receiver(asyncio.DatagramProtocol):
-    def __init__(self, surface: OscSurface) -> None:
-        self._surface = surface
-
-    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
-        self._surface.received(data, (addr[0], addr[1]))
-
-    def error_received(self, exc: Exception) -> None:
-        """A listener has gone, or an answer was too long: UDP promises nothing, and nothing waits for it."""
-
-
 def _meant(value: Any) -> Any:
     """A number as it was meant: 0.71 in 32 bits is 0.7099999785, and normalised and back something else again."""
     return round(value, DIGITS) if isinstance(value, float) else value
-
-
-def _cannot_listen(error: OSError, host: str, port: int) -> BridgeError:
-    if error.errno == errno.EADDRINUSE:
-        return BridgeError(f"UDP port {port} is in use", "choose another with --osc-port, or end the other program")
-    return BridgeError(f"cannot listen for OSC on {host}:{port}: {error.strerror}", "check --host and --osc-port")

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 
 from bridge.control import ControlState, Event
+from bridge.surfaces.osc_port import Address
 from bridge.surfaces.osc_space import control_values, status_values
 from bridge.surfaces.osc_wire import write_message
 from engine.params import CONTROLS
 
-Address = tuple[str, int]
 Send = Callable[[bytes, Address], None]
 # A controller may send back what it hears. Of two values of one control that are on their way to it at once, each would
 # undo the other for ever, so a value is told when its control has come to rest.

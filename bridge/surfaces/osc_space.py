@@ -71,7 +71,8 @@ def status_values(status: Status) -> dict[str, Arguments]:
     """How things stand, by address; what the heartbeat carries every second."""
     latency = {f"stats/latency/{name}": (float(value),) for name, value in status.latency_ms.items()}
     fps = {"stats/fps/in": (float(status.fps_in),), "stats/fps/out": (float(status.fps_out),)}
-    return {"state": (status.state,), **fps, **latency, "stats/dropped": (int(status.dropped),)}
+    outputs = {f"stats/output/{output.name}": (output.state,) for output in reversed(status.outputs)}
+    return {"state": (status.state,), **fps, **latency, "stats/dropped": (int(status.dropped),), **outputs}
 
 
 def readable(params: Params, status: Status) -> dict[str, Arguments]:

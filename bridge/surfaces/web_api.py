@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
+from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 from bridge.control import ACTIONS, ControlState, Event
@@ -41,6 +42,7 @@ def build_app(control: ControlState, previews: Mapping[str, Preview]) -> FastAPI
     app.websocket("/ws")(api.events)
     app.websocket("/ws/{name}")(api.pictures)
     app.exception_handler(EngineError)(_refusal)
+    app.exception_handler(ClientDisconnect)(_nobody)
     app.mount("/", StaticFiles(directory=STATIC, html=True))
     return app
 
@@ -162,6 +164,11 @@ def _answer(data: Any, status: int = 200) -> Response:
 
 async def _refusal(request: Request, error: Exception) -> Response:
     return _answer({"error": str(error), "hint": getattr(error, "hint", "")}, 422)
+
+
+async def _nobody(request: Request, error: Exception) -> Response:
+    """Whoever asked has hung up in the middle of it, so the answer goes nowhere."""
+    return Response(status_code=400)
 
 
 async def _read(request: Request) -> dict[str, Any]:

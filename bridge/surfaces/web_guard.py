@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bridge.addresses import is_loopback
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS = [
     (b"content-security-policy", b"default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'self'"),
@@ -25,10 +27,14 @@ HEADERS = [
 
 
 class Guard:
-    """Lets requests from this machine's own pages and programs through, and no others."""
+    """Lets requests from this machine's own pages and programs through, and no others.
 
-    def __init__(self, app: ASGIApp, host: str) -> None:
+    neighbours: pages from other ports of this machine may turn knobs, too.
+    """
+
+    def __init__(self, app: ASGIApp, host: str, neighbours: bool = True) -> None:
         self._app = app
+        self._neighbours = neighbours
         own = socket.gethostname().lower()
         self._names = {"localhost", own, f"{own}.local", host.lower()}
 
@@ -51,11 +57,11 @@ class Guard:
         if origin is None or (scope["type"] == "http" and scope["method"] in SAFE_METHODS):
             return ""
         same = urlsplit(origin).netloc == host if _hostname(origin) else False
-        local = _is_loopback(_hostname(origin)) and _is_loopback(_hostname(f"//{host}"))
-        return "" if same or local else f"a page from {origin!r:.80} may not turn these knobs"
+        local = is_loopback(_hostname(origin)) and is_loopback(_hostname(f"//{host}"))
+        return "" if same or (local and self._neighbours) else f"a page from {origin!r:.80} may not turn these knobs"
 
     def _is_ours(self, name: str) -> bool:
-        return name in self._names or _address(name) is not None  # an address cannot be made to point elsewhere
+        return name in self._names or _is_address(name)  # an address cannot be made to point elsewhere
 
 
 def _hostname(url: str) -> str:
@@ -65,16 +71,11 @@ def _hostname(url: str) -> str:
         return ""
 
 
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _is_address(name: str) -> bool:
     try:
-        return ipaddress.ip_address(name)
+        return bool(ipaddress.ip_address(name))
     except ValueError:
-        return None
-
-
-def _is_loopback(name: str) -> bool:
-    address = _address(name)
-    return name == "localhost" or (address is not None and address.is_loopback)
+        return False
 
 
 async def _refuse(reason: str, send: Send) -> None:

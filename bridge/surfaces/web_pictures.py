@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator
 from fractions import Fraction
 
@@ -111,11 +112,11 @@ class Preview:
             if reader.read_rgba_into(pixels) is not None:
                 asyncio.run_coroutine_threadsafe(self._publish(encoder.encode(pixels)), loop)
                 last = now
-                stop.wait(max(0.0, 1 / FPS - (monotonic() - now)))
+                time.sleep(max(0.0, 1 / FPS - (monotonic() - now)))  # waiting for an event is coarser on Windows
             elif now - last > PATIENCE and reader.orphaned:
                 return
             else:
-                stop.wait(NAP)
+                time.sleep(NAP)
 
     async def _publish(self, jpeg: bytes) -> None:
         async with self._news:

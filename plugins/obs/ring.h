@@ -9,7 +9,7 @@
 #define RING_REASON 200              // bytes for a sentence that says why not
 
 // What a picture is, as its writer says it; other programs leave it at RING_UNSAID.
-enum ring_kind { RING_UNSAID, RING_EFFECT, RING_INPUT, RING_SLATE, RING_NO_INPUT };
+enum ring_kind { RING_UNSAID, RING_EFFECT, RING_INPUT, RING_SLATE, RING_NO_INPUT, RING_HELD_INPUT };
 
 struct ring {
 	char name[SEGMENT_NAME_MAX + 1];

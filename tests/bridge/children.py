@@ -23,8 +23,10 @@ class Talker:
         self.process = process
 
     def hear(self):
-        """Its next line, or {} at its end."""
-        return json.loads(self.process.stdout.readline() or "{}")
+        """Its next line that is not only a beat, or {} at its end."""
+        while "beat" in (line := json.loads(self.process.stdout.readline() or "{}")):
+            pass
+        return line
 
     def end(self):
         """Tell it in the usual way that it is over; the exit code."""

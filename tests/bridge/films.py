@@ -17,12 +17,25 @@ def numbered(index, width=160, height=96):
 
 
 def make_film(
-    path, count=12, rate=Fraction(25), size=(160, 96), stamps=None, sound=None, pictures=None, sound_rate=48000
+    path,
+    count=12,
+    rate=Fraction(25),
+    size=(160, 96),
+    stamps=None,
+    sound=None,
+    pictures=None,
+    sound_rate=48000,
+    shape=None,
 ):
-    """Write `count` numbered pictures; `stamps`: their moments in units of 1/1000 s; `sound`: a codec's name."""
+    """Write `count` numbered pictures; `stamps`: their moments in units of 1/1000 s; `sound`: a codec's name.
+
+    shape: of a pixel, width through height.
+    """
     with av.open(str(path), "w") as film:
         video = film.add_stream("libx264", rate=rate, options={"crf": "8", "preset": "ultrafast"})
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
+        if shape:
+            video.codec_context.sample_aspect_ratio = shape
         base = Fraction(1, 1000) if stamps else 1 / rate
         video.time_base = video.codec_context.time_base = base
         audio = film.add_stream(sound, rate=sound_rate, layout="stereo") if sound else None
@@ -45,6 +58,50 @@ def _add_sound(film, audio, seconds):
     film.mux(audio.encode(None))
 
 
+def make_noisy(path, count=40, size=(320, 192)):
+    """A film whose packets are large and out of order, with its index where a cut spares it."""
+    noise = np.random.default_rng(0)
+    with av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}) as film:
+        video = film.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = *size, "yuv420p"
+        for n in range(count):
+            pixels = numbered(n, *size).astype(int) + noise.integers(-20, 20, (*size[::-1], 3))
+            picture = av.VideoFrame.from_ndarray(pixels.clip(0, 255).astype(np.uint8))
+            picture.pts, picture.time_base = n, Fraction(1, 25)
+            film.mux(video.encode(picture))
+        film.mux(video.encode(None))
+    return path
+
+
+def make_slideshow(path, count=3, each=5.0):
+    """A GIF whose numbered pictures stand `each` seconds, the last one a hundredth."""
+    base, size = Fraction(1, 100), (160, 96)
+    with av.open(str(path), "w") as film:
+        video = film.add_stream("gif", rate=100)
+        video.width, video.height, video.pix_fmt = *size, "rgb8"
+        video.time_base = video.codec_context.time_base = base
+        for n in range(count):
+            picture = av.VideoFrame.from_ndarray(numbered(n, *size)).reformat(format="rgb8")
+            picture.pts, picture.time_base = round(n * each / base), base
+            film.mux(video.encode(picture))
+        film.mux(video.encode(None))
+    return path
+
+
+def make_boxed(path, shape, size=(720, 576)):
+    """A film of a bright square, as its pixels are counted, on black; `shape`: width of a pixel through its height."""
+    picture = np.zeros((*size[::-1], 3), np.uint8)
+    middle = tuple(slice(length // 2 - 50, length // 2 + 50) for length in picture.shape[:2])
+    picture[middle] = 255
+    return make_film(path, count=2, size=size, pictures=[picture] * 2, shape=shape)
+
+
+def proportions(pixels):
+    """Width of what is bright, through its height."""
+    bright = pixels[..., 0] > 127
+    return bright.any(axis=0).sum() / bright.any(axis=1).sum()
+
+
 def make_unreadable(path):
     """A film of one picture, which no decoder can make out."""
     with av.open(str(path), "w") as film:
@@ -53,6 +110,13 @@ def make_unreadable(path):
         packet = av.Packet(bytes(100))
         packet.stream, packet.pts, packet.dts = video, 0, 0
         film.mux(packet)
+    return path
+
+
+def make_unknown(path):
+    """A film, and sound, of kinds that no decoder knows."""
+    data = make_film(path, count=3, sound="aac").read_bytes()
+    path.write_bytes(data.replace(b"V_MPEG4/ISO/AVC", b"V_MPEG9/ISO/XYZ").replace(b"A_AAC", b"A_XYZ"))
     return path
 
 

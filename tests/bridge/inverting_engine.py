@@ -1,7 +1,7 @@
 """An engine process with a session of paper: it turns colours over. Everything around the session is the real thing.
 
-Some prompts make it misbehave: "crash" raises, "hang" never returns. Of presets that start with them, "weights" cannot
-be opened in the first place, "slow" takes its time.
+Some prompts make it misbehave: "crash" raises, "hang" never returns, "chunks of 6 s" take as long. Of presets that
+start with them, "weights" cannot be opened in the first place, "slow" takes its time.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class Inversion:
         if len(self._waiting) < self._chunk:
             return []
         frames, self._waiting = self._waiting[: self._chunk], self._waiting[self._chunk :]
+        if self._params.prompt == "chunks of 6 s":
+            time.sleep(6.0)
         if self._params.prompt == "crash":
             raise ZeroDivisionError("the paper tore")
         if self._params.prompt == "hang":

@@ -112,23 +112,33 @@ class Viewer(threading.Thread):
 class Running:
     """A run, the camera before it and the viewer behind it."""
 
-    def __init__(self, *options, preset="tiny", source=None, program=INVERTING, folder=ROOT):
+    def __init__(
+        self,
+        *options,
+        preset="tiny",
+        source=None,
+        program=INVERTING,
+        folder=ROOT,
+        before=(),
+        environment=None,
+        browser=False,
+        **streams,
+    ):
         mark = f"{os.getpid()}-{time.monotonic_ns() % 10**6}"
         self.out = f"lc-ta-{mark}"
         self.camera = Camera(f"lc-tc-{mark}")
         self.web, self.osc = free_port(), free_port(socket.SOCK_DGRAM)
-        command = [sys.executable, "-m", program, "run", "--no-browser", "--ring", self.out]
+        command = [*before, sys.executable, "-m", program, "run", *["--no-browser"] * (not browser), "--ring", self.out]
         command += ["--in", f"ring:{self.camera.ring.name}" if source is None else source, "--preset", preset]
         command += ["--web-port", str(self.web), "--osc-port", str(self.osc)]
         command += ["--feedback-port", str(free_port(socket.SOCK_DGRAM))]
         self.process = subprocess.Popen(
             [*command, *options],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
         )
         self.viewer = None
 

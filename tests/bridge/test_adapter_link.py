@@ -84,3 +84,117 @@ def test_an_adapter_that_never_opens_is_not_waited_for_for_ever():
                 await link.opened(0.3)
 
     asyncio.run(scene())
+
+
+HANGS = SAY + "say(stage='streaming'); say(beat=1, deadline=1.0); import time; time.sleep(600)"
+WAITS = (
+    SAY
+    + """
+import time
+say(stage='streaming')
+for beat in range(12):
+    say(beat=beat, deadline=1.0)
+    time.sleep(0.25)
+say(error='12 beats', hint='')
+sys.stdin.read()
+"""
+)
+THIN = SAY + "say(stage='streaming'); say(beat=1); raise ValueError('not one picture fits')"
+RECORDER = (
+    SAY
+    + """
+import time
+say(stage='streaming', device='show.mp4', part='/films/show.mp4.part')
+say(beat=1, deadline={deadline})
+{then}
+"""
+)
+
+
+def test_an_adapter_that_hangs_is_said_and_started_again():
+    async def scene():
+        async with adapter(HANGS) as (link, failures):
+            await link.opened(60.0)
+            first = link._child.pid
+            await until(lambda: failures)
+            assert failures == ["camera gave no sign of life for 1 s; it is started again"]
+            await until(lambda: link._child.pid not in (None, first) and link.status.error == "")
+
+    asyncio.run(scene())
+
+
+def test_an_adapter_that_waits_for_its_next_picture_does_not_hang():
+    async def scene():
+        async with adapter(WAITS) as (link, failures):
+            await until(lambda: failures)
+            assert failures == ["12 beats"]
+            assert link._child.restarts == 0
+
+    asyncio.run(scene())
+
+
+def test_an_adapter_that_fails_in_the_same_way_at_every_start_gives_up_and_says_so():
+    async def scene():
+        async with adapter(THIN) as (link, failures):
+            await until(lambda: not link.runs)
+            assert link.status.state == "failed"
+            assert "fails in the same way at every start: ValueError: not one picture fits" in failures[-1]
+
+            link.start()
+            assert link.runs
+
+    asyncio.run(scene())
+
+
+def test_a_recorder_that_hangs_is_said_with_the_file_that_is_left_and_another_is_begun():
+    async def scene():
+        async with adapter(RECORDER.format(deadline=1.0, then="time.sleep(600)")) as (link, failures):
+            await link.opened(60.0)
+            first = link._child.pid
+            await until(lambda: failures)
+            assert failures == [
+                "camera gave no sign of life for 1 s; what was recorded until then is in /films/show.mp4.part; "
+                "it is started again"
+            ]
+            await until(lambda: link._child.pid not in (None, first) and link.status.error == "")
+
+    asyncio.run(scene())
+
+
+def test_people_see_that_a_recording_is_being_finished():
+    slow = "sys.stdin.read(); time.sleep(3)"
+
+    async def scene():
+        async with adapter(RECORDER.format(deadline=10.0, then=slow)) as (link, failures):
+            await link.opened(60.0)
+            assert (link.status.state, link.status.file) == ("streaming", "show.mp4")
+            stop = asyncio.create_task(link.stop())
+            await until(lambda: link.status.state == "finishing")
+            await stop
+
+            assert failures == [], "it took longer than others have for their end, and was let"
+            assert not link.finishing
+
+    asyncio.run(scene())
+
+
+def test_a_recording_that_people_do_not_wait_for_is_said_with_what_is_left_of_it():
+    async def scene():
+        async with adapter(RECORDER.format(deadline=10.0, then="time.sleep(600)")) as (link, failures):
+            await link.opened(60.0)
+            stop = asyncio.create_task(link.stop())
+            await until(lambda: link.finishing)
+            link.kill()
+            await stop
+
+            (said,) = failures
+            assert "what was recorded until then is in /films/show.mp4.part" in said
+
+    asyncio.run(scene())
+
+
+async def until(look, within=60.0):
+    deadline = monotonic() + within
+    while not look():
+        assert monotonic() < deadline, "it never happened"
+        await asyncio.sleep(0.005)

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from bridge.protocol import DEADLINE
 from engine.clock import monotonic
 from engine.preset import load_preset
 from engine.weights import locate
@@ -137,6 +138,68 @@ def test_killed_itself_it_leaves_no_process_and_no_memory(start):
     until(lambda: run.left_over() == [])
 
 
+def test_a_run_that_was_stopped_for_a_while_goes_on_with_the_same_engine(start):
+    run = start().watch()
+    engine = run.state("streaming")["engine"]
+    run.process.send_signal(signal.SIGSTOP)
+    time.sleep(DEADLINE + 1.5)
+    run.process.send_signal(signal.SIGCONT)
+    moment = monotonic()
+    until(lambda: run.viewer.count(moment) > 2 * FPS)
+
+    assert run.status()["engine"] == engine
+
+
+def test_an_input_that_hangs_is_said_and_started_again(start):
+    run = start(source="testcard").watch()
+    run.state("streaming")
+    (source,) = [process for process in alive(run.children()) if "bridge.source" in process.cmdline()]
+    source.send_signal(signal.SIGSTOP)
+    until(lambda: not alive([source]))
+    run.state("streaming")
+    run.close()
+
+    assert "input: input gave no sign of life for 5 s" in run.said[0]
+
+
+def record(run):
+    run.say("/record", True)
+    until(lambda: [one for one in run.status()["outputs"] if (one["name"], one["state"]) == ("record", "streaming")])
+
+
+def test_the_end_waits_for_a_recording_that_takes_long_and_says_so(start, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLOSES_IN", "4")
+    run = start(folder=tmp_path)
+    run.state("streaming")
+    record(run)
+    until(lambda: list(tmp_path.glob("*.part")))
+    run.end()
+    run.close()
+
+    (film,) = tmp_path.iterdir()
+    assert film.suffix == ".mp4"
+    assert f"finishing {film.name}; Ctrl-C again ends that at once" in run.said[0]
+
+
+def test_a_second_ctrl_c_ends_the_wait_for_a_recording_and_what_is_left_of_it_is_said(start, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLOSES_IN", "600")
+    run = start(folder=tmp_path)
+    run.state("streaming")
+    record(run)
+    children = run.children()
+    run.process.send_signal(signal.SIGINT)
+    run.process.send_signal(signal.SIGINT)  # impatient, and not told yet what there is to wait for
+    until(lambda: "Ctrl-C again" in run.process.stdout.readline())
+    run.end()
+    run.close()
+
+    (part,) = tmp_path.iterdir()
+    assert part.suffix == ".part"
+    assert f"what was recorded until then is in {part.name}" in run.said[0]
+    until(lambda: not alive(children))
+    assert run.left_over() == []
+
+
 def test_it_ends_by_itself_after_its_duration(start):
     run = start("--duration", "1.5")
 
@@ -151,7 +214,7 @@ def test_a_second_run_does_not_take_the_output_of_the_first(start):
 
     assert second.process.wait(PATIENCE) == 2
     assert f"ring {first.out} belongs to process {first.process.pid}" in second.process.stderr.read()
-    assert first.status()["state"] == "streaming"
+    first.state("streaming")
 
 
 @pytest.mark.parametrize(

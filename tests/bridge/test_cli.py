@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -83,7 +84,8 @@ def test_a_run_without_options_is_a_run_with_the_defaults(started):
 
 def test_every_option_arrives(started):
     command = "run --in camera:1 --out recorder:a.mp4 --out ring:b --preset tiny --size 640x384 --fps 24 --duration 5 "
-    command += "--osc-port 1 --feedback-port 2 --web-port 3 --host 0.0.0.0 --root /stage --ring r --no-browser "
+    command += "--host 0.0.0.0 --osc-host ::1 --token abcd-1234 "
+    command += "--osc-port 1 --feedback-port 2 --web-port 3 --root /stage --ring r --no-browser "
     command += "--prompt neon --steps 3 --noise 0.5 --carry --no-freeze"
 
     main(command.split())
@@ -97,6 +99,8 @@ def test_every_option_arrives(started):
             duration=5.0,
             browser=False,
             host="0.0.0.0",
+            token="abcd-1234",
+            osc_host="::1",
             osc_port=1,
             feedback_port=2,
             web_port=3,
@@ -130,7 +134,12 @@ def test_every_live_control_is_an_option_of_run(capsys):
     [
         ("", ["COMMAND", "--help"]),
         ("frobnicate", ["frobnicate", "--help"]),
-        ("run --frobnicate", ["--frobnicate", "--help"]),
+        ("run --frobnicate", ["--frobnicate", "latentcast run --help"]),
+        ("obs setup --frobnicate", ["--frobnicate", "latentcast obs setup --help"]),
+        ("render bridge out.mp4", ["bridge is a folder"]),
+        ("render /dev/null out.mp4", ["/dev/null is not a file"]),
+        (f"render {'a' * 300}.mp4 {'b' * 300}.mp4", ["aaa.mp4 does not exist"]),
+        ("preset tiny --size 3", ["--size", "latentcast preset --help"]),
         ("run --in", ["--in", "run --help"]),
         ("run --size 333x190", ["333x190", "336x192"]),
         ("run --size big", ["size", "320x192"]),
@@ -139,6 +148,10 @@ def test_every_live_control_is_an_option_of_run(capsys):
         ("run --steps two", ["steps", "two"]),
         ("run --noise nan", ["noise", "nan"]),
         ("run --osc-port 99999", ["osc-port", "65535"]),
+        ("run --token secret", ["token", "8 to 128"]),
+        ("run --token=", ["token", "8 to 128"]),
+        ("status --token secret", ["token", "8 to 128"]),
+        ("run --osc-host=", ["osc-host", "127.0.0.1"]),
         ("run --duration -1", ["duration", "above 0"]),
         ("run --config nowhere.toml", ["nowhere.toml", "configs/bridge.toml"]),
         ("render nowhere.mp4 out.mp4", ["nowhere.mp4"]),
@@ -159,6 +172,14 @@ def test_a_mistake_is_one_sentence_and_a_next_step(started, capsys, monkeypatch,
     assert said.err.count("\n") == 2
     assert all(word in said.err for word in words), said.err
     assert started == []
+
+
+def test_it_says_its_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"latentcast {version('latentcast')}\n"
 
 
 def test_status_is_what_the_instance_answers(instance, capsys):

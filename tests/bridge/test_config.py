@@ -55,12 +55,25 @@ def test_the_command_line_adds_to_the_files_controls(write):
         ("duration = inf", "duration"),
         ('browser = "yes"', "browser"),
         ('host = ""', "host"),  # which a system takes for every address it has
+        ('token = ""', "8 to 128 letters"),
+        ('token = "short"', "8 to 128 letters"),
+        ('token = "with a space"', "8 to 128 letters"),
+        ('token = "schlüsselwort"', "8 to 128 letters"),
+        ('token = "semi;colons"', "8 to 128 letters"),
+        ('token = "12345678\\n"', "8 to 128 letters"),
+        ("token = 12345678", "quotes"),
+        ('osc_host = ""', "osc-host"),
         ('root = "no slash"', "root"),
         ("controls = 3", "controls"),
         ("[controls]\nsteps = 9", "1 to 4"),
         ("[controls]\nstep = 2", "step"),
         ("[controls]\nnoise = nan", "noise"),
+        ("[controls]\nsteps = true", "steps takes a whole number"),
+        ('[scenes."Break"]\nseed = false', "seed takes a whole number"),
+        (f"fps = 1{'0' * 400}", "fps"),
         ("[[[", "cannot be read"),
+        (f"input = {'[' * 3000}", "nested too deeply"),
+        (f"fps = {'1' * 5000}", "cannot be read"),
     ],
 )
 def test_a_wrong_line_is_named_in_one_sentence_with_a_next_step(write, line, word):
@@ -70,6 +83,19 @@ def test_a_wrong_line_is_named_in_one_sentence_with_a_next_step(write, line, wor
     assert word in f"{error.value} {error.value.hint}"
     assert error.value.hint
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "host, meant", [("[::]", "::"), ("::1", "::1"), (" 0.0.0.0 ", "0.0.0.0"), ("studio", "studio")]
+)
+def test_a_host_may_be_written_as_in_an_address(host, meant):
+    options = RunOptions().changed({"host": host, "osc_host": host})
+
+    assert (options.host, options.osc_host) == (meant, meant)
+
+
+def test_a_token_is_not_shown_with_the_other_options():
+    assert "a-token-of-mine" not in repr(RunOptions().changed({"token": "a-token-of-mine"}))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -53,6 +53,7 @@ def test_a_spout_sender_that_crashed_is_listed_as_such_and_its_name_can_be_used_
     assert survey("spout") == [Device("spout:old", "no longer answers")]
 
 
+@pytest.mark.extra("ndi")
 def test_ndi_sources_are_listed_with_their_computers(ndi_here):
     with another_program("ndi") as program:
         listed = survey("ndi")
@@ -101,8 +102,9 @@ def test_cameras_are_asked_in_the_order_of_their_numbers_and_what_cannot_be_aske
     assert all("cannot be asked" in node.problem for node in nodes(tmp_path))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Video4Linux")
-def test_only_what_can_film_is_a_camera_and_only_a_loopback_a_virtual_one(monkeypatch, tmp_path):
+@pytest.fixture
+def video_nodes(monkeypatch, tmp_path):
+    """Four devices in a folder of their own: a webcam and what belongs to it, a loopback, one that cannot be asked."""
     found = [
         Node(tmp_path / "video0", "uvcvideo", "Webcam", 0x1),
         Node(tmp_path / "video1", "uvcvideo", "Webcam's metadata", 0x800000),
@@ -110,10 +112,18 @@ def test_only_what_can_film_is_a_camera_and_only_a_loopback_a_virtual_one(monkey
         Node(tmp_path / "video10", problem="cannot be asked: Permission denied"),
     ]
     monkeypatch.setattr("bridge.adapters.camera_names.nodes", lambda: found)
+    return tmp_path
 
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Video4Linux")
+def test_only_what_can_film_is_a_camera(video_nodes):
     assert survey("camera") == [Device("camera:0", "Webcam"), Device("camera:10", "cannot be asked: Permission denied")]
-    pytest.importorskip("pyvirtualcam", reason="pip install 'latentcast[virtualcam]'")
-    assert survey("virtualcam") == [Device(f"virtualcam:{tmp_path / 'video9'}", "latentcast")]
+
+
+@pytest.mark.extra("virtualcam")
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Video4Linux")
+def test_only_a_loopback_is_a_virtual_camera(video_nodes):
+    assert survey("virtualcam") == [Device(f"virtualcam:{video_nodes / 'video9'}", "latentcast")]
 
 
 def test_the_answer_of_a_driver_has_the_size_the_kernel_says():

@@ -23,9 +23,9 @@ from engine.preset import load_preset, preset_names
 from tests.bridge.films import make_film, read_film
 from tests.bridge.hub_server import serving
 from tests.bridge.small_wan import SMALL, random_weights
+from tests.extras import need
 
-pytest.importorskip("huggingface_hub")
-pytest.importorskip("transformers")
+need("wan")
 pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[2]
 PUBLISHED = """

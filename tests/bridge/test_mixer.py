@@ -1,3 +1,4 @@
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -96,6 +97,34 @@ def test_a_half_mix_is_of_one_moment(show):
     index = shown.frame.index
     expected = (camera(index).pixels[0, 0, 0] + effect(index).pixels[0, 0, 0].astype(int)) / 2
     assert shown.frame.pixels[0, 0, 0] == pytest.approx(expected, abs=1)
+
+
+@pytest.mark.parametrize("size", [(320, 192), (1280, 720), (1920, 1080)])
+def test_a_mix_is_of_one_moment_whatever_the_size_though_the_engine_is_two_seconds_late(size):
+    """Seen by the light of a corner: the camera's grows with each frame, the engine's is always 200."""
+    (width, height), fps, late = size, 25, 50
+    mixer, half = Mixer(width, height), replace(PARAMS, mix=0.5)
+    ground = np.zeros((height, width, 3), np.uint8)
+    for index in range(2 * late + 10):
+        pixels, now = ground.copy(), 100 + index / fps
+        pixels[: height // 4, : width // 4] = index
+        mixer.take_dry(Frame(pixels, now, index), now)
+        if index >= late:
+            light = np.full((height, width, 3), 200, np.uint8) if index > 2 * late else ground
+            mixer.take_wet(Frame(light, 100 + (index - late) / fps, index - late), now)
+        shown = mixer.choose(half, now)
+
+    assert shown.kind == "wet"
+    assert int(shown.frame.pixels[height // 8, width // 8, 0]) == pytest.approx(100 + shown.frame.index / 2, abs=1)
+
+
+def test_of_the_camera_nothing_is_kept_that_the_engine_is_done_with():
+    show, kept = Show(), []
+    take = show.mixer.take_dry
+    show.mixer.take_dry = lambda frame, now: (kept.append(weakref.ref(frame.pixels)), take(frame, now))
+    show.go(8.0)
+
+    assert 4 < sum(picture() is not None for picture in kept) < 16
 
 
 def test_no_mix_is_the_camera_and_a_full_one_the_effect(show):

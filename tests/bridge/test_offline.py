@@ -1,3 +1,6 @@
+import shutil
+import signal
+import subprocess
 import sys
 from collections import deque
 from dataclasses import replace
@@ -8,10 +11,20 @@ import numpy as np
 import pytest
 
 from bridge.adapters.testcard import read_number
-from bridge.movie import MovieError, open_movie, rate_of
+from bridge.movie import MovieError, decode, open_movie, rate_of
 from bridge.offline import render
 from engine.preset import load_preset
-from tests.bridge.films import make_film, make_unreadable, read_film, sound_packets
+from tests.bridge.films import (
+    make_boxed,
+    make_film,
+    make_noisy,
+    make_unknown,
+    make_unreadable,
+    proportions,
+    read_film,
+    sound_packets,
+)
+from tests.bridge.running import until
 
 TINY = load_preset("tiny")
 
@@ -40,8 +53,13 @@ class Negative:
 
 
 def make(source, target, preset=TINY, open_session=Negative, on_progress=lambda done, total: None):
-    render(source, target, preset, preset.params, on_progress, open_session)
+    assert render(source, target, preset, preset.params, on_progress, open_session) == ""
     return target
+
+
+def make_of_damaged(source, target):
+    """Render it, and what is said of it."""
+    return render(source, target, TINY, TINY.params, lambda done, total: None, Negative)
 
 
 def rate(path):
@@ -101,6 +119,12 @@ def test_pictures_have_the_size_of_the_preset(tmp_path):
     out = make(make_film(tmp_path / "in.mp4"), tmp_path / "out.mp4", TINY.resized(96, 64))
 
     assert read_film(out)[0][0].shape == (64, 96, 3)
+
+
+def test_a_film_whose_pixels_are_wider_than_high_has_its_true_proportions(tmp_path):
+    out = make(make_boxed(tmp_path / "in.mp4", shape=Fraction(64, 45)), tmp_path / "out.mp4")
+
+    assert proportions(255 - read_film(out)[0][0]) == pytest.approx(64 / 45, abs=0.06)
 
 
 def test_the_same_film_twice_is_the_same_file(tmp_path):
@@ -173,3 +197,125 @@ def test_a_film_without_a_picture_is_refused(tmp_path):
     with pytest.raises(MovieError, match="not one picture"):
         make(make_unreadable(tmp_path / "in.mkv"), tmp_path / "out.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+
+
+def cut(path):
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    return path
+
+
+def hurt(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 3000] = bytes(3000)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("damage", [cut, hurt])
+@pytest.mark.parametrize("name", ["in.mp4", "in.mkv"])
+def test_all_that_can_be_read_of_a_damaged_film_is_rendered_and_the_rest_is_counted(tmp_path, name, damage):
+    source = damage(make_noisy(tmp_path / name))
+    with av.open(str(source)) as film:
+        film.streams.video[0].thread_type = "SLICE"  # decodes one after the other: nothing is lost at the end
+        readable = sum(len(decode(packet)) for packet in film.demux(video=0))
+    assert 10 < readable < 40
+
+    said = make_of_damaged(source, tmp_path / "out.mp4")
+
+    assert len(read_film(tmp_path / "out.mp4")) == readable
+    lost = 40 - readable
+    assert said == f"{lost} {'picture' if lost == 1 else 'pictures'} of {name} could not be read"
+
+
+def test_a_film_that_is_cut_short_while_it_is_rendered_is_said_to_be(tmp_path):
+    source = make_noisy(tmp_path / "in.mp4", count=200)
+    whole = source.stat().st_size
+
+    def shorten(done, total):
+        if done == 40:
+            with source.open("r+b") as file:
+                file.truncate(whole // 2)
+
+    said = render(source, tmp_path / "out.mp4", TINY, TINY.params, shorten, Negative)
+
+    lost = int(said.partition(" ")[0])
+    assert len(read_film(tmp_path / "out.mp4")) == 200 - lost
+    assert 0 < lost < 120
+
+
+def test_two_renders_into_one_film_at_once_both_work_and_the_last_wins_whole(tmp_path):
+    source, out, ran = make_film(tmp_path / "in.mp4", count=30), tmp_path / "out.mp4", []
+
+    def meanwhile(done, total):
+        if done and not ran:
+            ran.append(make(make_film(tmp_path / "other.mp4", count=5), out))
+            assert len(read_film(out)) == 5
+
+    make(source, out, on_progress=meanwhile)
+
+    assert ran
+    assert len(read_film(out)) == 30
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "other.mp4", "out.mp4"]
+
+
+def test_what_a_recording_saved_and_what_a_link_leads_to_are_left_alone(tmp_path):
+    (tmp_path / "saved.mp4.part").write_text("what could be saved")
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "out.mp4.part").symlink_to(tmp_path / "victim")
+    source = make_film(tmp_path / "in.mp4")
+
+    make(source, tmp_path / "saved.mp4")
+    out = make(source, tmp_path / "out.mp4")
+
+    assert (tmp_path / "saved.mp4.part").read_text() == "what could be saved"
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert not out.is_symlink()
+    assert len(read_film(out)) == 12
+
+
+def test_a_folder_that_vanishes_while_a_film_is_made_is_said(tmp_path):
+    source, folder = make_film(tmp_path / "in.mp4", count=30), tmp_path / "out"
+    folder.mkdir()
+
+    def vanish(done, total):
+        if done:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    with pytest.raises(MovieError, match="cannot be written any further") as error:
+        make(source, folder / "out.mp4", on_progress=vanish)
+    assert error.value.hint == "choose another folder"
+
+
+def test_a_film_of_a_kind_that_nobody_knows_is_refused_in_one_sentence(tmp_path):
+    with pytest.raises(MovieError, match="of a kind that cannot be played here") as error:
+        make(make_unknown(tmp_path / "in.mkv"), tmp_path / "out.mp4", open_session=None)
+    assert error.value.hint
+
+
+def test_sound_of_a_kind_that_nobody_knows_is_left_out(tmp_path):
+    source = make_film(tmp_path / "in.mkv", count=5, sound="aac")
+    source.write_bytes(source.read_bytes().replace(b"A_AAC", b"A_XYZ"))
+
+    assert len(read_film(make(source, tmp_path / "out.mp4"))) == 5
+
+
+def test_a_folder_is_no_target(tmp_path):
+    (tmp_path / "out.mp4").mkdir()
+
+    with pytest.raises(MovieError, match="is a folder"):
+        make(make_film(tmp_path / "in.mp4"), tmp_path / "out.mp4", open_session=None)
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process, it does not ask")
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_render_that_is_ended_leaves_nothing(tmp_path, ending):
+    source = make_film(tmp_path / "in.mp4", count=3000)
+    command = [sys.executable, "-m", "bridge.cli", "render", str(source), str(tmp_path / "out.mp4")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as render:
+        until(lambda: list(tmp_path.glob("*.part")) or render.poll() is not None)
+        render.send_signal(ending)
+        assert render.wait(60) == 128 + ending
+
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]

@@ -9,8 +9,9 @@ from engine.convert.fit import KINDS
 from engine.preset import load_preset
 from tests.bridge.films import make_film, read_film
 from tests.bridge.small_wan import SMALL, random_weights
+from tests.extras import need
 
-pytest.importorskip("transformers")
+need("wan")
 PRESET = f"""{SMALL}
 [dit]
 layers = 1

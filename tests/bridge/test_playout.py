@@ -160,7 +160,9 @@ def test_a_tick_that_fails_is_said_once_and_pictures_go_on(stage, monkeypatch, c
         ("wet", {}, "effect"),
         ("dry", {}, "input"),
         ("dry", {"bypass": True}, "input"),
-        ("dry", {"freeze": True}, "effect"),  # held: not what the input shows now
+        ("dry", {"freeze": True}, "held input"),  # not what the input shows now
+        ("dry", {"freeze": True, "privacy": True}, "held input"),
+        ("wet", {"freeze": True}, "effect"),
         ("slate", {}, "no input"),
         ("slate", {"panic": True}, "slate"),
         ("slate", {"privacy": True}, "slate"),

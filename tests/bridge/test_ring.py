@@ -3,8 +3,10 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack
+from multiprocessing import resource_tracker
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from bridge import segment
 from bridge.errors import RingError
-from bridge.ring import RingReader, RingWriter, ring_names
+from bridge.ring import RingReader, RingWriter, ring_names, sweep
 from bridge.ring_format import HEADER, MAGIC
 from engine.clock import monotonic
 from engine.frame import Frame
@@ -385,3 +387,97 @@ def test_the_ring_of_a_dead_owner_is_taken_over(name):
 
     with RingWriter.create(name, 32, 32) as writer:
         assert writer.width == 32
+
+
+# ---- who owns a ring, and what is left of those that nobody owns
+
+
+def leave_behind(name, pid, started=0, first=128):
+    """A ring as a program leaves it when even the clean-up after it is killed."""
+    size, slot = first + 3 * (64 + 16 * 8 * 4), 64 + 16 * 8 * 4
+    memory = segment.SharedMemory(name, create=True, size=size)
+    resource_tracker.unregister(memory._name, "shared_memory")
+    HEADER.pack_into(memory.buf, 0, MAGIC, 1, first, 16, 8, 1, 3, slot, pid, 0, 1)
+    if first >= 128:
+        memory.buf[64:72] = started.to_bytes(8, "little")
+    return memory
+
+
+def ended_process():
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait(60)
+    return process.pid
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, memory ends with its last user")
+def test_the_ring_of_a_dead_owner_is_taken_over_though_another_program_has_its_process_id_now(name):
+    memory = leave_behind(name, os.getppid(), started=segment.process_started(os.getppid()) + 1)
+    with RingReader(name) as reader:
+        assert reader.orphaned, "and who reads it knows that nothing more will come"
+    with RingWriter.create(name, 16, 8, slots=3) as writer, RingReader(name) as reader:
+        writer.write(frame(1))
+        assert reader.next().index == 1
+        assert not reader.orphaned
+    memory.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, memory ends with its last user")
+@pytest.mark.parametrize("first", [64, 128])
+def test_a_ring_that_does_not_say_when_its_owner_was_started_is_its_as_long_as_that_process_runs(name, first):
+    memory = leave_behind(name, os.getppid(), first=first)
+    try:
+        with RingReader(name) as reader:
+            assert not reader.orphaned
+        with pytest.raises(RingError, match=f"belongs to process {os.getppid()}"):
+            RingWriter.create(name, 16, 8, slots=3)
+    finally:
+        memory.close()
+        memory.unlink()
+
+
+def test_when_a_process_was_started_is_the_same_for_all_who_ask():
+    code = f"from bridge.segment import process_started; print(process_started({os.getpid()}))"
+    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert int(asked.stdout) == segment.process_started(os.getpid()) > 0
+    assert segment.process_started(2**30) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists shared memory")
+def test_what_runs_left_behind_that_were_killed_with_everything_is_swept_and_nothing_else():
+    dead, mine = ended_process(), os.getpid()
+    theirs = leave_behind(f"lc-{dead}-wet", dead, started=7)
+    reused = leave_behind(f"lc-{os.getppid()}-in", os.getppid(), started=7)
+    torn = segment.SharedMemory(f"lc-{dead}-in", create=True, size=64)  # killed while it was being made
+    resource_tracker.unregister(torn._name, "shared_memory")
+    kept = leave_behind(f"lc-test-{dead}", dead, started=7)
+    try:
+        with RingWriter.create(f"lc-{mine}-wet", 16, 8, slots=3):
+            swept = sweep()
+            assert {f"lc-{dead}-wet", f"lc-{dead}-in", f"lc-{os.getppid()}-in"} <= set(swept)
+            assert f"lc-{mine}-wet" in ring_names()
+        assert kept.name in ring_names()
+    finally:
+        for memory in (theirs, reused, torn, kept):
+            memory.close()
+        segment.remove(kept.name)
+
+
+def test_reading_a_ring_leaves_what_other_threads_share_alone(writer):
+    """Python's resource tracker cleans up after a crash, and has to be told of whatever any thread makes meanwhile."""
+    register, over = resource_tracker.register, threading.Event()
+    changed = []
+
+    def look():
+        while not over.is_set():
+            if resource_tracker.register is not register:
+                changed.append(True)
+
+    watching = threading.Thread(target=look)
+    watching.start()
+    for _ in range(300):
+        RingReader(writer.name).close()
+    over.set()
+    watching.join()
+
+    assert not changed

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bridge.ring import RingReader, RingWriter
-from bridge.ring_format import HEADER, MAGIC
+from bridge.ring_format import ALIGN, COUNT, HEADER, MAGIC
 from engine.frame import Frame
 
 PAGE = Path(__file__).parents[2] / "docs" / "ring.md"
@@ -95,3 +95,38 @@ def test_the_page_says_what_the_code_does():
     assert f"The header: {HEADER.size} bytes" in page
     for row in ("| 48 | u64 | count |", "| 56 | u64 | open |", "| 64 | bytes | pixels |"):
         assert row in page
+
+
+class Witness:
+    """The numbers of a ring, looked at by another program after each that is written."""
+
+    def __init__(self, words, look):
+        self._words, self._look = words, look
+
+    def __getitem__(self, place):
+        return self._words[place]
+
+    def __setitem__(self, place, value):
+        self._words[place] = value
+        self._look()
+
+    def release(self):
+        self._words.release()
+
+
+def test_at_whatever_instant_one_looks_every_picture_that_is_counted_and_still_there_is_whole(writer):
+    """The lock is written before the counter: who looks in between would else copy a picture in vain."""
+    seen = []
+
+    def look():
+        count = words[COUNT]
+        there = range(max(0, count - writer.slots + 1), count)
+        seen.append(all(words[(ALIGN + n % writer.slots * stride) // 8] == 2 * n + 2 for n in there))
+
+    words, stride = writer._words, -(-(64 + 6 * 10 * 4) // 64) * 64
+    writer._words = Witness(writer._words, look)
+    for index in range(8):
+        writer.write(Frame(np.zeros((6, 10, 3), np.uint8), 0.0, index))
+
+    assert len(seen) >= 8 * 3
+    assert all(seen)

@@ -61,6 +61,7 @@ def test_a_recording_is_finished_and_then_looked_at(capsys, tmp_path):
     assert found["orientation"]["level"] == found["rate"]["level"] == "ok"
 
 
+@pytest.mark.extra("ndi")
 def test_ndi_on_this_machine_is_fine_but_for_its_compression(capsys, ndi_here):
     assert main(["selftest", f"ndi:{ring_name()}", "--json", "--duration", "1.5"]) == 0
 

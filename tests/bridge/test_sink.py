@@ -9,14 +9,16 @@ import pytest
 
 from bridge.adapters.base import load_sink
 from bridge.adapters.testcard import read_number
+from bridge.protocol import ENDS_WITHIN
 from bridge.ring import RingReader, RingWriter
-from bridge.sink import run
+from bridge.sink import drain
 from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.children import PATIENCE, child, ring_name
 from tests.bridge.films import numbered, read_film
 
 pytestmark = pytest.mark.process
+STREAMING = {"stage": "streaming", "preset": "", "progress": ""}
 
 
 @pytest.fixture
@@ -53,12 +55,25 @@ def test_a_recording_is_finished_when_the_bridge_goes(ring, tmp_path):
     assert numbers == list(range(numbers[0], 40))
 
 
+def test_a_recording_is_finished_though_that_takes_longer_than_others_have_for_their_end(ring, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLOSES_IN", str(2 * ENDS_WITHIN))
+    target = tmp_path / "show.mp4"
+    with child("tests.bridge.slow_recorder", f"recorder:{target}", "--ring", ring.name, "--fps", 50) as sink:
+        assert sink.hear() == {**STREAMING, "device": "show.mp4", "part": f"{target}.part"}
+        play(ring, 40)
+        sink.process.stdin.close()
+
+        assert sink.hear() == {**STREAMING, "stage": "finishing", "device": "show.mp4", "part": f"{target}.part"}
+        assert sink.process.wait(PATIENCE) == 0
+    assert len(read_film(target)) > 20
+
+
 def test_the_last_pictures_are_sent_though_the_word_to_stop_came_first(ring):
     sink = load_sink("memory")
     sink.open(160, 96, 50)
     with RingReader(ring.name) as reader:
         play(ring, 10, gap=0)
-        run(sink, reader, lambda: True)
+        drain(sink, reader, lambda: None)
 
     assert [frame.index for frame in sink.frames] == list(range(10))
 

@@ -12,8 +12,9 @@ import numpy as np
 import psutil
 import pytest
 
-from bridge import supervisor
+from bridge import restarts, supervisor
 from bridge.engine_link import EngineLink
+from bridge.protocol import DEADLINE
 from bridge.ring import RingReader, RingWriter
 from bridge.segment import process_alive
 from bridge.supervisor import Child, module_command
@@ -37,6 +38,7 @@ class Notes:
 
     def __init__(self, deadline=None):
         self.deadline = deadline
+        self.finishes = self.worked = False
         self.starts, self.lines, self.ends = 0, [], []
 
     def started(self):
@@ -89,7 +91,7 @@ async def test_lines_go_down_and_come_up():
 
 @scene
 async def test_stopping_is_prompt_and_leaves_no_process(monkeypatch):
-    monkeypatch.setattr(supervisor, "GRACE", 30.0)  # it is not made to end: it ends
+    monkeypatch.setattr(supervisor, "ENDS_WITHIN", 30.0)  # it is not made to end: it ends
     async with child(TALK) as (talker, notes):
         await until(lambda: notes.lines)
         pid, began = talker.pid, monotonic()
@@ -102,7 +104,7 @@ async def test_stopping_is_prompt_and_leaves_no_process(monkeypatch):
 
 @scene
 async def test_a_child_that_will_not_end_is_made_to(monkeypatch):
-    monkeypatch.setattr(supervisor, "GRACE", 0.2)
+    monkeypatch.setattr(supervisor, "ENDS_WITHIN", 0.2)
     async with child("print('hi', flush=True)\nwhile True: pass") as (talker, notes):
         await until(lambda: notes.lines)
         pid = talker.pid
@@ -211,16 +213,161 @@ async def test_a_restart_that_was_asked_for_is_at_once_and_no_failure():
 async def test_a_hung_child_is_killed_and_started_again():
     async with child(TALK) as (talker, notes):
         await until(lambda: notes.lines)
-        notes.deadline = 2.0  # from its next line on: it had all the time it needs to start
-        talker.send("prompt\n")
-        await until(lambda: len(notes.lines) == 2)
-        notes.deadline, pid = None, talker.pid
+        pid, notes.deadline = talker.pid, 2.0
         os.kill(pid, signal.SIGSTOP)
         await until(lambda: notes.ends)
+        notes.deadline = None  # the next one has all the time it needs to start
         await until(lambda: notes.starts == 2)
 
     assert notes.ends[0] == ("child gave no sign of life for 2 s", False)
     assert not process_alive(pid)
+
+
+SILENT_FOR_4_S = """
+import sys, time
+print("hello", flush=True)
+sys.stdin.readline()
+print("busy", flush=True)
+time.sleep(4)
+print("back", flush=True)
+sys.stdin.read()
+"""
+
+
+@scene
+async def test_time_in_which_we_stood_still_ourselves_is_not_held_against_a_child():
+    async with child(SILENT_FOR_4_S) as (talker, notes):
+        await until(lambda: notes.lines)
+        notes.deadline = 3.0
+        talker.send("now\n")
+        await until(lambda: "busy" in notes.lines)
+        time.sleep(3.5)  # as after Ctrl-Z or with a suspended laptop: nothing of this process runs
+        await until(lambda: "back" in notes.lines)
+
+        assert (notes.starts, notes.ends) == (1, [])
+
+
+FINISHES = """
+import sys, time
+print("hello", flush=True)
+sys.stdin.read()
+for _ in range({beats}):
+    time.sleep(0.5)
+    print("getting on", flush=True)
+time.sleep({then})
+"""
+
+
+@scene
+async def test_what_is_being_finished_has_all_the_time_it_takes_while_it_gets_on(monkeypatch):
+    monkeypatch.setattr(supervisor, "ENDS_WITHIN", 0.2)
+    monkeypatch.setattr(supervisor, "FINISHES_WITHIN", 2.0)
+    async with child(FINISHES.format(beats=6, then=0)) as (recorder, notes):
+        await until(lambda: notes.lines)
+        notes.finishes = True
+
+        assert await recorder.stop() == ""
+    assert notes.lines == ["hello", *["getting on"] * 6]
+
+
+@scene
+async def test_what_cannot_be_finished_is_ended_and_said(monkeypatch):
+    monkeypatch.setattr(supervisor, "FINISHES_WITHIN", 1.0)
+    async with child(FINISHES.format(beats=1, then=600)) as (recorder, notes):
+        await until(lambda: notes.lines)
+        notes.finishes, pid = True, recorder.pid
+
+        assert await recorder.stop() == "child did not end within 1 s"
+    assert not process_alive(pid)
+
+
+@scene
+async def test_an_end_is_not_put_off_by_talking_if_there_is_nothing_to_finish(monkeypatch):
+    monkeypatch.setattr(supervisor, "ENDS_WITHIN", 0.5)
+    async with child(FINISHES.format(beats=600, then=0)) as (talker, notes):
+        await until(lambda: notes.lines)
+
+        assert await talker.stop() == "child did not end within 0.5 s"
+
+
+FAILS = "import sys; print('up', flush=True); raise ValueError('a preset of nonsense at', object())"
+
+
+@scene
+async def test_a_child_that_fails_in_the_same_way_at_every_start_is_left_alone_until_someone_asks():
+    async with child(FAILS) as (failing, notes):
+        await until(lambda: notes.ends and notes.ends[-1][1])
+        assert notes.starts == restarts.ALIKE
+        assert failing.hopeless
+        assert "fails in the same way at every start: ValueError: ('a preset of nonsense at'" in notes.ends[-1][0]
+
+        failing.restart([sys.executable, "-c", TALK])
+        await until(lambda: "hello" in notes.lines)
+        assert not failing.hopeless
+
+
+@scene
+async def test_a_child_that_has_worked_is_tried_again_for_ever():
+    async with child(FAILS) as (failing, notes):
+        notes.worked = True
+        await until(lambda: notes.starts == 1)
+        await until(lambda: notes.ends)
+        notes.worked = False
+        await until(lambda: notes.starts > restarts.ALIKE + 1)
+
+        assert not failing.hopeless
+
+
+CROWDED = """
+import asyncio, os, resource, sys
+from bridge.supervisor import Child
+
+class Notes:
+    deadline, finishes, worked = None, False, False
+    def started(self): print("started", flush=True)
+    def heard(self, line): pass
+    def ended(self, reason, final): print(reason, flush=True)
+
+def fill():
+    try:
+        while True:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return
+
+held = []
+async def main():
+    child = Child("engine", [sys.executable, "-c", "import sys; sys.stdin.read()"], Notes())
+    child.start()
+    while child.pid is None:
+        await asyncio.sleep(0.01)
+    fill()
+    for _ in range({free}):
+        os.close(held.pop())
+    os.kill(child.pid, 9)
+    await asyncio.sleep(1.5)
+    assert child.pid is None, child.pid
+    for descriptor in held:
+        os.close(descriptor)
+    while child.pid is None:
+        await asyncio.sleep(0.01)
+    await child.stop()
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("free", [0, 7])
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX resource limits")
+def test_with_every_descriptor_taken_a_child_is_tried_again_until_it_can_be_started(free):
+    run = subprocess.run([sys.executable, "-c", CROWDED.format(free=free)], capture_output=True, text=True, timeout=120)
+
+    assert run.returncode == 0, run.stderr
+    said = run.stdout.splitlines()
+    assert said[:2] == ["started", "engine was ended by signal 9"]
+    assert said[-1] == "started"
+    assert set(said[2:-1]) == {"engine cannot be started: Too many open files"}
 
 
 @scene
@@ -270,20 +417,36 @@ async def test_a_restart_that_comes_before_the_start_does_not_make_two():
     assert (notes.starts, notes.lines) == (1, ["hello", "heard prompt"])
 
 
+@pytest.mark.parametrize("news", ["started", "heard", "ended"])
 @scene
-async def test_a_listener_that_fails_is_said_and_the_child_is_kept_all_the_same(monkeypatch, caplog):
+async def test_a_listener_that_fails_loses_neither_the_child_nor_its_keeping(monkeypatch, caplog, news):
+    async with child(TALK) as (talker, notes):
+        await until(lambda: notes.lines)
+        with monkeypatch.context() as fault:
+            fault.setattr(notes, news, lambda *what: {}["a fault of ours"])
+            if news != "heard":
+                os.kill(talker.pid, signal.SIGTERM)
+            await until(lambda: talker.send("prompt\n") and "a fault of ours" in caplog.text)
+        await until(lambda: talker.pid)
+        pid = talker.pid
+        await until(lambda: talker.send("again\n") and "heard again" in notes.lines)
+
+        assert talker.pid == pid, "a child that is well is not ended for a fault of ours"
+        assert talker.restarts == (news != "heard")
+    assert not process_alive(pid)
+
+
+@scene
+async def test_what_ought_not_to_fail_and_does_leaves_no_process_behind(monkeypatch, caplog):
     monkeypatch.setattr(supervisor, "LONGEST_WAIT", 0.2)
     async with child(TALK) as (talker, notes):
         await until(lambda: notes.lines)
         first = talker.pid
         with monkeypatch.context() as fault:
-            fault.setattr(notes, "heard", lambda line: {}["a fault of ours"])
-            talker.send("prompt\n")
-            await until(lambda: "a fault of ours" in caplog.text)
-        await until(lambda: notes.starts == 2 and "hello" in notes.lines[1:])
-
-        assert talker.pid != first
-        assert not process_alive(first)
+            fault.setattr(type(notes), "deadline", property(lambda self: {}["a fault of ours"]), raising=False)
+            await until(lambda: "begins again" in caplog.text)
+            assert not process_alive(first)
+        await until(lambda: notes.starts == 2)
     assert not process_alive(talker.pid or first)
 
 
@@ -308,7 +471,7 @@ async def test_what_a_child_logs_reaches_the_log(caplog):
 class Desk:
     """A link to an engine of paper, its rings, and what it said."""
 
-    def __init__(self, preset="tiny", module="tests.bridge.inverting_engine"):
+    def __init__(self, preset="tiny", params=Params(), module="tests.bridge.inverting_engine"):  # noqa: B008
         name = f"lc-test-{os.getpid()}-{time.monotonic_ns() % 10**6}"
         self.inbox = RingWriter.create(f"{name}-in", 320, 192)
         self.outbox = RingWriter.create(f"{name}-wet", 320, 192)
@@ -318,7 +481,7 @@ class Desk:
         self.reports, self.failures, self.stages = [], [], []
         self.link = EngineLink(
             self.command,
-            Params(),
+            params,
             self.reports.append,
             self.failures.append,
             lambda: self.stages.append(self.link.stage),
@@ -409,6 +572,47 @@ async def test_an_engine_that_cannot_work_is_not_tried_again():
         assert desk.link.status.restarts == 0
         assert "no preset 'tinny'" in desk.failures[0]
         assert len(desk.failures) == 1
+
+
+@scene
+async def test_an_engine_that_takes_longer_for_a_chunk_than_we_wait_for_others_is_slow_and_not_hung():
+    async with Desk(params=Params(prompt="chunks of 6 s")) as desk:
+        await desk.streaming()
+        await desk.report(revision=0)
+
+        assert desk.link.status.restarts == 0
+        assert desk.link.deadline >= 4 * 6
+
+
+@scene
+async def test_an_engine_that_hangs_is_noticed_as_soon_as_its_chunks_are_short():
+    async with Desk() as desk:
+        await desk.streaming()
+        await until(lambda: desk.link.deadline == DEADLINE)
+        os.kill(desk.link.status.pid, signal.SIGSTOP)
+        await until(lambda: desk.link.status.restarts == 1)
+
+        assert desk.failures == ["engine gave no sign of life for 5 s; it is started again"]
+
+
+@scene
+async def test_an_engine_that_fails_in_the_same_way_at_every_start_is_an_error_that_says_so(tmp_path):
+    broken = tmp_path / "broken.toml"
+    broken.write_text('extends = "tiny"\n[controls]\nprompt = "crash"\n')
+    async with Desk(str(broken), Params(prompt="crash")) as desk:
+        await until(lambda: desk.link.failed)
+
+        assert desk.link.stage == "error"
+        assert desk.failures == [
+            "ZeroDivisionError: the paper tore; the engine is started again",
+            "engine fails in the same way at every start: ZeroDivisionError: the paper tore; "
+            "choose another preset, or mend it and start the engine again",
+        ]
+
+        desk.link.update(Params(prompt="mended"))
+        desk.link.restart([*desk.command[:-1], "tiny"])
+        await desk.streaming()
+        assert not desk.link.failed
 
 
 @scene

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from bridge.chunk_limit import ChunkLimit
 from bridge.pipe import Pipe
 from bridge.protocol import Beat, Failure, Report, Stage, decode
 from bridge.ring import RingReader, RingWriter
@@ -35,6 +36,7 @@ class Script:
     def __init__(self, frames, changes, chunk=1):
         self.frames, self.changes, self.chunk, self.log = list(frames), dict(changes), chunk, []
         self.said, self.beats, self.held, self.report, self.missed = [], 0, [], None, 0
+        self.deadlines = []
         self.newest_time = 0.0
         self.applied, self.problem = 0, ""
 
@@ -55,8 +57,9 @@ class Script:
             self.newest_time = max(self.newest_time, frame.time)
         return frame
 
-    def beat(self):
+    def beat(self, deadline):
         self.beats += 1
+        self.deadlines.append(deadline)
 
     def say(self, message):
         self.said.append(message)
@@ -90,7 +93,7 @@ class Script:
 
 
 def play(script):
-    run(script, script, script, script)
+    run(script, script, script, script, ChunkLimit(0.1, Params(), rebuilds=False))
     return script
 
 

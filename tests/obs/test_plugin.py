@@ -352,6 +352,7 @@ def test_hotkeys_reach_latentcast(obs, ear):
     assert again == [("/latentcast/panic", [False])]
 
 
+@pytest.mark.endurance
 def test_the_plugin_leaks_no_memory(make_obs, library):
     leaked = []
     for plugged in (False, True):

@@ -289,6 +289,7 @@ def crowded_obs(make_obs, library):
     return obs
 
 
+@pytest.mark.endurance
 def test_filters_can_be_removed_while_they_are_rendered_and_leave_no_memory_behind(crowded_obs):
     obs = crowded_obs
     person, process = Rough(obs, SEED), psutil.Process(obs.process.pid)
@@ -343,6 +344,7 @@ def test_no_tick_waits_for_the_graphics_context_or_for_hotkeys_whatever_becomes_
     obs.stop()
 
 
+@pytest.mark.endurance
 def test_screenshots_may_drop_removed_sources_while_rings_change(crowded_obs):
     """The hang as it was met. It takes luck to meet it: the test above is the one that cannot miss its cause."""
     obs, names = crowded_obs, [f"thing {number}" for number in range(60)]
@@ -360,6 +362,7 @@ def test_screenshots_may_drop_removed_sources_while_rings_change(crowded_obs):
     obs.stop()
 
 
+@pytest.mark.endurance
 def test_obs_neither_crashes_nor_hangs_while_sources_and_filters_come_go_and_change(make_obs, library):
     obs = make_obs(fps=60)
     obs.install_plugin(library)

@@ -120,6 +120,7 @@ def test_a_scene_that_nothing_is_said_of_changes_nothing(obs, scenes, desk):
     assert mine.control.params.prompt == "neon"
 
 
+@pytest.mark.endurance
 def test_a_hundred_switches_at_ten_a_second_end_on_the_last_one(obs, scenes, desk):
     mine = desk(place(obs), scenes)
     seen = []

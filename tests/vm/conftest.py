@@ -1,14 +1,6 @@
-"""Opt-in: these tests run only when they are asked for, by `pytest -m vm`."""
+"""The machine of these tests, which run only when they are asked for, by `pytest -m vm`."""
 
 import pytest
-
-
-def pytest_collection_modifyitems(config, items):
-    if "vm" in config.getoption("-m"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("vm")]
-    items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 from tests.obs.lab import missing
 from tests.vm.inside import ALIKE, OTHER_MATRIX
 
-pytestmark = [pytest.mark.vm, pytest.mark.process]
+pytestmark = [pytest.mark.vm, pytest.mark.process, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

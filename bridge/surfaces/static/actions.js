@@ -28,7 +28,9 @@ function recording(action, act) {
   const isOn = () => root.getAttribute("aria-pressed") === "true";
   root.onclick = () => act(action.name, !isOn());
   const follow = (status) => {
-    const output = status.outputs.find((one) => one.name === action.name);
+    const mine = status.outputs.filter((one) => one.name === action.name);
+    const output = mine.find((one) => one.state !== "finishing");
+    root.textContent = mine.length && !output ? `${action.name} (finishing)` : action.name;
     root.setAttribute("aria-pressed", Boolean(output));
     root.classList.toggle("broken", Boolean(output?.error));
     root.title = output?.error || action.help;
@@ -85,7 +87,8 @@ function outputs(action, act) {
   const off = new Set();
   let shown = "";
   const switched = (name, output) => {
-    const made = element("button", { type: "button", textContent: name, title: output?.error || name });
+    const text = output?.state === "finishing" ? `${name} (finishing)` : name;
+    const made = element("button", { type: "button", textContent: text, title: output?.error || name });
     made.classList.toggle("broken", Boolean(output?.error));
     made.setAttribute("aria-pressed", Boolean(output));
     made.onclick = async () => {

@@ -178,6 +178,14 @@ function hear(text) {
   paint();
 }
 
+// A run that was started anew may have another token: say so, where waiting would be in vain.
+async function explain() {
+  const answer = await fetch("/api/status").catch(() => null);
+  if (answer?.status !== 401 || document.body.dataset.state !== "lost") return;
+  const { error, hint } = await answer.json();
+  find("#out .notice").textContent = `${error}; ${hint}`;
+}
+
 function meet(revision) {
   runs += 1;
   heard = revision;
@@ -230,5 +238,6 @@ connect("/ws", {
     find("#state span").textContent = "bridge gone";
     Object.assign(find("#out .notice"), { textContent: NOTICES.lost, hidden: false });
     for (const callAgain of pictures) callAgain(); // they may have been cut as silently
+    explain();
   },
 });

@@ -15,7 +15,7 @@ def ndi_here(tmp_path_factory):
     (folder / "ndi-config.v1.json").write_text(json.dumps(CONFIG))
     before = os.environ.get("NDI_CONFIG_DIR")
     os.environ["NDI_CONFIG_DIR"] = str(folder)
-    pytest.importorskip("cyndilib", reason="NDI: pip install 'latentcast[ndi]'", exc_type=ImportError)
+    pytest.importorskip("cyndilib", reason="pip install --force-reinstall 'latentcast[ndi]'", exc_type=ImportError)
     yield
     if before is None:
         del os.environ["NDI_CONFIG_DIR"]

@@ -1,5 +1,6 @@
 import errno
 import time
+from fractions import Fraction
 
 import pytest
 from av.error import err_check
@@ -9,7 +10,7 @@ from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.camera import Camera
 from engine.clock import monotonic
 from tests.bridge.adapters.filmed_camera import OPEN, FilmedCamera, plug_in
-from tests.bridge.films import make_film
+from tests.bridge.films import make_boxed, make_film, proportions
 
 
 @pytest.fixture
@@ -72,6 +73,16 @@ def test_without_a_number_the_first_camera_that_opens_is_taken(monkeypatch, film
 def test_a_number_that_is_none_is_refused():
     with pytest.raises(AdapterUnavailable, match="no number of a camera"):
         Camera("front")
+
+
+def test_a_camera_whose_pixels_are_wider_than_high_has_its_true_proportions(monkeypatch, tmp_path):
+    filmed = FilmedCamera(make_boxed(tmp_path / "seen.mp4", shape=Fraction(64, 45)))
+    plug_in(monkeypatch, {"/dev/video0": filmed})
+    camera = Camera("0")
+    camera.open(320, 180)
+
+    assert proportions(read(camera).pixels) == pytest.approx(64 / 45, abs=0.06)
+    camera.close()
 
 
 def test_a_slow_reader_gets_the_newest_frame_and_no_queue(monkeypatch, filmed):

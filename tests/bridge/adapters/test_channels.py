@@ -177,6 +177,7 @@ def test_a_mac_that_nobody_is_logged_in_at_says_so(mac, monkeypatch):
     assert "logged in" in error.value.hint
 
 
+@pytest.mark.extra("ndi")
 def test_an_ndi_input_looks_for_its_sender_only_until_it_has_it(ndi_here):
     """Its thread, of cyndilib 0.1.3, waits 5 s at a time; to end it just when they are over frees a lock twice."""
     with another_program("ndi") as program:

@@ -30,6 +30,12 @@ def frame(width=64, height=48, index=0):
     return Frame(np.full((height, width, 3), 40 * index, np.uint8), time=monotonic(), index=index)
 
 
+def of_each(kinds):
+    """A test of each kind; `ndi` and `virtualcam` need their libraries, the others nothing or a double."""
+    needing = {kind: [pytest.mark.extra(kind)] for kind in ("ndi", "virtualcam")}
+    return [pytest.param(kind, marks=needing.get(kind, ())) for kind in kinds]
+
+
 def prepare(kind, request, monkeypatch):
     """Make a machine on which `kind` runs: the real thing, or a double that stands in for its library alone."""
     if kind == "ndi":
@@ -59,7 +65,7 @@ def custom_output():
     sender.join()
 
 
-@pytest.fixture(params=sorted(SOURCES))
+@pytest.fixture(params=of_each(sorted(SOURCES)))
 def source(request, tmp_path, monkeypatch):
     uri = request.param
     prepare(uri, request, monkeypatch)
@@ -77,14 +83,14 @@ def source(request, tmp_path, monkeypatch):
         source.close()
 
 
-@pytest.fixture(params=SENDERS)
+@pytest.fixture(params=of_each(SENDERS))
 def program(request, monkeypatch):
     prepare(request.param, request, monkeypatch)
     with another_program(request.param) as program:
         yield program
 
 
-@pytest.fixture(params=SENDERS)
+@pytest.fixture(params=of_each(SENDERS))
 def kind(request, monkeypatch):
     prepare(request.param, request, monkeypatch)
     return request.param
@@ -140,7 +146,7 @@ def test_a_source_opens_again(source):
     assert read(source, 1)[0].size == (80, 48)
 
 
-@pytest.fixture(params=sorted(SINKS))
+@pytest.fixture(params=of_each(sorted(SINKS)))
 def sink(request, tmp_path, monkeypatch):
     prepare(request.param, request, monkeypatch)
     where = {"recorder": tmp_path / "show.mp4"} | dict.fromkeys(SENDERS, OURS)
@@ -275,7 +281,7 @@ def open_again(source):
         return False
 
 
-@pytest.mark.parametrize("kind", ["spout", "syphon", "ndi"], indirect=True)
+@pytest.mark.parametrize("kind", of_each(["spout", "syphon", "ndi"]), indirect=True)
 def test_a_sender_may_change_its_size(kind):
     with another_program(kind) as program:
         source = load_source(program.uri)

@@ -79,6 +79,41 @@ def test_an_earlier_recording_is_never_overwritten(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["show-2.mp4", "show-3.mp4", "show.mp4"]
 
 
+def test_a_link_that_leads_nowhere_is_not_followed(tmp_path):
+    (tmp_path / "show.mp4.part").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "show-2.mp4").symlink_to(tmp_path / "elsewhere")
+
+    recorder = record(tmp_path / "show.mp4", np.arange(5) / 25)
+
+    assert recorder.name == "show-3.mp4"
+    assert not (tmp_path / "elsewhere").exists()
+    assert len(read_film(tmp_path / "show-3.mp4")) == 5
+
+
+def test_two_recordings_that_begin_at_once_have_names_of_their_own(tmp_path):
+    first, second = (Recorder(str(tmp_path / "show.mp4")) for _ in range(2))
+    for recorder in (first, second):
+        recorder.open(160, 96, fps=25)
+        recorder.send(Frame(numbered(0), time=0.0, index=0))
+    for recorder in (first, second):
+        recorder.close()
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["show-2.mp4", "show.mp4"]
+    assert len(read_film(tmp_path / "show-2.mp4")) == 1
+
+
+def test_a_recording_never_takes_the_place_of_what_another_program_made_meanwhile(tmp_path, caplog):
+    recorder = record(tmp_path / "show.mp4", np.arange(5) / 25, close=False)
+    (tmp_path / "show.mp4").write_text("precious")
+
+    recorder.close()
+
+    assert (tmp_path / "show.mp4").read_text() == "precious"
+    assert recorder.name == "show-2.mp4"
+    assert len(read_film(tmp_path / "show-2.mp4")) == 5
+    assert "recorded as show-2.mp4" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("where", "sentence"),
     [("", "needs a file"), ("{}/show.txt", "no name for a video"), ("{}/none/show.mp4", "no folder")],

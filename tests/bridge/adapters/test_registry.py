@@ -1,11 +1,13 @@
 """What a URI stands for, and what is said where its adapter cannot be had."""
 
 import sys
+from contextlib import closing
 
 import pytest
 
 from bridge.adapters import base
 from bridge.adapters.base import SINKS, AdapterUnavailable, load_sink, load_source
+from tests.bridge.films import make_film
 
 
 def test_an_unknown_output_names_the_known_ones():
@@ -13,6 +15,7 @@ def test_an_unknown_output_names_the_known_ones():
         load_sink("sprout:x")
 
     assert "recorder" in error.value.hint
+    assert "memory" not in error.value.hint, "which only tests have"
 
 
 def test_what_is_no_known_input_is_taken_for_a_file_and_the_hint_names_the_others():
@@ -20,6 +23,38 @@ def test_what_is_no_known_input_is_taken_for_a_file_and_the_hint_names_the_other
         load_source("sprout:x").open(64, 48)
 
     assert "testcard" in error.value.hint
+
+
+@pytest.mark.parametrize("address", ["http://host/", "rtsp://camera:554/live", "https://example.org/film.mp4"])
+def test_an_address_is_refused_as_one(address):
+    with pytest.raises(AdapterUnavailable, match="addresses are not played") as error:
+        load_source(address)
+
+    assert error.value.hint
+
+
+def test_a_drive_is_no_address():
+    with pytest.raises(AdapterUnavailable, match="does not exist"):
+        load_source("C://film.mp4").open(64, 48)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no /dev")
+def test_a_device_is_not_called_missing():
+    with pytest.raises(AdapterUnavailable, match="/dev/zero is not a file"):
+        load_source("/dev/zero").open(64, 48)
+
+
+def test_a_tilde_is_the_home_folder_where_no_shell_has_read_it(tmp_path, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    make_film(tmp_path / "film.mp4", count=2)
+
+    with closing(load_source("~/film.mp4")) as source:
+        source.open(64, 48)
+        assert source.read(1.0).size == (64, 48)
+    assert load_sink("recorder:~/show.mp4").path == tmp_path / "show.mp4"
+    with pytest.raises(AdapterUnavailable, match="does not exist"):
+        load_source("~nobody-of-that-name/film.mp4").open(64, 48)
 
 
 def test_a_missing_driver_breaks_only_its_own_adapter(monkeypatch):

@@ -11,7 +11,7 @@ from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.testcard import read_number
 from bridge.adapters.videofile import VideoFile
 from bridge.movie import open_movie
-from tests.bridge.films import make_film, make_unreadable, numbered, turn_film
+from tests.bridge.films import make_boxed, make_film, make_slideshow, make_unreadable, numbered, proportions, turn_film
 
 
 def play(path, count, size=(160, 96)):
@@ -50,6 +50,28 @@ def test_a_film_of_changing_rate_keeps_its_rhythm(tmp_path, on_time):
     assert [frame.time - frames[0].time for frame in frames] == pytest.approx([0.0, 0.04, 0.1, 0.11, 0.3], abs=2e-3)
 
 
+def test_a_picture_of_a_film_that_stands_is_given_again_and_again_while_it_does(tmp_path, on_time):
+    frames = play(make_slideshow(tmp_path / "slides.gif", each=5.0), 251)
+
+    assert [read_number(frame.pixels) for frame in frames] == [0] * 125 + [1] * 125 + [2]
+    assert [frame.time - frames[0].time for frame in frames] == pytest.approx(np.arange(251) / 25, abs=2e-3)
+    assert [frame.index for frame in frames] == list(range(251))
+
+
+def test_a_film_of_standing_pictures_begins_anew_as_others_do(tmp_path, on_time):
+    frames = play(make_film(tmp_path / "film.mp4", count=3, rate=Fraction(1)), 100)
+
+    assert [read_number(frame.pixels) for frame in frames] == [0] * 25 + [1] * 25 + [2] * 25 + [0] * 25
+    assert np.diff([frame.time for frame in frames]) == pytest.approx([1 / 25] * 99, abs=2e-3)
+
+
+def test_a_pause_in_a_fast_film_is_filled_at_its_own_rate(tmp_path, on_time):
+    frames = play(make_film(tmp_path / "film.mkv", count=3, rate=Fraction(50), stamps=[0, 20, 2020]), 102)
+
+    assert [read_number(frame.pixels) for frame in frames] == [0] + [1] * 100 + [2]
+    assert np.diff([frame.time for frame in frames]) == pytest.approx([1 / 50] * 101, abs=2e-3)
+
+
 def test_a_film_that_a_telephone_took_upright_is_upright(tmp_path):
     upright = np.rot90(numbered(0), 1)  # as the sensor sees it: its own left is up
     path = turn_film(
@@ -59,6 +81,21 @@ def test_a_film_that_a_telephone_took_upright_is_upright(tmp_path):
     (frame,) = play(path, 1)
 
     assert np.abs(frame.pixels.astype(int) - numbered(0)).mean() < 4
+
+
+def test_a_film_whose_pixels_are_wider_than_high_has_its_true_proportions(tmp_path):
+    path = make_boxed(tmp_path / "film.mp4", shape=Fraction(64, 45))
+
+    (frame,) = play(path, 1, size=(320, 180))
+
+    assert proportions(frame.pixels) == pytest.approx(64 / 45, abs=0.06)
+
+
+@pytest.mark.parametrize("size", [(16000, 2), (2, 4000)])
+def test_a_very_thin_film_plays(tmp_path, size):
+    path = make_film(tmp_path / "film.mp4", count=2, size=size, pictures=[np.full((*size[::-1], 3), 90, np.uint8)] * 2)
+
+    assert play(path, 1)[0].pixels.shape == (96, 160, 3)
 
 
 def test_a_wide_film_fills_a_square_and_loses_its_sides(tmp_path):

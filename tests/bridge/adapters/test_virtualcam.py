@@ -14,6 +14,7 @@ from engine.frame import Frame
 from tests.bridge.adapters.doubles import loopback
 from tests.bridge.films import numbered
 
+pytestmark = pytest.mark.extra("virtualcam")
 DEVICE = "/dev/video9"
 
 

@@ -70,7 +70,7 @@ def test_an_answer_that_makes_no_sense_is_one_sentence(status):
 
 def test_tables_in_tables_without_end_are_one_sentence():
     deep = {}
-    for _ in range(400):
+    for _ in range(600):
         deep = {"scenes": deep}
     odd = Speaker(said={"GetSceneList": deep})
     with odd as there, ObsClient(ObsPlace(port=there.port)) as client, pytest.raises(ObsForeign, match="not OBS 28"):

@@ -8,6 +8,7 @@ from bridge.cli import main
 from bridge.config import read_config
 from bridge.obs import scenes as module
 
+pytestmark = pytest.mark.extra("obs")
 MINE = """# my show
 input = "camera:1"   # the good one
 

@@ -14,6 +14,7 @@ from bridge.errors import BridgeError
 from bridge.ring import RingWriter
 from engine.clock import monotonic
 from engine.params import Params
+from tests.bridge.surfaces.browser import Browser
 
 runs = itertools.count()
 
@@ -96,3 +97,10 @@ def rings(ring_names):
     """The two rings, 64 x 48."""
     with RingWriter.create(ring_names[0], 64, 48) as incoming, RingWriter.create(ring_names[1], 64, 48) as outgoing:
         yield {"in": incoming, "out": outgoing}
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()

@@ -430,7 +430,7 @@ def test_a_host_that_is_not_ours_is_said_in_a_sentence(desk):
     with pytest.raises(BridgeError) as error:
         desk.start(OscSurface(desk.control, host="203.0.113.7", port=0))
 
-    assert "--host" in error.value.hint
+    assert "--osc-host" in error.value.hint
 
 
 def test_stopping_twice_is_fine(desk, osc):

@@ -70,7 +70,7 @@ def test_the_status_has_every_field_it_promises(desk, http):
         state="streaming",
         latency_ms={"p50": 80.0, "p95": float("nan"), "p99": float("inf")},
         engine=EngineStatus(7, 1, "streaming", "cpu", "tiny"),
-        outputs=(OutputStatus("show.mp4", "recorder", "the disk is full"),),
+        outputs=(OutputStatus("recorder", "recorder", "the disk is full", "failed", "show.mp4"),),
     )
 
     status = json.loads(http.get("/api/status").text, parse_constant=pytest.fail)
@@ -78,7 +78,9 @@ def test_the_status_has_every_field_it_promises(desk, http):
     assert status["state"] == "streaming"
     assert status["latency_ms"] == {"p50": 80.0, "p95": None, "p99": None}
     assert status["engine"] == {"pid": 7, "restarts": 1, "stage": "streaming", "device": "cpu", "preset": "tiny"}
-    assert status["outputs"] == [{"name": "show.mp4", "kind": "recorder", "error": "the disk is full"}]
+    assert status["outputs"] == [
+        {"name": "recorder", "kind": "recorder", "error": "the disk is full", "state": "failed", "file": "show.mp4"}
+    ]
     assert set(status["params"]) == {row.name for row in CONTROLS}
     assert {"fps_in", "fps_out", "dropped", "revision", "applied", "input"} < set(status)
 

@@ -7,8 +7,9 @@ from safetensors.torch import load_file
 from engine.errors import BadWeights
 from engine.models.umt5 import Umt5, clean
 from engine.preset import TextSpec
+from tests.extras import need
 
-pytest.importorskip("transformers")
+need("wan")
 GOLDEN = Path(__file__).parents[2] / "golden"
 CLOSE = {"atol": 1e-4, "rtol": 0.0}
 SPEC = TextSpec("umt5", "", dim=32, length=12, layers=2, heads=4, ffn=48, vocab=100, tokenizer="words")

@@ -96,6 +96,7 @@ def test_fewer_rows_let_chunks_out_early_and_more_rows_lose_none(model):
     assert tags + [lane.tag for lane in batch.drain(TIMES[:4], Plan(2, 2), context, still)] == list(range(20))
 
 
+@pytest.mark.endurance
 def test_two_thousand_latent_frames_neither_jump_nor_grow(model):
     """The same picture for ever settles: the sinks slide along, and nothing happens at frame 50 or 1024."""
     batch, cache = make(model)

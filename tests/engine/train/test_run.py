@@ -224,6 +224,7 @@ def test_weights_given_to_a_run_that_was_begun_from_others_are_refused_in_a_sent
     shutil.copytree(tmp_path / "weights", tmp_path / "others")
     text = load_file(tmp_path / "others" / "text.safetensors")
     save_file({key: 2 * weight for key, weight in text.items()}, tmp_path / "others" / "text.safetensors")
+    checksum_path(tmp_path / "others" / "text.safetensors").unlink()
     adopt(tmp_path / "weights", tmp_path / "run", preset)
     begun = (tmp_path / "run" / "start.pt").read_bytes()
 

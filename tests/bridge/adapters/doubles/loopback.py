@@ -3,7 +3,6 @@
 import threading
 
 import numpy as np
-import pytest
 
 from engine.clock import monotonic
 
@@ -47,8 +46,9 @@ class Device:
 
 
 def install(monkeypatch):
-    """Let pyvirtualcam find this device instead of the system's. Skips where there is no pyvirtualcam."""
-    pyvirtualcam = pytest.importorskip("pyvirtualcam", reason="pip install 'latentcast[virtualcam]'")
+    """Let pyvirtualcam find this device instead of the system's."""
+    import pyvirtualcam
+
     taken.clear()
     backends = dict(pyvirtualcam.camera.BACKENDS)
     monkeypatch.setattr(pyvirtualcam.camera, "BACKENDS", {})
