@@ -10,7 +10,7 @@ from bridge.pipe import Pipe
 from bridge.protocol import Failure, Message
 from engine.errors import EngineError
 from engine.frame import Frame
-from engine.memory import Frugal, TooLarge
+from engine.memory import TooLarge, step_down
 from engine.params import Params
 from engine.places import locate
 from engine.preset import CodecSpec, Preset, load_preset
@@ -20,19 +20,15 @@ if TYPE_CHECKING:
 
 
 class Way:
-    """What is left to run with. Implements the worker's `Control`: passes the controls on as far as there is room.
+    """What is left to run with. Implements the worker's `Control`.
 
+    preset: what runs; smaller, and with lower limits, after each time that memory ran out.
     params: the newest controls, as somebody asked for them.
     """
 
     def __init__(self, preset: Preset, pipe: Pipe) -> None:
-        self.pipe, self.params = pipe, preset.params
-        self._frugal = Frugal(preset)
+        self.preset, self.pipe, self.params = preset, pipe, preset.params
         self._why = ""
-
-    @property
-    def preset(self) -> Preset:
-        return self._frugal.preset
 
     @property
     def stopping(self) -> bool:
@@ -41,12 +37,12 @@ class Way:
     def latest(self) -> Params | None:
         params = self.pipe.latest()
         self.params = params or self.params
-        return self._frugal.hold(params) if params else None
+        return params
 
     def all_controls(self) -> Params:
         """The newest controls, moved or not."""
         self.latest()
-        return self._frugal.hold(self.params)
+        return self.params
 
     def take_reset(self) -> bool:
         return self.pipe.take_reset()
@@ -70,10 +66,10 @@ class Way:
         from engine.measure import release
 
         release()
-        step = self._frugal.step_down(self.params, self._small_codec())
+        step = step_down(self.preset, self.params, self._small_codec())
         if step is None:
             raise TooLarge(f"{self._why}, and nothing is left to give up", "use a smaller --preset, or a larger card")
-        self._frugal, done = step
+        self.preset, done = step
         self.say(Failure(f"{self._why}: {done} from now on", "a smaller --size or --preset leaves the choice to you"))
 
     def _small_codec(self) -> CodecSpec | None:

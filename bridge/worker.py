@@ -27,6 +27,8 @@ from engine.frame import Frame
 from engine.memory import TooLarge
 from engine.params import Params
 from engine.preset import Preset, load_preset
+from engine.stream.pace import plan_of
+from engine.stream.window import chunks_until_full
 from engine.threads import give_way, wait_politely, yield_to_stream
 
 log = logging.getLogger("engine")
@@ -157,9 +159,7 @@ def warm_chunks(preset: Preset, params: Params) -> int:
     """How many chunks bring every shape of a stream: two, or until the window is full and every row is in it."""
     if not rebuilds(preset):
         return 2
-    latents = -(-preset.chunk.later // preset.codec.temporal)
-    rows = params.rows or len(preset.schedule.take(params.steps))
-    return -(-preset.window.slots // latents) + rows + 1
+    return chunks_until_full(preset, plan_of(preset, params)) + 1
 
 
 def rebuilds(preset: Preset) -> bool:

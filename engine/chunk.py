@@ -9,10 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.frame import Frame
+from engine.frame import Frame, Stamp
 from engine.preset import ChunkSpec
-
-Stamp = tuple[float, int]  # a frame's capture time and index
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +53,19 @@ class Chunker:
 
     def take(self) -> Chunk | None:
         """The next chunk, or None while there are too few frames."""
-        if len(self._waiting) < self._length:
-            return None
-        frames = [self._waiting.popleft() for _ in range(self._length)]
-        self._length = self._spec.later
-        return self._chunk(frames, len(frames))
+        return self.take_as(self._length, self._length)
 
     def take_rest(self) -> Chunk | None:
         """The frames that are left as one full chunk, the last one repeated; None if there are none."""
-        frames = list(self._waiting)
-        self._waiting.clear()
-        return self._chunk(frames + frames[-1:] * (self._length - len(frames)), len(frames)) if frames else None
+        return self.take_as(self._length, self.backlog) if self.backlog else None
+
+    def take_as(self, frames: int, real: int) -> Chunk | None:
+        """A chunk of `frames` frames made of `real` that wait, the last one repeated; None while there are too few."""
+        if len(self._waiting) < real:
+            return None
+        taken = [self._waiting.popleft() for _ in range(real)]
+        self._length = self._spec.later
+        return self._chunk(taken + taken[-1:] * (frames - real), real)
 
     def _chunk(self, frames: list[Frame], real: int) -> Chunk:
         return Chunk(tuple(frames), tuple((frame.time, frame.index) for frame in frames[:real]))

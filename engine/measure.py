@@ -30,12 +30,13 @@ from engine.models.words import STEP
 from engine.places import locate
 from engine.preset import Preset, load_preset, preset_names
 from engine.stream.kvcache import KVCache
-from engine.stream.pace import plan_steps
+from engine.stream.pace import plan_of
+from engine.stream.work import Batch, Row
 
 META = torch.device("meta")
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")  # the last is how cuBLAS and cuDNN say it
 CGROUP = Path("/sys/fs/cgroup")  # where Linux says what a container may have
-FADING = 3  # embeddings of a prompt: where a fade begins and ends, and where it is
+FADING = 5  # embeddings while one prompt fades into another: both weighed, both stacked, and their sum
 PLENTY = 16  # times what is seen at a glance; all that a preset takes is two or three times that
 
 
@@ -88,18 +89,19 @@ class ThinAttention(TorchFunctionMode):
 
 
 @torch.no_grad()
-def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None) -> Need:
+def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None, layers: range | None = None) -> Need:
     """What `preset` takes on a device that computes in `dtype`, with its own controls or `rows` rows.
 
+    layers: of the denoiser, only the part that has these blocks.
     Raises BadPreset for what cannot be built.
     """
     rows = rows or own_rows(preset)
-    codec, denoiser, text = make_codec(preset.codec), make_denoiser(preset.dit), make_text(preset.text)
+    codec, denoiser, text = make_codec(preset.codec), make_denoiser(preset.dit, layers), make_text(preset.text)
     for model in (denoiser, codec, text):
         model.to(META, dtype)
     rounding = _rounding(denoiser) if preset.accel.fp8 else 0
     tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
-    cache = KVCache(preset.window, preset.dit, tokens, META, dtype)
+    cache = KVCache(preset.window, preset.dit, tokens, META, dtype, layers)
     cache.rows(rows)
     context = denoiser.context(torch.empty(1, preset.dit.text_len, preset.dit.text_dim, device=META, dtype=dtype))
     state, coding = _coding(codec, preset, dtype)
@@ -110,7 +112,7 @@ def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None) -> Need
         denoiser=_weights(denoiser),
         codec=_weights(codec),
         text=0 if preset.text.place == "cpu" else _weights(text),
-        window=size_of(store for stores in (cache.keys, cache.values, cache._means) for store in stores),
+        window=cache.size,
         prompt=words + FADING * preset.dit.text_len * preset.dit.text_dim * dtype.itemsize,
         stream=state,
         work=max(works),
@@ -135,8 +137,7 @@ def _rounding(denoiser: Any) -> int:
 
 def own_rows(preset: Preset) -> int:
     """How many rows `preset` has with its own controls."""
-    params = preset.params
-    return plan_steps(len(preset.schedule.take(params.steps)), params.rows).rows
+    return plan_of(preset, preset.params).rows
 
 
 def size_of(tensors: Iterable[Tensor]) -> int:
@@ -169,14 +170,22 @@ def _held(*states: CodecState) -> int:
 def _denoising(denoiser: Any, preset: Preset, cache: KVCache, context: Context, rows: int) -> int:
     """The most a pass over a full window takes."""
     slots, frames = preset.window.slots, max(1, preset.chunk.later // preset.codec.temporal)
-    places, codec = list(range(slots - frames, slots)), preset.codec
-    cache.begin([places] * rows, [places] * rows, [slots] * rows)
+    codec, places = preset.codec, tuple(range(slots - frames, slots))
+    row = Row(0, places, slots - frames, (0,), slots, (0,) * preset.window.sinks)
+    cache.begin(Batch((row,) * rows, passes=1))
     sides = preset.height // codec.spatial, preset.width // codec.spatial
-    x = torch.empty(rows, frames, codec.channels, *sides, device=META, dtype=cache.keys[0].dtype)
+    latents = torch.empty(rows, frames, codec.channels, *sides, device=META, dtype=cache.keys[0].dtype)
+    x = latents if denoiser.begins else _tokens(latents, preset)
     t = torch.zeros(rows, frames, device=META, dtype=torch.int64)
     with _counted() as count:
         denoiser(x, t, cache, _longest(context, preset))
         return count.most
+
+
+def _tokens(latents: Tensor, preset: Preset) -> Tensor:
+    """What goes from one part of the denoiser to the next."""
+    sides = (side // preset.dit.patch for side in latents.shape[-2:])
+    return latents.new_empty(*latents.shape[:2], *sides, preset.dit.dim)
 
 
 def _longest(context: Context, preset: Preset) -> Context:

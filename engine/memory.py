@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from engine.errors import EngineError
 from engine.params import Params
 from engine.preset import CodecSpec, Preset
-from engine.stream.pace import plan_steps
+from engine.stream.pace import plan_of
 
 SMALLEST = 128  # pixels of the shorter side; below it nothing can be recognised
 SHRINK = 3, 4  # a picture that is too large becomes this much of itself
@@ -83,35 +83,31 @@ def gib(size: int) -> str:
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 / 10 else f"{size / 2**20:.1f} MiB"
 
 
-@dataclass(frozen=True, slots=True)
-class Frugal:
-    """A way to run: a preset, and the most rows and steps it may have, whatever the controls say."""
+def no_room(wanted: int, held: int, more: int, free: int) -> str:
+    """What is said where `wanted` rows would take `more` bytes than there are, and `held` are used."""
+    lacking = f"{wanted} rows take {gib(more)} more, and {gib(free)} are free: there are {held}"
+    return f"{lacking}, and a smaller --size has room for more"
 
-    preset: Preset
-    rows: int = 4
-    steps: int = 4
 
-    def hold(self, params: Params) -> Params:
-        """The controls as they may be."""
-        rows = self.rows if params.rows == 0 and self.rows < params.steps else min(params.rows, self.rows)
-        return replace(params, rows=rows, steps=min(params.steps, self.steps))
+def step_down(preset: Preset, params: Params, small: CodecSpec | None) -> tuple[Preset, str] | None:
+    """The next thing to give up where memory ran out, and what that means in words; None if nothing is left.
 
-    def step_down(self, params: Params, small: CodecSpec | None) -> tuple[Frugal, str] | None:
-        """The next thing to give up, and what that means in words; None if nothing is left.
+    First what costs time only, then size, then the codec (`small` takes its place, if there is one), then steps.
+    """
+    plan, fewest = plan_of(preset, params), len(preset.schedule.take(1))
+    if plan.rows > 1:
+        return _limited(preset, rows=1), "chunks are denoised one at a time"
+    if smaller := _smaller(preset):
+        return smaller, f"pictures are made at {smaller.width}x{smaller.height}"
+    if small is not None and small != preset.codec:
+        return replace(preset, codec=small), f"the small codec {small.kind} is used"
+    if plan.steps > fewest:
+        return _limited(preset, steps=1), "one step is made"
+    return None
 
-        First what costs time only, then size, then the codec (`small` takes its place, if there is one), then steps.
-        """
-        held, schedule = self.hold(params), self.preset.schedule
-        steps, fewest = len(schedule.take(held.steps)), len(schedule.take(1))
-        if plan_steps(steps, held.rows).rows > 1:
-            return replace(self, rows=1), "chunks are denoised one at a time"
-        if smaller := _smaller(self.preset):
-            return replace(self, preset=smaller), f"pictures are made at {smaller.width}x{smaller.height}"
-        if small is not None and small != self.preset.codec:
-            return replace(self, preset=replace(self.preset, codec=small)), f"the small codec {small.kind} is used"
-        if steps > fewest:
-            return replace(self, steps=1), "one step is made"
-        return None
+
+def _limited(preset: Preset, **limits: int) -> Preset:
+    return replace(preset, limits=replace(preset.limits, **limits))
 
 
 def _smaller(preset: Preset) -> Preset | None:

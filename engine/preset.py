@@ -99,7 +99,7 @@ class CodecSpec:
 
 @dataclass(frozen=True, slots=True)
 class DitSpec:
-    """The causal diffusion transformer, in the Wan 2.1 layout."""
+    """The causal diffusion transformer. kind: which one; "wan" is the layout of Wan 2.1."""
 
     weights: str
     channels: int = field(metadata=within(1, 256))
@@ -113,6 +113,7 @@ class DitSpec:
     patch: int = field(default=2, metadata=within(1, 16))
     eps: float = field(default=1e-6, metadata=within(1e-12, 1e-2))
     source: HubSource = HubSource()
+    kind: str = field(default="wan", metadata=one_of("wan"))
 
     def __post_init__(self) -> None:
         _need(self.dim % (2 * self.heads) == 0, f"{self.dim} is no even multiple of {self.heads} heads")
@@ -191,6 +192,14 @@ class ScheduleSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitSpec:
+    """The most rows and steps this preset may use, whatever the controls say; 0 is no limit."""
+
+    rows: int = field(default=0, metadata=within(0, 5))
+    steps: int = field(default=0, metadata=within(0, 5))
+
+
+@dataclass(frozen=True, slots=True)
 class AccelSpec:
     """Switches of engine.accel. Each gives the same pictures as without it, within what its test states.
 
@@ -242,6 +251,7 @@ class Preset:
     input: bool = True
     leaner: str = ""
     accel: AccelSpec = field(default_factory=AccelSpec)
+    limits: LimitSpec = field(default_factory=LimitSpec)
 
     def __post_init__(self) -> None:
         _need(self.codec.channels == self.dit.channels, "the codec and the transformer have the same channels")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,24 +13,25 @@ from torch import Tensor
 
 from engine.accel.apply import accelerate
 from engine.accel.lanes import Lanes, Readback
-from engine.chunk import Chunk, Chunker, Stamp, to_bytes, to_pictures
+from engine.chunk import Chunk, Chunker, to_bytes, to_pictures
+from engine.conditioning import Conditioning
 from engine.device import StageClock, pick_device, pick_dtype
-from engine.frame import Frame
-from engine.loras import parse_loras
+from engine.frame import Frame, Stamp
 from engine.measure import free_bytes, preflight
-from engine.memory import gib
+from engine.memory import no_room
 from engine.models.build import Models, build
-from engine.models.interfaces import CodecState, Context
-from engine.models.lora_track import LoraTrack
+from engine.models.interfaces import CodecState
 from engine.params import Params
 from engine.preset import Preset
-from engine.prompt import parse_blend
-from engine.stream.batch import Lane, StreamBatch
+from engine.stream.batch import Finished, StreamBatch
 from engine.stream.kvcache import KVCache
-from engine.stream.noise import NoisePolicy, NoiseSource, motion, timesteps_of
-from engine.stream.pace import Plan, plan_steps
-from engine.stream.prompts import PromptBook, PromptTrack, Submit, run_now
+from engine.stream.motion import motion
+from engine.stream.noise_source import NoiseSource
+from engine.stream.pace import plan_of
+from engine.stream.plan import Observed, Planner
+from engine.stream.prompts import Submit, run_now
 from engine.stream.schedule import Schedule
+from engine.stream.work import BadWork, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,14 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Encoded:
+    """A chunk on its way through the codec: its latents [T', C, h, w], and how much it moves, if that is measured."""
+
+    latents: Tensor
+    moved: Readback | None
+
+
+@dataclass(frozen=True, slots=True)
 class Begun:
     """A chunk that was launched: its pictures on their way, the revision it was made with, and when its stages ran."""
 
@@ -62,17 +73,24 @@ class Session:
     """One stream: push frames, step, and take the pictures. Not thread-safe; models may be shared between sessions.
 
     submit: runs what takes long, prompts and LoRA files; the default does it at once.
+    record: is given every `Work` before it is executed; given to `replay` of a new session, with the same frames
+            pushed, they make the same pictures.
     """
 
-    def __init__(self, models: Models, preset: Preset, submit: Submit = run_now) -> None:
-        self._models, self._preset = models, preset
+    def __init__(
+        self,
+        models: Models,
+        preset: Preset,
+        submit: Submit = run_now,
+        record: Callable[[Work], None] = lambda work: None,
+    ) -> None:
+        self._models, self._preset, self._record = models, preset, record
         self._schedule = Schedule(preset.schedule, models.device)
-        self._book = PromptBook(models.text, submit, device=models.device)
         self._clock = StageClock(models.device)
-        self._loras = LoraTrack(models.loras, submit)
+        self._conditioning = Conditioning(models, preset, submit)
         self._params = preset.params
         self._lanes = Lanes(models.device, preset.accel.overlap)
-        self._loras.aim(parse_loras(self._params.lora))
+        self._room: int | None = None  # rows there is memory for, once somebody counted
         self._problem, self._denied = "", 0  # a sentence for the next report; how many rows it was about
         tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
         with torch.inference_mode(), self._lanes.enter("denoise"):  # whose stream alone touches it
@@ -89,47 +107,34 @@ class Session:
         models, preset = self._models, self._preset
         with torch.inference_mode(), self._lanes.enter("denoise"):
             self._cache.reset()
-        self._batch = StreamBatch(models.denoiser, self._schedule, preset.window, self._cache)
+        self._planner = Planner(preset)
+        self._batch = StreamBatch(models.denoiser, self._schedule, self._cache)
         self._chunker = Chunker(preset.chunk)
         self._noise_source = NoiseSource(self._params.seed, models.device)
-        self._track = PromptTrack(self._book, parse_blend(preset.params.prompt))
-        self._track.aim(parse_blend(self._params.prompt), 0.0)
+        self._conditioning.reset()
         self._encoding: CodecState | None = None
         self._decoding: CodecState | None = None
         self._before: Tensor | None = None  # the frame ahead of the coming chunk, [3, H, W]
-        self._noise = self._params.noise if preset.input else 1.0
-        self._context: Context = ()
+        self._likeness: Readback | None = None  # of the sinks and the newest frame
         self._stamps: dict[int, tuple[Stamp, ...]] = {}  # of chunks in flight, by tag
         self._begun: deque[Begun] = deque()  # chunks whose pictures are on their way
-        self._entered = 0
-        self._applied = self._params.revision
         self.report: Report | None = None
 
     def update(self, params: Params) -> None:
         """Use `params` from the next chunk on; a chunk already begun is not touched."""
-        params = self._held(params)
-        if params.prompt != self._params.prompt:
-            self._track.aim(parse_blend(params.prompt), params.fade)
-        if params.lora != self._params.lora or self._loras.mended:
-            self._loras.aim(parse_loras(params.lora))
-        if params.seed != self._params.seed:
-            self._noise_source = NoiseSource(params.seed, self._models.device)
+        self._conditioning.aim(params)
         self._params = params
+        self._count_room()
 
-    def _held(self, params: Params) -> Params:
-        """`params`, with the rows that there is room for; the next report speaks of those that there is none for."""
-        plan, (have, each) = self._plan_of(params), self._batch.row_bytes
+    def _count_room(self) -> None:
+        """See how many rows there is memory for; the next report speaks of those that there is none for."""
+        plan, (have, each) = plan_of(self._preset, self._params), self._cache.row_bytes
         free = free_bytes(self._models.device) if plan.rows > have else None
-        fitting = plan.rows if free is None else have + max(0, free) // each
-        denied, self._denied = self._denied, plan.rows if fitting < plan.rows else 0
-        if free is None or not self._denied:
-            return params
-        held = plan_steps(plan.steps, fitting).rows
-        if denied != plan.rows:
-            more = gib(each * (plan.rows - have))
-            self._problem = f"{plan.rows} rows take {more} more, and {gib(free)} are free: there are {held}, "
-            self._problem += "and a smaller --size has room for more"
-        return replace(params, rows=held)
+        self._room = None if free is None else have + max(0, free) // each
+        held = plan_of(self._preset, self._params, self._room).rows
+        denied, self._denied = self._denied, plan.rows if held < plan.rows else 0
+        if free is not None and self._denied not in (0, denied):
+            self._problem = no_room(plan.rows, held, each * (plan.rows - have), free)
 
     def push(self, frame: Frame) -> None:
         """Hand over one frame. Raises ValueError if it has not the session's size."""
@@ -149,30 +154,105 @@ class Session:
         pictures: list[Frame] = []
         while (chunk := self._chunker.take() or self._chunker.take_rest()) is not None:
             pictures += self._run(chunk)
-        if self._entered:
-            with self._lanes.enter("denoise"):
-                done = self._batch.drain(self._timesteps(), self._plan, self._context, self._renoise)
-            self._begun.append(self._decode(done))
+        while (work := self._planner.drain(self._params)) is not None:
+            self._execute(work, None)
         return pictures + self._deliver(keep=0)
+
+    @torch.inference_mode()
+    def replay(self, work: Work) -> list[Frame]:
+        """Run a recorded `Work` in place of planning one, on the frames pushed: the pictures that are finished.
+
+        Controls have no part in it. The stream goes on with `replay` alone, in the order of the record, until `reset`.
+        Raises BadWork if `work` does not follow the one before, or frames are missing.
+        """
+        self._batch.check(work.batch)
+        chunk = self._chunker.take_as(work.frames, len(work.stamps)) if work.frames else None
+        if work.frames and chunk is None:
+            raise BadWork(f"this work takes {work.frames} frames, and {self._chunker.backlog} are there", "push more")
+        self._execute(work, self._encode(chunk) if chunk else None)
+        return self._deliver(keep=int(self._lanes.on and bool(work.frames)))
 
     def _run(self, chunk: Chunk) -> list[Frame]:
         """Begin this chunk, and hand over what is finished: itself, or with `overlap` the one before."""
-        self._begun.append(self._begin(chunk))
+        encoded = self._encode(chunk)
+        self._execute(self._planner.next(self._params, self._observe(chunk, encoded)), encoded)
         return self._deliver(keep=int(self._lanes.on))
 
-    def _begin(self, chunk: Chunk) -> Begun:
+    def _encode(self, chunk: Chunk) -> Encoded:
+        """The frames as latents on their way, and how much they move; nothing of a preset without an input."""
         with self._lanes.enter("encode"):
-            noisy = self._see(chunk) if self._preset.input else self._imagine(len(chunk.frames))
+            if not self._preset.input:
+                return Encoded(self._blank(len(chunk.frames)), None)
+            self._clock.mark("encode")
+            pixels = chunk.pixels(self._models.device, self._models.dtype)
+            moved = None if self._before is None else Readback(motion(pixels, self._before))
+            self._before = pixels[-1].clone()
+            latents, self._encoding = self._models.codec.encode(pixels, self._encoding)
             self._clock.mark("")
-        with self._lanes.enter("denoise", noisy):
+            return Encoded(latents, moved)
+
+    def _blank(self, frames: int) -> Tensor:
+        """Latents [T', C, h, w] in place of `frames` that nobody has seen."""
+        codec, models = self._preset.codec, self._models
+        sides = (side // codec.spatial for side in (self._preset.height, self._preset.width))
+        shape = (-(-frames // codec.temporal), codec.channels, *sides)
+        return torch.zeros(shape, device=models.device, dtype=models.dtype)
+
+    def _observe(self, chunk: Chunk, encoded: Encoded) -> Observed:
+        """All that the planner has to know. Here the host waits, for motion and likeness, and nowhere else."""
+        prompt, loras, settled = self._conditioning.settle()
+        return Observed(
+            frames=len(chunk.frames),
+            stamps=chunk.stamps,
+            prompt=prompt,
+            loras=loras,
+            settled=settled,
+            motion=None if encoded.moved is None else encoded.moved.get().item(),
+            likeness=() if self._likeness is None else tuple(self._likeness.get().tolist()),
+            room=self._room,
+            timings=self.report.stages_ms if self.report else {},
+            backlog=self._chunker.backlog,
+        )
+
+    def _execute(self, work: Work, encoded: Encoded | None) -> None:
+        """Launch a work: its pictures are on their way then."""
+        self._record(work)
+        if work.seed != self._noise_source.seed:
+            self._noise_source = NoiseSource(work.seed, self._models.device)
+        noisy = None if encoded is None else self._noisy(work, encoded.latents)
+        with self._lanes.enter("denoise", *(() if noisy is None else (noisy,))):
             self._clock.mark("denoise")
-            self._batch.note_stale_sink()  # of the chunk before, whose pictures are out
-            self._read_prompt(chunk.stamps[0][0])
-            self._stamps[self._entered] = chunk.stamps
-            done = self._batch.step(noisy, self._entered, self._timesteps(), self._plan, self._context, self._renoise)
-            self._entered += 1
+            context = self._conditioning.put_on(work)
+            if encoded is not None:
+                self._stamps[work.batch.rows[0].tag] = work.stamps
+            renoise = partial(self._noise_source.draw, carry=work.carry)
+            done = self._batch.run(work.batch, noisy, context, renoise)
+            self._likeness = Readback(self._cache.similarity()) if self._compares(work) else None
             self._clock.mark("")
-        return self._decode(done)
+        self._begun.append(self._decode(done, work.revision))
+
+    def _noisy(self, work: Work, latents: Tensor) -> Tensor:
+        """The latents [T', C, h, w] of the chunk that enters, with as much noise mixed in as was decided."""
+        with self._lanes.enter("encode"):
+            self._clock.mark("noise")
+            noisy = torch.lerp(latents, self._noise_source.draw(latents, 0, work.carry), work.noise)
+            self._clock.mark("")
+            return noisy
+
+    def _compares(self, work: Work) -> bool:
+        """Whether the planner wants to know how alike sinks and stream are, after this work: in a full window alone."""
+        window = self._preset.window
+        return window.refresh > -1 and window.sinks > 0 and work.batch.rows[0].visible == window.slots
+
+    def _decode(self, chunks: list[Finished], revision: int) -> Begun:
+        """Pictures on their way to the host, whose they are, and when the stages ran."""
+        pictures = []
+        with self._lanes.enter("decode", *(chunk.latent for chunk in chunks)):
+            self._clock.mark("decode")  # here, like all marks: each stage is timed on its own stream
+            for chunk in chunks:
+                pixels, self._decoding = self._models.codec.decode(chunk.latent, self._decoding)
+                pictures.append((Readback(to_bytes(pixels)), self._stamps.pop(chunk.tag)))
+            return Begun(pictures, revision, self._clock.end())
 
     def _deliver(self, keep: int) -> list[Frame]:
         """Wait for the pictures of all chunks but the `keep` newest, and report on each of those chunks."""
@@ -181,7 +261,7 @@ class Session:
             begun = self._begun.popleft()
             made = [frame for bytes, stamps in begun.pictures for frame in to_pictures(bytes.get(), stamps)]
             frame, stages = made[0].index if made else None, self._clock.read(begun.marks)
-            problem = self._track.take_problem() or self._loras.take_problem() or self._take_problem()
+            problem = self._conditioning.take_problem() or self._take_problem()
             self.report = Report(begun.revision, frame, stages, self._chunker.backlog, problem)
             pictures += made
         return pictures
@@ -189,62 +269,6 @@ class Session:
     def _take_problem(self) -> str:
         problem, self._problem = self._problem, ""
         return problem
-
-    def _see(self, chunk: Chunk) -> Tensor:
-        """The frames as noisy latents [T', C, h, w]: as much noise mixed in as their motion asks for."""
-        self._clock.mark("encode")
-        pixels = chunk.pixels(self._models.device, self._models.dtype)
-        moved = None if self._before is None else Readback(motion(pixels, self._before))
-        self._before = pixels[-1].clone()
-        latents, self._encoding = self._models.codec.encode(pixels, self._encoding)
-        self._clock.mark("noise")
-        self._noise = self._params.noise if moved is None else self._policy.next(moved.get().item(), self._noise)
-        return torch.lerp(latents, self._noise_source.draw(latents, 0, self._params.carry), self._noise)
-
-    @property
-    def _policy(self) -> NoisePolicy:
-        params, spec = self._params, self._preset.schedule
-        return NoisePolicy(params.noise, params.motion, spec.full_motion, spec.memory)
-
-    def _imagine(self, frames: int) -> Tensor:
-        """Noise alone, [T', C, h, w], in place of `frames` that nobody has seen."""
-        self._clock.mark("noise")
-        codec, models = self._preset.codec, self._models
-        sides = (side // codec.spatial for side in (self._preset.height, self._preset.width))
-        shape = (-(-frames // codec.temporal), codec.channels, *sides)
-        empty = torch.empty(shape, device=models.device, dtype=models.dtype)
-        return self._noise_source.draw(empty, 0, self._params.carry)
-
-    def _timesteps(self) -> list[int]:
-        return timesteps_of(self._noise, self._preset.schedule, self._params.steps)
-
-    @property
-    def _plan(self) -> Plan:
-        return self._plan_of(self._params)
-
-    def _plan_of(self, params: Params) -> Plan:
-        return plan_steps(len(self._preset.schedule.take(params.steps)), params.rows)
-
-    def _read_prompt(self, time: float) -> None:
-        another = self._loras.arrive(wait=not self._context)  # a stream's first chunk has what was asked for
-        if self._track.at(time) is not None or another:
-            self._context = self._models.denoiser.context(self._track.now)
-            self._batch.renew_sinks()
-        if not (self._track.waiting or self._loras.waiting):
-            self._applied = self._params.revision
-
-    def _renoise(self, like: Tensor, step: int) -> Tensor:
-        return self._noise_source.draw(like, step, self._params.carry)
-
-    def _decode(self, lanes: list[Lane]) -> Begun:
-        """Pictures on their way to the host, whose they are, and when the stages ran."""
-        pictures = []
-        with self._lanes.enter("decode", *(lane.latent for lane in lanes)):
-            self._clock.mark("decode")  # here, like all marks: each stage is timed on its own stream
-            for lane in lanes:
-                pixels, self._decoding = self._models.codec.decode(lane.latent, self._decoding)
-                pictures.append((Readback(to_bytes(pixels)), self._stamps.pop(lane.tag)))
-            return Begun(pictures, self._applied, self._clock.end())
 
 
 def open_session(preset: Preset, device: str | None = None) -> Session:

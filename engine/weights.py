@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from collections.abc import Collection
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from engine.checksum import checksum_path, is_damaged
@@ -15,21 +17,22 @@ REINSTALL = "reinstall latentcast, or choose another --preset"
 SMALL = 2  # bytes; what has fewer cannot be asked whether it is finite
 
 
-def load_weights(module: nn.Module, location: str, unread: bool = False) -> None:
+def load_weights(module: nn.Module, location: str, unread: bool = False, elsewhere: Collection[str] = ()) -> None:
     """Fill `module` from a safetensors file, keeping the module's own dtype and device.
 
     A module on the meta device has no memory to keep: it takes the file's tensors, mapped and in the file's dtype.
     A file that has a checksum beside it and is no larger than QUICK is compared with it; for larger ones, which would
     keep the first picture waiting, `latentcast download` does that.
     unread: leave the numbers in the file until they are used; whether they are any is then not looked at.
+    elsewhere: keys that belong to other parts of the model: those are not touched, and no checksum is made of the file.
     Raises BadWeights if the file is missing, damaged, or does not fit; the module is unchanged then.
     """
     path = locate(location)
     if not path.is_file():
         raise BadWeights(f"weights are missing: {path}", _where_from(location))
     try:
-        tensors = load_file(path)
-        damaged = path.stat().st_size <= QUICK and is_damaged(path)
+        tensors = _read(path, elsewhere)
+        damaged = not elsewhere and path.stat().st_size <= QUICK and is_damaged(path)
     except (SafetensorError, OSError) as error:
         raise BadWeights(f"{path} cannot be read: {error}", "the file is damaged; fetch it again") from error
     if damaged:
@@ -37,6 +40,11 @@ def load_weights(module: nn.Module, location: str, unread: bool = False) -> None
     if problem := _misfit(module.state_dict(), tensors, unread):
         raise BadWeights(f"{path} does not fit this preset: {problem}", "it belongs to another model or version")
     module.load_state_dict(tensors, assign=any(weight.is_meta for weight in module.parameters()))
+
+
+def _read(path: Path, elsewhere: Collection[str]) -> dict[str, Tensor]:
+    with safe_open(path, framework="pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys() if key not in elsewhere}  # noqa: SIM118
 
 
 def _remedy(location: str) -> str:

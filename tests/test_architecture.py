@@ -19,8 +19,10 @@ MAY_IMPORT = {
         "engine.errors",
         "engine.preset",
         "engine.prompt",
-        "engine.chunk",
+        "engine.params",
+        "engine.frame",
         "engine.models.interfaces",
+        "engine.models.rope",
     },
     "engine.models": {
         "engine.models",
@@ -30,7 +32,7 @@ MAY_IMPORT = {
         "engine.preset",
         "engine.weights",
     },
-    "engine.accel": {"engine.accel", "engine.errors", "engine.models", "engine.preset"},
+    "engine.accel": {"engine.accel", "engine.errors", "engine.models", "engine.preset", "engine.stream.pace"},
     "engine.convert": {
         "engine.convert",
         "engine.checksum",

@@ -15,6 +15,7 @@ from engine.models.causal_dit import CausalDiT
 from engine.models.interfaces import VideoCodec
 from engine.models.wan_vae import WanVae
 from engine.preset import AccelSpec, Preset
+from engine.stream.pace import plan_of
 
 
 def accelerate(models: Models, preset: Preset) -> Models:
@@ -77,8 +78,7 @@ def graphed(models: Models, capture: Capture = capture) -> Models:
 def call_shape(preset: Preset) -> tuple[int, int, int]:
     """Rows, queries and keys of the call that a full window makes most often."""
     tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
-    params = preset.params
-    rows = params.rows or len(preset.schedule.take(params.steps))
+    rows = plan_of(preset, preset.params).rows
     latents = -(-preset.chunk.later // preset.codec.temporal)
     return rows, latents * tokens, preset.window.slots * tokens
 

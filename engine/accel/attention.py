@@ -33,10 +33,11 @@ def apply(model: CausalDiT, choice: str, shape: tuple[int, int, int]) -> str:
 
     shape: rows, queries and keys of one call, which "auto" is measured at. Raises BadPreset for a name unknown here.
     """
-    weight = model.head.head.weight
-    known = kernels(weight.device, weight.dtype)
+    known = kernels(model.like.device, model.like.dtype)
     if choice not in ("auto", *known):
-        raise BadPreset(f"there is no attention {choice!r} on {weight.device.type}", f"known: auto, {', '.join(known)}")
+        raise BadPreset(
+            f"there is no attention {choice!r} on {model.like.device.type}", f"known: auto, {', '.join(known)}"
+        )
     tried = {name: kernel for name, kernel in known.items() if name != "math"}  # never the fastest; the most memory
     name = fastest(tried, model, shape) if choice == "auto" else choice
     for module in model.modules():
@@ -94,7 +95,7 @@ def fastest(known: Mapping[str, Kernel], model: CausalDiT, shape: tuple[int, int
     if len(known) == 1:  # at full size a try takes seconds where there is no GPU
         return next(iter(known))
     rows, queries, keys = shape
-    heads, size, like = model.spec.heads, model.spec.dim // model.spec.heads, model.head.head.weight
+    heads, size, like = model.spec.heads, model.spec.dim // model.spec.heads, model.like
     q, *kv = (like.new_empty(rows, length, heads, size).normal_().transpose(1, 2) for length in (queries, keys, keys))
     took: dict[str, float] = {}
     for name, kernel in known.items():

@@ -37,7 +37,7 @@ def apply(model: CausalDiT, compiler: str) -> int:
         raise BadPreset(f"there is no compiler {compiler!r} here", f"known: {', '.join(here)}")
     if compiler == "tensorrt":
         __import__(NEEDS[compiler])  # it registers itself
-    if compiler == "inductor" and (lacking := _lacking(model.head.head.weight.device)):
+    if compiler == "inductor" and (lacking := _lacking(model.like.device)):
         raise BadPreset(f"the compiler needs {lacking}", 'install it, or set compiler = "none" in the preset')
     torch._dynamo.config.skip_nnmodule_hook_guards = False  # a LoRA is a hook that comes and goes
     torch._dynamo.config.cache_size_limit = SHAPES

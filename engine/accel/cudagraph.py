@@ -18,9 +18,11 @@ RUNS_FIRST = 3  # so that libraries choose their kernels outside the graph
 
 @runtime_checkable
 class Steady(Protocol):
-    """A `Memory` whose tensors stay where they are while `place` stays equal; not `full`: this call is an exception."""
+    """A `Memory` whose tensors stay where they are while `generation` stays equal. Not `full`: its window still fills,
+    and this call is an exception.
+    """
 
-    place: int
+    generation: int
 
     @property
     def full(self) -> bool: ...
@@ -70,7 +72,7 @@ class GraphedDenoiser:
     def __init__(self, plain: Denoiser, loras: LoraRack, capture: Capture = capture) -> None:
         self._plain, self._loras, self._capture = plain, loras, capture
         self._key: Hashable = None
-        self._place: int | None = None  # of the memory that was written to last
+        self._generation: int | None = None  # of the memory that was written to last
         self._replayed: Replayed | None = None
         self._context: Context = ()
         self._places: Context = ()
@@ -82,9 +84,9 @@ class GraphedDenoiser:
         return context
 
     def __call__(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
-        place = memory.place if isinstance(memory, Steady) else None
-        if place != self._place:  # another stream begins, perhaps a smaller one because memory ran out
-            self._place, self._replayed, self._context, self._places = place, None, (), ()
+        generation = memory.generation if isinstance(memory, Steady) else None
+        if generation != self._generation:  # another stream begins, perhaps a smaller one because memory ran out
+            self._generation, self._replayed, self._context, self._places = generation, None, (), ()
         if not (isinstance(memory, Steady) and memory.full):
             return self._plain(latents, timesteps, memory, context)
         key = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -12,7 +12,6 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from engine.errors import BadPreset
-from engine.models.causal_dit import CausalDiT
 from engine.models.interfaces import Denoiser, TextEncoder, VideoCodec
 from engine.models.lora import LoraRack
 from engine.models.text_place import TextElsewhere
@@ -24,6 +23,7 @@ CODECS = {
     "wan": "engine.models.wan_vae:WanVae",
     "taehv": "engine.models.taehv:Taehv",
 }
+DENOISERS = {"wan": "engine.models.causal_dit:CausalDiT"}
 TEXT_ENCODERS = {"bytes": "engine.models.byte_text:ByteText", "umt5": "engine.models.umt5:Umt5"}
 
 
@@ -50,8 +50,18 @@ def build(preset: Preset, device: torch.device, dtype: torch.dtype) -> Models:
     """Build and fill the models of `preset`. Raises BadPreset for an unknown kind, BadWeights for files that misfit."""
     codec = build_codec(preset.codec, device, dtype)
     text = build_text(preset.text, device, dtype)
-    denoiser = _filled(make_denoiser(preset.dit), preset.dit.weights).to(device, dtype)
-    return Models(codec, denoiser, text, device, dtype)
+    return Models(codec, build_denoiser(preset.dit, device, dtype), text, device, dtype)
+
+
+def build_denoiser(spec: DitSpec, device: torch.device, dtype: torch.dtype, layers: range | None = None) -> Denoiser:
+    """The denoiser, filled, or the part of it that has the blocks `layers`. Raises as `build` does.
+
+    Of a part, the weights of other parts stay in the file, unread.
+    """
+    model = make_denoiser(spec, layers)
+    elsewhere = make_denoiser(spec).state_dict().keys() - model.state_dict().keys() if layers else ()
+    denoiser: Denoiser = _filled(model, spec.weights, elsewhere=elsewhere).to(device, dtype)
+    return denoiser
 
 
 def build_codec(spec: CodecSpec, device: torch.device, dtype: torch.dtype) -> VideoCodec:
@@ -72,9 +82,9 @@ def build_text(spec: TextSpec, device: torch.device, dtype: torch.dtype) -> Text
     return TextElsewhere(lambda: _filled(make_text(spec), spec.weights).to(device, dtype), False, device, dtype)
 
 
-def _filled(module: Any, weights: str, unread: bool = False) -> Any:
+def _filled(module: Any, weights: str, unread: bool = False, elsewhere: Collection[str] = ()) -> Any:
     """The module with its weights, mapped from the file; `unread`, none of it is read before it is used."""
-    load_weights(module, weights, unread)
+    load_weights(module, weights, unread, elsewhere)
     return module.eval().requires_grad_(False)
 
 
@@ -108,18 +118,17 @@ def make_text(spec: TextSpec) -> Any:
     return _make(TEXT_ENCODERS, spec.kind, spec)
 
 
-def make_denoiser(spec: DitSpec) -> CausalDiT:
-    """The transformer without its weights."""
-    with shapes_alone():
-        return CausalDiT(spec)
+def make_denoiser(spec: DitSpec, layers: range | None = None) -> Any:
+    """The denoiser without its weights, or the part of it that has the blocks `layers`."""
+    return _make(DENOISERS, spec.kind, spec, layers)
 
 
-def _make(kinds: dict[str, str], kind: str, spec: Any) -> Any:
+def _make(kinds: dict[str, str], kind: str, *given: Any) -> Any:
     if kind not in kinds:
         raise BadPreset(f"there is no model of kind {kind!r}", f"known: {', '.join(kinds)}")
     module, _, name = kinds[kind].partition(":")
     try:
         with shapes_alone():
-            return getattr(import_module(module), name)(spec)
+            return getattr(import_module(module), name)(*given)
     except ValueError as error:
         raise BadPreset(f"{kind!r} cannot be built so: {error}", "compare it with configs/presets/tiny.toml") from error

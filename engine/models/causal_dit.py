@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from engine.models.interfaces import Context, Memory
 from engine.models.norms import RMSNorm, plain_norm
-from engine.models.rope import axis_sizes, rotate, rotation
+from engine.models.rope import rotate, rotation
 from engine.models.words import count_words, extra_scores, kept_length, weigh
 from engine.preset import DitSpec
 
@@ -101,7 +101,7 @@ class Block(nn.Module):
         return (self.modulation + time).unsqueeze(3).unbind(2)
 
     def _look_back(self, query: Tensor, key: Tensor, value: Tensor, view: View) -> Tensor:
-        keys, values = view.extend(self.layer, key, value)
+        keys, values = view.memory.extend(self.layer, key, value, view.turn)
         return self.self_attn.attend(view.turn(query), keys, values, view.memory.mask)
 
     def _read(self, x: Tensor, keys: Tensor, values: Tensor, extra: Tensor | None = None) -> Tensor:
@@ -133,44 +133,33 @@ class View:
 
     def __init__(self, memory: Memory, grid: tuple[int, int], head_size: int) -> None:
         self.memory = memory
-        self._place: Tensor | None = None
         self._turns = rotation(memory.positions, grid, head_size)
-        self._timed = axis_sizes(head_size)[0]  # channels of a head that turn with time
-        self._drift = rotation(memory.drift, (1, 1), head_size)[
-            :, None, ..., : self._timed // 2
-        ]  # [B, 1, S, 1, time/2]
 
     def turn(self, heads: Tensor) -> Tensor:
         """Queries or keys of this call, [B, T*n, N, D], by their places in stream and frame."""
         return rotate(heads, self._turns)
 
-    def _copy(self, keys: Tensor) -> Tensor:
-        """A copy of one layer's keys: all layers use the same place, unless a gradient comes back for them."""
-        if torch.is_grad_enabled():
-            return keys.clone()
-        if self._place is None:
-            self._place = torch.empty_like(keys)
-        return self._place.copy_(keys)
-
-    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of this call [B, T*n, N, D] join the memory: all there are, ready for attention."""
-        keys, values = self.memory.extend(layer, key, value, self.turn)
-        if frames := self._drift.shape[2]:
-            tokens = key.shape[1] // self.memory.positions.shape[1]
-            keys = self._copy(keys)  # what is remembered stays as it was written
-            old = keys[:, :, : frames * tokens, : self._timed]
-            old.copy_(rotate(old.view(*old.shape[:2], frames, tokens, -1), self._drift).flatten(2, 3))
-        return keys, values
-
 
 class CausalDiT(nn.Module):
-    """Predicts the flow of T latent frames from their past, their timesteps and a prompt. Implements `Denoiser`."""
+    """Predicts the flow of T latent frames from their past, their timesteps and a prompt. Implements `Denoiser`.
 
-    def __init__(self, spec: DitSpec) -> None:
+    layers: which of the transformer's blocks it has; all unless given. A part is a model like the whole, with the
+            whole's names of weights: the one with the first block takes latents, every other one the tokens that the
+            part before it returned; the one with the last block returns the flow. Each reads timesteps and prompt
+            itself, so that tokens are all that goes from one to the next.
+
+    Raises ValueError for layers that are not a part of it.
+    """
+
+    def __init__(self, spec: DitSpec, layers: range | None = None) -> None:
         super().__init__()
+        self.layers = range(spec.layers) if layers is None else layers
+        if not (self.layers and self.layers.step == 1 and self.layers[0] >= 0 and self.layers[-1] < spec.layers):
+            raise ValueError(f"{self.layers} is no part of {spec.layers} blocks")
         self.spec, self.least = spec, 0  # tokens of a prompt that are read at least; a compiler wants them all alike
         patch = (1, spec.patch, spec.patch)
-        self.patch_embedding = nn.Conv3d(spec.channels, spec.dim, kernel_size=patch, stride=patch)
+        if self.begins:
+            self.patch_embedding = nn.Conv3d(spec.channels, spec.dim, kernel_size=patch, stride=patch)
         self.text_embedding = nn.Sequential(
             nn.Linear(spec.text_dim, spec.dim), nn.GELU(approximate="tanh"), nn.Linear(spec.dim, spec.dim)
         )
@@ -178,35 +167,70 @@ class CausalDiT(nn.Module):
             nn.Linear(spec.freq_dim, spec.dim), nn.SiLU(), nn.Linear(spec.dim, spec.dim)
         )
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(spec.dim, 6 * spec.dim))
-        self.blocks = nn.ModuleList(Block(spec, layer) for layer in range(spec.layers))
-        self.head = Head(spec)
+        self.blocks = nn.ModuleList()
+        for layer in self.layers:
+            self.blocks.add_module(str(layer), Block(spec, layer))  # by its number in the whole
+        if self.ends:
+            self.head = Head(spec)
+
+    @property
+    def begins(self) -> bool:
+        """Whether it has the first block, and so takes latents."""
+        return self.layers[0] == 0
+
+    @property
+    def ends(self) -> bool:
+        """Whether it has the last block, and so returns the flow."""
+        return self.layers[-1] == self.spec.layers - 1
+
+    @property
+    def like(self) -> Tensor:
+        """A weight that every part has: it tells dtype and device."""
+        weight: Tensor = self.time_projection[1].weight  # type: ignore[assignment]
+        return weight
 
     def context(self, embedding: Tensor, least: int = 0) -> Context:
         """[1 or B, L, text_dim] -> per layer, keys and values [1 or B, N, K, D], and what is added to scores [K] where
         K < L. Run once per prompt, not per step.
         """
-        embedding = embedding.to(self.head.head.weight.dtype)
+        embedding = embedding.to(self.like.dtype)
         length, words = embedding.shape[1], count_words(embedding)
         kept = kept_length(words, length, max(least, self.least))
         text = self.text_embedding(embedding[:, :kept])
         extra = () if kept == length else (extra_scores(words, kept, length, embedding.device),)
         return [(*block.cross_attn.words(text), *extra) for block in self.blocks]  # type: ignore[union-attr, operator]
 
-    def forward(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
-        """latents [B, T, C, h, w], timesteps [B, T] in 0..1000 -> flow [B, T, C, h, w]."""
+    def forward(self, x: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
+        """Latents [B, T, C, h, w] -> flow [B, T, C, h, w]; between parts, tokens [B, T, h/patch, w/patch, dim].
+
+        timesteps: [B, T] in 0..1000.   memory, context: of this part's blocks.
+        """
+        time = self.time_embedding(self._sinusoid(timesteps).to(x.dtype))  # [B, T, C]
+        tokens = self.run(self.embed(x) if self.begins else x, time, memory, context)
+        return self.flow(tokens, time) if self.ends else tokens
+
+    def embed(self, latents: Tensor) -> Tensor:
+        """Latents [B, T, C, h, w] -> tokens [B, T, h/patch, w/patch, dim]."""
         side = self.spec.patch
-        grid = latents.shape[-2] // side, latents.shape[-1] // side
+        patches = rearrange(latents, "b t c (h p) (w q) -> b t h w (c p q)", p=side, q=side)
+        return F.linear(patches, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias)
+
+    def run(self, tokens: Tensor, time: Tensor, memory: Memory, context: Context) -> Tensor:
+        """Tokens through the blocks: the same shape. time: [B, T, C]."""
+        grid = tokens.shape[2], tokens.shape[3]
         view = View(memory, grid, self.spec.dim // self.spec.heads)
-        time = self.time_embedding(self._sinusoid(timesteps).to(latents.dtype))  # [B, T, C]
         modulation = self.time_projection(time).unflatten(-1, (6, -1))
-        x: Tensor = rearrange(latents, "b t c (h p) (w q) -> b t (h w) (c p q)", p=side, q=side)
-        x = F.linear(x, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias)
+        x = tokens.flatten(2, 3)
         for block, text in zip(self.blocks, context, strict=True):
             x = block(x, modulation, view, text)
-        flow: Tensor = rearrange(
-            self.head(x, time), "b t (h w) (p q c) -> b t c (h p) (w q)", h=grid[0], p=side, q=side
-        )
-        return flow
+        return x.view_as(tokens)
+
+    def flow(self, tokens: Tensor, time: Tensor) -> Tensor:
+        """Tokens -> flow [B, T, C, h, w]."""
+        side, height = self.spec.patch, tokens.shape[2]
+        patches = self.head(tokens.flatten(2, 3), time)
+        out: Tensor = rearrange(patches, "b t (h w) (p q c) -> b t c (h p) (w q)", h=height, p=side, q=side)
+        return out
 
     def _sinusoid(self, timesteps: Tensor) -> Tensor:
         """[B, T] -> [B, T, freq_dim], cosines first."""

@@ -35,16 +35,12 @@ class Memory(Protocol):
     """What self-attention may look back at: `engine.stream.kvcache.KVCache` live, a whole clip in training.
 
     positions: [B, T]  integers: where in the stream the latent frames of this call lie.
-    drift:     [B, S]  how many latent frames later than they do the first S that `extend` returns are to seem to lie.
     mask:      bool that broadcasts to [B, N, T*n, K*n], True where attention may look, or None for everywhere
-               (live: always, but while a stream batch fills).
+               (live: always, once the window is full).
     """
 
     @property
     def positions(self) -> Tensor: ...
-
-    @property
-    def drift(self) -> Tensor: ...
 
     @property
     def mask(self) -> Tensor | None: ...

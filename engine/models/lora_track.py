@@ -40,8 +40,8 @@ class LoraTrack:
         self._wanted, self._refused = dict(loras), {}
         self._files = {name: self._files.get(name) or self._read(name) for name in self._on | self._wanted}
 
-    def arrive(self, wait: bool) -> bool:
-        """Put on what is wanted, all at once and once all of it is read; whether that changed the model.
+    def settle(self, wait: bool) -> Loras:
+        """What is to be on from the next chunk on: what is wanted, all at once and once all of it is read.
 
         Until then what is on stays on, so that one look goes over into the next without the plain model between them;
         its strengths follow at once. wait: for the files that are on their way. One that cannot be read is no longer
@@ -60,10 +60,15 @@ class LoraTrack:
             self._files = {name: self._files[name] for name in self._on}
         else:
             self._on = {name: self._wanted.get(name, strength) for name, strength in self._on.items()}
-        before = self._rack.attached
-        if self._on == before:
+        return tuple(sorted(self._on.items()))
+
+    def put_on(self, loras: Loras) -> bool:
+        """Make these the ones on the model, reading those that are not read yet; whether that changed the model."""
+        on, before = dict(loras), self._rack.attached
+        if on == before:
             return False
-        self._rack.set(self._on, {name: here[name].result() for name in self._on if name not in before})
+        new = {name: self._files.get(name) or self._read(name) for name in on if name not in before}
+        self._rack.set(on, {name: file.result() for name, file in new.items()})
         return True
 
     def _read(self, name: str) -> Future[Pairs]:

@@ -1,11 +1,8 @@
-"""Noise: how much of it each chunk gets, from how the picture moves, and where its values come from."""
+"""How much noise each chunk gets, from how the picture moves, and which timesteps follow. Numbers only, no tensors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
 
 from engine.preset import ScheduleSpec
 
@@ -18,7 +15,7 @@ class NoisePolicy:
 
     still:       noise for a still picture, 0..1.
     pull:        how far full motion pulls the noise below `still`; more than `still` counts as `still`.
-    full_motion: the motion (see `motion`) that counts as full, in pixel units of [-1, 1].
+    full_motion: the motion (see engine.stream.motion) that counts as full, in pixel units of [-1, 1].
     memory:      share of the previous noise kept, 0..1; 0 follows motion at once.
 
     Raises ValueError if a number is outside its range.
@@ -40,16 +37,6 @@ class NoisePolicy:
         return (1 - self.memory) * target + self.memory * previous
 
 
-def motion(frames: Tensor, before: Tensor) -> Tensor:
-    """Largest RMS change between neighbouring frames, as a 0-d tensor on their device (no sync).
-
-    frames: [T, 3, H, W] in [-1, 1].   before: [3, H, W], the frame just ahead of them.
-    """
-    run = torch.cat([before[None], frames])  # [T+1, 3, H, W]
-    change = (run[1:] - run[:-1]).square().mean(dim=(1, 2, 3), dtype=torch.float32)  # a million halves need more bits
-    return change.to(run.dtype).sqrt().max()
-
-
 def first_timestep(noise: float, lead: int) -> int:
     """The timestep the model is told for a chunk mixed with `noise`: `lead` below it, as the reference trained it."""
     return max(int(1000 * noise) - lead, 0)
@@ -59,23 +46,3 @@ def timesteps_of(noise: float, spec: ScheduleSpec, steps: int) -> list[int]:
     """One for each step of a chunk mixed with `noise`: the first follows it, and no later one is noisier than it."""
     first = first_timestep(noise, spec.lead)
     return [first, *(min(t, first) for t in spec.take(steps)[1:])]
-
-
-class NoiseSource:
-    """Gaussian noise from a seed: drawn anew each time, or one field per step that stays where it is.
-
-    A field that stays is what keeps a still picture still: the noise does not crawl under it.
-    """
-
-    def __init__(self, seed: int, device: torch.device) -> None:
-        self._device = device
-        self._seed = seed
-        self._generator = torch.Generator(device).manual_seed(seed)
-
-    def draw(self, like: Tensor, step: int, carry: bool) -> Tensor:
-        """Noise shaped like `like` [T, C, h, w] for denoising step `step`; with `carry`, the same for every frame."""
-        if not carry:
-            return torch.randn(like.shape, generator=self._generator, device=self._device, dtype=like.dtype)
-        still = torch.Generator(self._device).manual_seed(self._seed + 7919 * (step + 1))
-        field = torch.randn(like.shape[1:], generator=still, device=self._device, dtype=like.dtype)
-        return field.expand_as(like)

@@ -1,4 +1,4 @@
-"""From words to what the picture is told: embeddings are kept, encoded off the loop, blended, and faded in seconds."""
+"""From words to embeddings: encoded off the loop, kept, and blended."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ class PromptBook:
         return self._encoder.encode([text]).cpu()  # waits for the encoder: no other CUDA stream would
 
 
-class PromptTrack:
-    """What the picture is told at each moment. A new prompt may arrive midway through a fade; nothing ever jumps.
+class PromptRequest:
+    """The newest prompt that can be used: the wanted one once it is encoded, and until then the one before.
 
     A prompt that cannot be encoded is not tried again, and the one before it stays; before the first there is `spare`.
     """
@@ -78,55 +78,38 @@ class PromptTrack:
     def __init__(self, book: PromptBook, spare: Blend) -> None:
         self._book, self._spare = book, spare
         self._problem = ""
-        self._wanted: tuple[Blend, float] | None = None
-        self._start = self._target = self._now = torch.empty(0)
-        self._began, self._seconds = 0.0, 0.0
+        self._wanted: Blend | None = None
+        self._usable: Blend = ()
 
     @property
     def waiting(self) -> bool:
         """True while the newest prompt is still being encoded and the old one plays on."""
         return self._wanted is not None
 
-    def aim(self, blend: Blend, seconds: float) -> None:
-        """Fade to `blend` over `seconds`, from wherever the picture is, as soon as it is encoded."""
-        self._wanted = (blend, seconds)
+    def aim(self, blend: Blend) -> None:
+        """Want `blend`, as soon as it is encoded."""
+        self._wanted = blend
 
-    def at(self, time: float) -> Tensor | None:
-        """The embedding [1, L, D] for a chunk caught at `time` seconds, or None if it is the same as last time.
-
-        A stream's first prompt does not fade, and the first call waits for it: there is nothing to show before.
-        """
-        first = self._now.numel() == 0
-        blend, seconds = self._wanted or (None, 0.0)
-        if blend is not None and (target := self._look_up(blend, first)) is not None:
-            self._start, self._target = (target if first else self._now), target
-            self._began, self._seconds = time, 0.0 if first else seconds
-            self._wanted = None
-        return self._fade(time)
-
-    @property
-    def now(self) -> Tensor:
-        """What `at` said last."""
-        return self._now
+    def settle(self) -> Blend:
+        """What may be used now. The first call waits for it: there is nothing to show before."""
+        first = not self._usable
+        if self._wanted is not None and self._is_encoded(self._wanted, first):
+            self._usable, self._wanted = self._wanted, None
+        if not self._usable:
+            self._book.look_up(self._spare, wait=True)
+            self._usable = self._spare
+        return self._usable
 
     def take_problem(self) -> str:
         """One sentence on a prompt that could not be encoded since the last call, or nothing."""
         problem, self._problem = self._problem, ""
         return problem
 
-    def _look_up(self, blend: Blend, first: bool) -> Tensor | None:
+    def _is_encoded(self, blend: Blend, first: bool) -> bool:
         try:
-            return self._book.look_up(blend, wait=first)
+            return self._book.look_up(blend, wait=first) is not None
         except NotEncoded as error:
             if isinstance(error.__cause__, EngineError) and first:
                 raise error.__cause__ from error  # nothing is right with the encoder: its tokenizer is missing, say
             self._problem, self._wanted = error.sentence, None
-        return self._book.look_up(self._spare, wait=True) if first else None
-
-    def _fade(self, time: float) -> Tensor | None:
-        share = 1.0 if self._seconds <= 0 else min(max((time - self._began) / self._seconds, 0.0), 1.0)
-        now = self._target if share == 1.0 else torch.lerp(self._start, self._target, share)
-        if now is self._now:
-            return None
-        self._now = now
-        return now
+        return False

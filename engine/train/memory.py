@@ -21,11 +21,6 @@ class ClipMemory:
     positions: Tensor
     mask: Tensor | None
 
-    @property
-    def drift(self) -> Tensor:
-        """Nothing drifts: positions say where a frame seems to lie."""
-        return self.positions[:, :0]
-
     def extend(self, layer: int, key: Tensor, value: Tensor, turn: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         return turn(key).transpose(1, 2), value.transpose(1, 2)
 

@@ -15,8 +15,10 @@ from engine.models.small_codec import SmallCodec
 from engine.preset import Preset
 from engine.stream.batch import StreamBatch
 from engine.stream.kvcache import KVCache
-from engine.stream.noise import NoiseSource, first_timestep
+from engine.stream.noise import first_timestep
+from engine.stream.noise_source import NoiseSource
 from engine.stream.pace import Plan
+from engine.stream.rows import RowPlanner
 from engine.stream.schedule import Schedule
 from engine.train.clips import Clip, to_tensor, unseen_clip
 from engine.train.export import newest
@@ -60,13 +62,13 @@ class Sampler:
         latents, _ = self._codec.encode(to_tensor(clip), None)
         tokens = latents.shape[-1] * latents.shape[-2] // preset.dit.patch**2
         cache = KVCache(preset.window, preset.dit, tokens, CPU, torch.float32)
-        stream = StreamBatch(self._dit, Schedule(preset.schedule), preset.window, cache)
+        stream, planner = StreamBatch(self._dit, Schedule(preset.schedule), cache), RowPlanner(preset.window)
         context = self._dit.context(embedding)
         t = [first_timestep(noise, preset.schedule.lead), *preset.schedule.timesteps[1:steps]]
         done = []
         for index, latent in enumerate(latents[:, None]):
             noisy = torch.lerp(latent, source.draw(latent, 0, carry=True), noise)
-            plan = Plan(rows=1, passes=steps)
-            done += stream.step(noisy, index, t, plan, context, lambda like, step: source.draw(like, step, carry=True))
-        frames, _ = self._codec.decode(torch.cat([lane.latent for lane in done]), None)
+            batch = planner.next(index, 1, t, Plan(rows=1, passes=steps))
+            done += stream.run(batch, noisy, context, lambda like, step: source.draw(like, step, carry=True))
+        frames, _ = self._codec.decode(torch.cat([chunk.latent for chunk in done]), None)
         return ((frames.permute(0, 2, 3, 1) + 1) * 127.5).round().byte().numpy()

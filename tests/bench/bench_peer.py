@@ -54,7 +54,8 @@ class Case:
         if self.full:
             return wan
         dit = replace(wan.dit, dim=384, ffn=2240, heads=3, layers=6, text_dim=1024)
-        return replace(wan, dit=dit, codec=replace(wan.codec, widths=(24, 48, 96, 96)))
+        text, codec = replace(wan.text, dim=dit.text_dim), replace(wan.codec, widths=(24, 48, 96, 96))
+        return replace(wan, dit=dit, text=text, codec=codec)
 
 
 SMALL = (

@@ -19,6 +19,7 @@ from engine.preset import Preset
 from engine.stream.batch import StreamBatch
 from engine.stream.kvcache import KVCache
 from engine.stream.pace import Plan
+from engine.stream.rows import RowPlanner
 from engine.stream.schedule import Schedule
 
 NOISE = 0.8  # mixed in
@@ -101,7 +102,8 @@ class Ours:
         self._times, self._plan = list(preset.schedule.timesteps[:steps]), Plan(rows=steps, passes=1)
         tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
         cache = KVCache(preset.window, preset.dit, tokens, device, dtype)
-        self._batch = StreamBatch(self._model, Schedule(preset.schedule, device), preset.window, cache)
+        self._planner = RowPlanner(preset.window)
+        self._batch = StreamBatch(self._model, Schedule(preset.schedule, device), cache)
         with torch.inference_mode():
             self._context = self._model.context(weights.embedding)
         self._states: list = [None, None]
@@ -120,7 +122,8 @@ class Ours:
 
         began = time.thread_time()
         self._noise = self._pick(noise)
-        done = self._batch.step(noisy, self._tag, [timestep, *self._times[1:]], self._plan, self._context, renoise)
+        batch = self._planner.next(self._tag, len(noisy), [timestep, *self._times[1:]], self._plan)
+        done = self._batch.run(batch, noisy, self._context, renoise)
         self._tag += 1
         self._spent["denoise"].append(time.thread_time() - began)
         return done[0].latent if done else None

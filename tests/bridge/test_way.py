@@ -88,7 +88,7 @@ def test_a_way_steps_down_and_holds_the_controls_it_is_given():
             assert "out of memory (CUDA out of memory" in str(error)
             break
 
-    assert way.all_controls().steps == 1
+    assert (way.preset.limits.rows, way.preset.limits.steps) == (0, 1)
     assert voice.getvalue().count("from now on") == 2, voice.getvalue()
 
 

@@ -124,7 +124,7 @@ def test_a_prompt_fades_over_its_seconds():
             session.update(replace(PRESET.params, prompt="gold", fade=1.0))
         session.push(frame)
         if session.step():
-            contexts.append(session._context[0][0])
+            contexts.append(session._conditioning.context[0][0])
 
     moves = [float((a - b).abs().max()) for a, b in zip(contexts, contexts[1:], strict=False)]
     assert moves[0] == 0.0

@@ -14,9 +14,10 @@ from engine.models.wan_vae import WanVae
 from engine.preset import ScheduleSpec, load_preset
 from engine.session import Session
 from engine.stream.kvcache import KVCache
-from engine.stream.noise import NoiseSource
+from engine.stream.noise_source import NoiseSource
 from engine.stream.schedule import Schedule
 from tests.engine.small import film, play, same
+from tests.engine.stream.planned import begin
 
 WAN, TINY = load_preset("wan-1.3b-t2v"), load_preset("tiny")
 PRESET = replace(
@@ -133,7 +134,7 @@ def test_a_stream_is_its_definition_step_by_step(models):
     for chunk in range(count):
         places = list(range(3 * chunk, 3 * chunk + 3))
         clean = source.draw(torch.empty(3, 16, 2, 4), 0, carry=False)
-        cache.begin([places], [places], [places[-1] + 1])
+        begin(cache, [places], [places], [places[-1] + 1])
         for step, timestep in enumerate([1000, 750, 500, 250, 0]):
             t = torch.full((1, 3), timestep)
             noisy = clean if step == 0 else schedule.add_noise(clean, source.draw(clean, step, False), t[0])

@@ -27,10 +27,10 @@ class Generator(CausalDiT):
         """The embedding itself: what it becomes is a matter of the blocks."""
         return embedding
 
-    def forward(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Any) -> Tensor:
-        """latents [B, T, C, h, w], timesteps [B, T] -> flow [B, T, C, h, w]."""
-        text = self.text_embedding(context.to(latents.dtype))
-        return super().forward(latents, timesteps, memory, [text] * len(self.blocks))
+    def forward(self, x: Tensor, timesteps: Tensor, memory: Memory, context: Any) -> Tensor:
+        """Latents [B, T, C, h, w], timesteps [B, T] -> flow [B, T, C, h, w]."""
+        text = self.text_embedding(context.to(x.dtype))
+        return super().forward(x, timesteps, memory, [text] * len(self.blocks))
 
 
 class ReadingBlock(Block):

@@ -15,9 +15,11 @@ from torch import Tensor
 
 from engine.models.interfaces import Denoiser
 from engine.preset import Preset
-from engine.stream.batch import Lane, StreamBatch
-from engine.stream.noise import NoiseSource, timesteps_of
+from engine.stream.batch import Finished, StreamBatch
+from engine.stream.noise import timesteps_of
+from engine.stream.noise_source import NoiseSource
 from engine.stream.pace import plan_steps
+from engine.stream.rows import RowPlanner
 from engine.stream.schedule import Schedule
 from engine.train.distill.recall import Recall
 
@@ -48,8 +50,9 @@ def roll_out(
     first, (height, width) = scene.chunks[0], scene.chunks[0].shape[-2:]
     tokens = height * width // preset.dit.patch**2
     recall = Recall(preset.window, preset.dit, tokens, first.device, dtype)
-    stream = StreamBatch(LastPass(denoiser, steps, learn), Cut(preset.schedule, first.device), preset.window, recall)
-    source, plan, done = NoiseSource(scene.seed, first.device), plan_steps(steps, rows), list[Lane]()
+    stream = StreamBatch(LastPass(denoiser, steps, learn), Cut(preset.schedule, first.device), recall)
+    planner, plan = RowPlanner(preset.window), plan_steps(steps, rows)
+    source, done = NoiseSource(scene.seed, first.device), list[Finished]()
     timesteps: list[int] = []
 
     def renoise(like: Tensor, step: int) -> Tensor:
@@ -58,10 +61,13 @@ def roll_out(
     for tag, (latents, noise) in enumerate(zip(scene.chunks, scene.noise, strict=True)):
         noisy = torch.lerp(latents, renoise(latents, 0), noise)
         timesteps = timesteps_of(noise, preset.schedule, steps)
-        done += stream.step(noisy, tag, timesteps, plan, scene.prompt, renoise)  # type: ignore[arg-type]
-        stream.note_stale_sink()
-    done += stream.drain(timesteps, plan, scene.prompt, renoise)  # type: ignore[arg-type]
-    return torch.cat([lane.latent for lane in done])
+        batch = planner.next(tag, len(latents), timesteps, plan)
+        done += stream.run(batch, noisy, scene.prompt, renoise)  # type: ignore[arg-type]
+        if preset.window.refresh > -1 and batch.rows[0].visible == preset.window.slots:
+            planner.renewal.note_likeness(recall.similarity().tolist())
+    while (rest := planner.drain(timesteps, plan)) is not None:
+        done += stream.run(rest, None, scene.prompt, renoise)  # type: ignore[arg-type]
+    return torch.cat([chunk.latent for chunk in done])
 
 
 class Cut(Schedule):

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from engine.models.build import Models
 from engine.preset import Preset
-from engine.stream.noise import NoisePolicy, motion
+from engine.stream.motion import motion
+from engine.stream.noise import NoisePolicy
 from engine.train.distill.rollout import Scene
 from engine.train.distill.settings import BadSettings, Settings
 

@@ -4,16 +4,17 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from engine.models.causal_dit import CausalDiT
 from engine.models.wan_vae import WanVae
 from engine.preset import CodecSpec, DitSpec, ScheduleSpec, WindowSpec
-from engine.stream.batch import StreamBatch
 from engine.stream.kvcache import KVCache
-from engine.stream.noise import motion
+from engine.stream.motion import motion
 from engine.stream.pace import Plan
 from engine.stream.schedule import Schedule
 from tests.engine.small import film, play, small_session
+from tests.engine.stream.planned import PlannedBatch
 
 DIT = DitSpec("", channels=4, dim=24, ffn=32, heads=2, layers=2, text_dim=8, text_len=2)
 CODEC = CodecSpec("wan", "", channels=4, widths=(8, 8, 8, 8), blocks=1)
@@ -47,7 +48,7 @@ def make(device, dtype):
     torch.manual_seed(3)
     model, codec = (module.to(device, dtype).eval() for module in (CausalDiT(DIT), WanVae(CODEC)))
     cache = KVCache(WINDOW, DIT, 4, device, dtype)
-    batch = StreamBatch(model, Schedule(ScheduleSpec((700, 500)), device), WINDOW, cache)
+    batch = PlannedBatch(model, Schedule(ScheduleSpec((700, 500)), device), WINDOW, cache)
     return model, codec, batch
 
 
@@ -80,6 +81,68 @@ def test_the_watch_sees_what_it_looks_for():
     for wait in (lambda: x[0].item(), lambda: x.nonzero(), lambda: x[x > 0], lambda: bool(x.sum() > 1)):
         with pytest.raises(AssertionError), Watch():
             wait()
+
+
+class Sent(TorchFunctionMode):
+    """Counts tensors that are made of the host's own numbers: on a GPU, each is a copy of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.count += func in (torch.tensor, torch.as_tensor, torch.scalar_tensor)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("plan", [Plan(1, 4), Plan(2, 2), Plan(4, 1)], ids=str)
+def test_the_numbers_of_a_call_go_to_the_device_in_one_copy_whatever_its_rows_and_passes(plan):
+    model, _, batch = make(torch.device("cpu"), torch.float32)
+    context, counts = model.context(torch.ones(1, 2, 8)), []
+
+    for number in range(12):
+        with Sent() as sent:
+            batch.step(
+                torch.ones(1, 4, 4, 4),
+                number,
+                [700, 500, 400, 200],
+                plan,
+                context,
+                lambda like, _: torch.ones_like(like),
+            )
+        counts.append(sent.count)
+
+    assert counts == [1] * 12
+
+
+class Copies(TorchDispatchMode):
+    """Sizes of the tensors that operations make."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        known = {
+            part.untyped_storage()._cdata for part in tree_leaves((args, kwargs)) if isinstance(part, torch.Tensor)
+        }
+        made = [part for part in tree_leaves(out) if isinstance(part, torch.Tensor)]
+        self.sizes += [part.numel() for part in made if part.untyped_storage()._cdata not in known]
+        return out
+
+
+def test_a_full_window_is_read_where_it_lies_even_while_its_sinks_slide():
+    """Else all keys of all layers would be copied in every pass, to turn three frames of them."""
+    model, _, batch = make(torch.device("cpu"), torch.float32)
+    context, size = model.context(torch.ones(1, 2, 8)), batch._cache.keys[0][0].numel()
+
+    for number in range(12):
+        with Copies() as copies:
+            batch.step(torch.ones(1, 4, 4, 4), number, [700, 500], Plan(1, 2), context, lambda like, _: like)
+
+    assert batch.batches[-1].rows[0].drift == (5, 5), "they slide"
+    assert size not in copies.sizes
 
 
 class Patient(TorchFunctionMode):

@@ -333,9 +333,11 @@ def test_the_keys_of_the_prompt_change_with_it_too(models, folder):
     session.update(lora("a:1"))
     play(session, film(8))
 
-    expected = merged(small_models(), 1.0).denoiser.context(session._track.now)
+    expected = merged(small_models(), 1.0).denoiser.context(models.text.encode([PRESET.params.prompt]))
 
-    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(session._context[0], expected[0], strict=True))
+    assert all(
+        torch.allclose(a, b, atol=1e-4) for a, b in zip(session._conditioning.context[0], expected[0], strict=True)
+    )
 
 
 def test_one_for_another_model_is_one_sentence_and_the_picture_plays_on(models, folder):

@@ -5,11 +5,11 @@ import torch
 
 from engine.models.causal_dit import CausalDiT
 from engine.preset import DitSpec, ScheduleSpec, WindowSpec
-from engine.stream.batch import StreamBatch
 from engine.stream.kvcache import KVCache
-from engine.stream.noise import NoiseSource
+from engine.stream.noise_source import NoiseSource
 from engine.stream.pace import Plan
 from engine.stream.schedule import Schedule
+from tests.engine.stream.planned import PlannedBatch, begin
 
 DIT = DitSpec("", channels=4, dim=24, ffn=32, heads=2, layers=2, text_dim=8, text_len=2)
 WINDOW = WindowSpec(slots=4, sinks=2, sink_distance=6)
@@ -24,7 +24,7 @@ def model():
 
 def make(model, window=WINDOW):
     cache = KVCache(window, DIT, 4, torch.device("cpu"), torch.float32)
-    return StreamBatch(model, Schedule(ScheduleSpec(tuple(TIMES))), window, cache), cache
+    return PlannedBatch(model, Schedule(ScheduleSpec(tuple(TIMES))), window, cache), cache
 
 
 def still(like, step):
@@ -52,10 +52,11 @@ def by_hand(model, latents, slots, steps):
     context, schedule, first = model.context(torch.ones(1, 2, 8)), Schedule(ScheduleSpec(tuple(TIMES))), make(model)[1]
     caches, finished = [first] * steps, []
     for position, (clean, slot) in enumerate(zip(latents, slots, strict=True)):
+        drift = max(0, position - WINDOW.sink_distance)  # sinks 0 and 1 are frames 0 and 1
         for step, cache in enumerate(caches):
             t = torch.full((1, 1), TIMES[step])
             noisy = clean if step == 0 else schedule.add_noise(clean, still(clean, step), t[0])
-            cache.begin([slot], [[position]], [min(position + 1, WINDOW.slots)])
+            begin(cache, [slot], [[position]], [min(position + 1, WINDOW.slots)], drift)
             clean = schedule.to_clean(noisy[None], model(noisy[None], t, cache, context), t)[0]
         finished.append(clean)
         if position == 0:
@@ -65,11 +66,11 @@ def by_hand(model, latents, slots, steps):
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
 def test_batching_steps_gives_what_running_each_step_alone_gives(model, steps):
-    latents = chunks(12)
+    latents, (batch, _) = chunks(12), make(model)
 
-    done = run(make(model)[0], model, latents, Plan(steps, 1))
+    done = run(batch, model, latents, Plan(steps, 1))
 
-    for lane, clean in zip(done, by_hand(model, latents, [lane.slots for lane in done], steps), strict=True):
+    for lane, clean in zip(done, by_hand(model, latents, batch.slots, steps), strict=True):
         torch.testing.assert_close(lane.latent, clean, atol=1e-5, rtol=0)
 
 
@@ -125,12 +126,13 @@ def test_a_stream_equals_the_reference_up_to_the_sink_distance_and_slides_after(
 def test_a_sink_that_no_longer_resembles_the_stream_is_written_over_by_the_next_chunk(model):
     window = WindowSpec(4, 2, 6, refresh=0.99)
     batch, cache = make(model, window)
-    context, slots = model.context(torch.ones(1, 2, 8)), []
+    context = model.context(torch.ones(1, 2, 8))
 
     for tag, chunk in enumerate(chunks(8)):
-        slots += [lane.slots[0] for lane in batch.step(chunk, tag, TIMES[:1], Plan(1, 1), context, still)]
+        batch.step(chunk, tag, TIMES[:1], Plan(1, 1), context, still)
         batch.note_stale_sink()
 
+    slots = [slot for (slot,) in batch.slots]
     assert slots[:4] == [0, 1, 2, 3], "only a full window is refreshed"
     assert all(slot < window.sinks for slot in slots[4:])
     assert cache.similarity().shape == (2,)
@@ -138,35 +140,35 @@ def test_a_sink_that_no_longer_resembles_the_stream_is_written_over_by_the_next_
 
 def test_after_a_new_prompt_the_sinks_are_renewed_once_the_rolling_slots_are(model):
     batch, _ = make(model)
-    context, slots = model.context(torch.ones(1, 2, 8)), []
+    context = model.context(torch.ones(1, 2, 8))
 
     for tag, chunk in enumerate(chunks(12)):
         if tag == 5:
             batch.renew_sinks()
-        slots += [lane.slots[0] for lane in batch.step(chunk, tag, TIMES[:1], Plan(1, 1), context, still)]
+        batch.step(chunk, tag, TIMES[:1], Plan(1, 1), context, still)
 
-    assert slots == [0, 1, 2, 3, 2, 3, 2, 0, 1, 3, 2, 3]
+    assert batch.slots == [[slot] for slot in (0, 1, 2, 3, 2, 3, 2, 0, 1, 3, 2, 3)]
 
 
 def test_the_sinks_wait_for_the_rolling_slots_and_no_longer_where_a_chunk_fills_several(model):
     batch, _ = make(model, WindowSpec(slots=8, sinks=2, sink_distance=12))
-    context, chunk, slots = model.context(torch.ones(1, 2, 8)), torch.ones(3, 4, 4, 4), []
+    context, chunk = model.context(torch.ones(1, 2, 8)), torch.ones(3, 4, 4, 4)
 
     for tag in range(7):
         if tag == 3:
             batch.renew_sinks()
-        slots += [lane.slots for lane in batch.step(chunk, tag, TIMES[:1], Plan(1, 1), context, still)]
+        batch.step(chunk, tag, TIMES[:1], Plan(1, 1), context, still)
 
-    assert slots[3:5] == [[3, 4, 5], [6, 7, 2]], "two chunks fill the six rolling slots"
-    assert [each[0] for each in slots[5:]] == [0, 1]
+    assert batch.slots[3:5] == [[3, 4, 5], [6, 7, 2]], "two chunks fill the six rolling slots"
+    assert [each[0] for each in batch.slots[5:]] == [0, 1]
 
 
 def test_sinks_that_still_resemble_the_stream_stay(model):
     batch, _ = make(model, WindowSpec(4, 2, 6, refresh=-0.99))
-    context, slots, chunk = model.context(torch.ones(1, 2, 8)), [], chunks(1)[0]
+    context, chunk = model.context(torch.ones(1, 2, 8)), chunks(1)[0]
 
     for tag in range(8):
-        slots += [lane.slots[0] for lane in batch.step(chunk, tag, TIMES[:1], Plan(1, 1), context, still)]
+        batch.step(chunk, tag, TIMES[:1], Plan(1, 1), context, still)
         batch.note_stale_sink()
 
-    assert slots == [0, 1, 2, 3, 2, 3, 2, 3]
+    assert batch.slots == [[slot] for slot in (0, 1, 2, 3, 2, 3, 2, 3)]

@@ -8,11 +8,12 @@ from safetensors.torch import load_file
 
 from engine.models.causal_dit import CausalDiT
 from engine.preset import DitSpec, ScheduleSpec, WindowSpec
-from engine.stream.batch import StreamBatch
 from engine.stream.kvcache import KVCache
-from engine.stream.noise import NoisePolicy, first_timestep, motion
+from engine.stream.motion import motion
+from engine.stream.noise import NoisePolicy, first_timestep
 from engine.stream.pace import Plan, plan_steps
 from engine.stream.schedule import Schedule
+from tests.engine.stream.planned import PlannedBatch, begin
 
 pytestmark = pytest.mark.golden
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -49,7 +50,7 @@ def cache():
 
 @pytest.fixture
 def batch(model, cache):
-    return StreamBatch(model, Schedule(ScheduleSpec((700, 500))), WINDOW, cache)
+    return PlannedBatch(model, Schedule(ScheduleSpec((700, 500))), WINDOW, cache)
 
 
 class Recorded:
@@ -110,7 +111,7 @@ def test_the_inside_of_the_model_is_the_references(model, context, cache):
 
     for call, frames, timestep in (("call1", [0, 1], 700), ("call2", [2], 431)):
         t, x = torch.full((1, len(frames)), timestep), want["x"][:, frames]
-        cache.begin([frames], [frames], [frames[-1] + 1])
+        begin(cache, [frames], [frames], [frames[-1] + 1])
         clean = schedule.to_clean(x, model(x, t, cache, context), t)
         torch.testing.assert_close(clean, want[f"{call}.x0"], **CLOSE)
         for name, value in seen.items():
@@ -156,6 +157,26 @@ def test_the_stream_batch_is_the_references(batch, cache, context, case):
             torch.testing.assert_close(done[0].latent, want["stream.rows_out"][call, -1], **CLOSE)
 
     assert_same_cache(cache, want)
+
+
+@pytest.mark.parametrize("case", ["s1_w4", "s2_w5", "s3_w5", "s3", "s4", "s4_w8k4"])
+def test_more_rows_and_other_windows_are_the_references(model, context, case):
+    """Up to four rows; windows of 4, 5, 6 and 8 slots, the last with four sinks. As far as the window rolls over."""
+    want = {key: value.float() for key, value in cut(golden("dit_streambatch_rows"), case).items()}
+    (slots, sinks), steps = want["window"].int().tolist(), want["steps"].int().tolist()
+    window, plan, latents = WindowSpec(slots, sinks, 50), Plan(rows=len(steps), passes=1), want["noisy_in"]
+    cache = KVCache(window, DIT, TOKENS, torch.device("cpu"), torch.float32)
+    batch = PlannedBatch(model, Schedule(ScheduleSpec(tuple(steps))), window, cache)
+    stand_in = torch.zeros(len(steps) - 1, *latents[:1].shape)
+    renoise = Recorded(want.get("prepare.renoise", []), stand_in, want.get("stream.renoise", stand_in).flatten(0, 1))
+
+    (first,) = batch.step(latents[:2], 0, steps, plan, context, renoise)
+    done = []
+    for call, timestep in enumerate(want["stream.first_timestep"].int().tolist()):
+        done += batch.step(latents[2 + call : 3 + call], call + 1, [timestep, *steps[1:]], plan, context, renoise)
+
+    torch.testing.assert_close(first.latent, want["prepare.out"], **CLOSE)
+    torch.testing.assert_close(torch.stack([chunk.latent for chunk in done]), want["stream.out"], **CLOSE)
 
 
 def assert_same_cache(cache, want):

@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from engine.preset import ScheduleSpec
-from engine.stream.noise import NoisePolicy, NoiseSource, first_timestep, motion, timesteps_of
+from engine.stream.motion import motion
+from engine.stream.noise import NoisePolicy, first_timestep, timesteps_of
+from engine.stream.noise_source import NoiseSource
 
 
 def test_still_picture_has_no_motion():

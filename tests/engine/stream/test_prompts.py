@@ -7,7 +7,33 @@ import pytest
 import torch
 
 from engine.errors import BadWeights
-from engine.stream.prompts import PromptBook, PromptTrack, run_now
+from engine.stream.fade import PromptFader
+from engine.stream.prompts import PromptBook, PromptRequest, run_now
+
+
+class Track:
+    """A prompt's way from wanted to told, as a session and its planner take it."""
+
+    def __init__(self, book, spare):
+        self._book, self._request, self._fader = book, PromptRequest(book, spare), PromptFader()
+        self.take_problem, self.told, self._seconds = self._request.take_problem, (), 0.0
+
+    @property
+    def waiting(self):
+        return self._request.waiting
+
+    @property
+    def now(self):
+        return self._book.look_up(self.told, wait=True)
+
+    def aim(self, blend, seconds):
+        self._seconds = seconds
+        self._request.aim(blend)
+
+    def at(self, time):
+        """The embedding if it is another than last time."""
+        before, self.told = self.told, self._fader.at(time, self._request.settle(), self._seconds)
+        return None if self.told == before else self.now
 
 
 class SlowEncoder:
@@ -24,7 +50,7 @@ class SlowEncoder:
 def test_a_stream_waits_for_its_first_prompt_and_no_other():
     encoder = SlowEncoder()
     with ThreadPoolExecutor(1) as aside:
-        track = PromptTrack(PromptBook(encoder, aside.submit), (("a", 1.0),))
+        track = Track(PromptBook(encoder, aside.submit), (("a", 1.0),))
         track.aim((("ab", 1.0),), 0.0)
         Timer(0.1, encoder.go.set).start()
         assert track.at(0.0).item() == 2.0
@@ -81,7 +107,7 @@ def test_a_prompt_encoded_on_another_thread_is_whole_before_any_stream_reads_it(
     encoder = OnDevice()
     encoder.go.set()
     with ThreadPoolExecutor(1) as aside:
-        track = PromptTrack(PromptBook(encoder, aside.submit), (("a", 1.0),))
+        track = Track(PromptBook(encoder, aside.submit), (("a", 1.0),))
         track.aim((("ab", 0.5), ("abcd", 0.5)), 0.0)
 
         assert track.at(0.0).item() == 3.0
@@ -104,7 +130,7 @@ class Fussy:
 
 def test_a_prompt_that_cannot_be_encoded_is_said_once_and_the_old_one_stays():
     with ThreadPoolExecutor(1) as aside:
-        track = PromptTrack(PromptBook(Fussy(), aside.submit), (("spare", 1.0),))
+        track = Track(PromptBook(Fussy(), aside.submit), (("spare", 1.0),))
         track.aim((("ab", 1.0),), 0.0)
         assert track.at(0.0).item() == 2.0
 
@@ -125,7 +151,7 @@ def test_a_prompt_that_cannot_be_encoded_is_said_once_and_the_old_one_stays():
 
 def test_a_stream_that_begins_with_such_a_prompt_begins_with_the_presets_own():
     with ThreadPoolExecutor(1) as aside:
-        track = PromptTrack(PromptBook(Fussy(), aside.submit), (("spare", 1.0),))
+        track = Track(PromptBook(Fussy(), aside.submit), (("spare", 1.0),))
         track.aim((("ghost", 1.0),), 0.0)
 
         assert track.at(0.0).item() == 5.0
@@ -139,7 +165,7 @@ class Broken:
 
 def test_an_encoder_that_can_do_nothing_ends_the_stream_with_its_own_words():
     with ThreadPoolExecutor(1) as aside:
-        track = PromptTrack(PromptBook(Broken(), aside.submit), (("spare", 1.0),))
+        track = Track(PromptBook(Broken(), aside.submit), (("spare", 1.0),))
         track.aim((("ab", 1.0),), 0.0)
 
         with pytest.raises(BadWeights, match="the tokenizer is missing"):

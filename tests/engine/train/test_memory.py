@@ -5,6 +5,7 @@ from engine.models.causal_dit import CausalDiT
 from engine.preset import DitSpec, WindowSpec
 from engine.stream.kvcache import KVCache
 from engine.train.memory import one_lane, two_lanes, window_mask
+from tests.engine.stream.planned import begin
 
 DIT = DitSpec("", channels=4, dim=24, ffn=32, heads=2, layers=2, text_dim=8, text_len=2, freq_dim=16)
 WINDOW = WindowSpec(slots=6, sinks=3, sink_distance=6)
@@ -32,7 +33,7 @@ def live(dit, passes, context):
     flows = []
     for frame in range(len(passes[0][0])):
         slot = frame if frame < 6 else 3 + frame % 3
-        cache.begin([[slot]], [[frame]], [min(frame + 1, 6)])
+        begin(cache, [[slot]], [[frame]], [min(frame + 1, 6)])
         flows.append([dit(x[None, frame : frame + 1], torch.full((1, 1), t), cache, context)[0, 0] for x, t in passes])
     return [torch.stack(step) for step in zip(*flows, strict=True)]
 

@@ -8,9 +8,9 @@ import torch
 from engine.chunk import Chunker
 from engine.models.causal_dit import CausalDiT
 from engine.session import Session
-from engine.stream.batch import StreamBatch
 from engine.stream.kvcache import KVCache
-from engine.stream.noise import NoiseSource, timesteps_of
+from engine.stream.noise import timesteps_of
+from engine.stream.noise_source import NoiseSource
 from engine.stream.pace import plan_steps
 from engine.stream.schedule import Schedule
 from engine.train.distill.generator import Generator
@@ -19,6 +19,7 @@ from engine.train.distill.rollout import Scene, roll_out
 from engine.train.distill.scenes import embed, film_footage, noise_shares
 from engine.train.memory import ClipMemory
 from tests.engine.small import PRESET, film, play, small_models
+from tests.engine.stream.planned import PlannedBatch, begin
 from tests.engine.train.distill.parts import generator, scene
 
 F32 = torch.float32
@@ -65,7 +66,7 @@ def test_a_first_chunk_of_two_latents_rolls_out_as_it_streams(steps, rows):
     live = CausalDiT(PRESET.dit)
     live.load_state_dict(student.state_dict())
     cache = KVCache(PRESET.window, PRESET.dit, 8, torch.device("cpu"), F32)
-    stream = StreamBatch(live, Schedule(PRESET.schedule), PRESET.window, cache)
+    stream = PlannedBatch(live, Schedule(PRESET.schedule), PRESET.window, cache)
     source, plan, done = NoiseSource(given.seed, torch.device("cpu")), plan_steps(steps, rows), []
 
     def renoise(like, step):
@@ -160,11 +161,11 @@ def test_a_chunk_does_not_answer_for_its_past():
 
 def test_a_block_computed_again_sees_the_past_as_it_was():
     recall = Recall(PRESET.window, PRESET.dit, 2, torch.device("cpu"), F32)
-    recall.begin([[0]], [[0]], [1])
+    begin(recall, [[0]], [[0]], [1])
     look = recall.look()
     new = torch.ones(1, 2, PRESET.dit.heads, PRESET.dit.dim // PRESET.dit.heads)
     first = look.extend(0, new, new, torch.neg)[0].clone()
-    recall.begin([[1]], [[1]], [2])
+    begin(recall, [[1]], [[1]], [2])
     recall.look().extend(0, 2 * new, 2 * new, torch.neg)
 
     assert torch.equal(look.extend(0, new, new, torch.neg)[0], first)

@@ -1,0 +1,26 @@
+"""Where the values of noise come from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class NoiseSource:
+    """Gaussian noise from a seed: drawn anew each time, or one field per step that stays where it is.
+
+    A field that stays is what keeps a still picture still: the noise does not crawl under it.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._device = device
+        self.seed = seed
+        self._generator = torch.Generator(device).manual_seed(seed)
+
+    def draw(self, like: Tensor, step: int, carry: bool) -> Tensor:
+        """Noise shaped like `like` [T, C, h, w] for denoising step `step`; with `carry`, the same for every frame."""
+        if not carry:
+            return torch.randn(like.shape, generator=self._generator, device=self._device, dtype=like.dtype)
+        still = torch.Generator(self._device).manual_seed(self.seed + 7919 * (step + 1))
+        field = torch.randn(like.shape[1:], generator=still, device=self._device, dtype=like.dtype)
+        return field.expand_as(like)
