@@ -10,11 +10,11 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, Request, build_opener
 
-from bridge.addresses import at, from_here, is_ours
-from bridge.config import RunOptions
-from bridge.control import EngineStatus, Status
+from bridge.access.addresses import at, from_here, is_ours
+from bridge.access.tokens import read_token
+from bridge.control.control import EngineStatus, Status
 from bridge.errors import BridgeError
-from bridge.tokens import read_token
+from bridge.options import RunOptions
 
 TIMEOUT = 5.0  # seconds
 TOKEN_HINT = "say --token TOKEN, which ends the address that `latentcast run` printed"

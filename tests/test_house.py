@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.cli import build_parser
-from bridge.show import span
-from bridge.surfaces.osc_space import interpret, relative
+from bridge.cli.commands import build_parser
+from bridge.cli.printing import span
+from bridge.surfaces.osc.addresses import interpret, relative
 from engine.params import CONTROLS, Params
 from engine.preset import load_preset
 

@@ -13,8 +13,8 @@ from av.error import FFmpegError
 
 from bridge.adapters import camera_names
 from bridge.adapters.base import AdapterUnavailable, Device
-from bridge.movie import decode, pixel_shape
-from bridge.picture import cover
+from bridge.media.movie import decode, pixel_shape
+from bridge.media.picture import cover
 from engine.clock import monotonic
 from engine.frame import Frame
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bridge.adapters.base import AdapterUnavailable
-from bridge.picture import Picture
+from bridge.media.picture import Picture
 
 NAME = "latentcast"  # what our outputs are called unless somebody says otherwise: a name that stays finds its receivers
 KINDS = ("spout", "syphon", "ndi")

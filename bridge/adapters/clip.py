@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.adapters.timeline import Drawn
-from bridge.picture import Picture, blend
+from bridge.media.picture import Picture, blend
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 SCENE = 20.0  # seconds

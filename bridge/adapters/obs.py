@@ -18,10 +18,10 @@ import numpy as np
 from av.error import FFmpegError
 
 from bridge.adapters.base import AdapterUnavailable
-from bridge.adapters.nut import NutWriter, read_nut
 from bridge.errors import BridgeError, system_says
+from bridge.media.picture import Picture, cover
+from bridge.obs.nut import NutWriter, read_nut
 from bridge.obs.wire import HOST, PICTURE_PORT, PROGRAM_PORT, port_of
-from bridge.picture import Picture, cover
 from engine.clock import monotonic
 from engine.frame import Frame
 

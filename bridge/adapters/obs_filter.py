@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from bridge.adapters.base import AdapterUnavailable
 from bridge.errors import RingError
-from bridge.picture import stretch_pixels
-from bridge.ring import RingReader
+from bridge.media.picture import stretch_pixels
+from bridge.rings.ring import RingReader
 from engine.clock import monotonic
 from engine.frame import Frame
 

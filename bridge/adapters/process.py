@@ -7,9 +7,9 @@ import signal
 from collections.abc import Callable
 
 from bridge.errors import BridgeError
-from bridge.pipe import Pipe
-from bridge.protocol import GAVE_UP, Failure
-from bridge.terminal import protect_streams
+from bridge.process.pipe import Pipe
+from bridge.process.protocol import GAVE_UP, Failure
+from bridge.process.terminal import protect_streams
 from engine.params import Params
 
 

@@ -10,10 +10,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from bridge.adapters.base import AdapterUnavailable
-from bridge.movie import MovieWriter
-from bridge.pacing import SteadyClock
-from bridge.part import numbered, part_of
-from bridge.paths import typed_path
+from bridge.media.movie import MovieWriter
+from bridge.media.pacing import SteadyClock
+from bridge.media.part import numbered, part_of
+from bridge.media.paths import typed_path
 from engine.clock import monotonic
 from engine.frame import Frame
 

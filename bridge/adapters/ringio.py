@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from bridge.adapters.base import AdapterUnavailable, Device
 from bridge.errors import RingError
-from bridge.picture import cover_pixels
-from bridge.ring import RingReader, RingWriter, ring_names
+from bridge.media.picture import cover_pixels
+from bridge.rings.ring import RingReader, RingWriter, ring_names
 from engine.clock import monotonic
 from engine.frame import Frame
 

@@ -14,7 +14,7 @@ from SpoutGL.enums import GL_RGBA
 
 from bridge.adapters.base import AdapterUnavailable, Device
 from bridge.adapters.channel import NAME, Channel, alpha_of, known, opaque
-from bridge.picture import Picture, cover_pixels
+from bridge.media.picture import Picture, cover_pixels
 from engine.clock import monotonic
 from engine.frame import Frame
 

@@ -16,7 +16,7 @@ from syphon.utils.raw import create_mtl_texture
 
 from bridge.adapters.base import AdapterUnavailable, Device
 from bridge.adapters.channel import NAME, Channel, alpha_of, known, opaque
-from bridge.picture import Picture, cover_pixels
+from bridge.media.picture import Picture, cover_pixels
 from engine.clock import monotonic
 from engine.frame import Frame
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bridge.adapters.timeline import Drawn
-from bridge.letters import HIGH, WIDE, write
-from bridge.picture import Picture
+from bridge.media.bitmap_font import HIGH, WIDE, write
+from bridge.media.picture import Picture
 
 BITS = 16  # of the frame number, shown as bars along the lower edge, the highest bit at the left
 PERIOD = 90  # frames for the disc to go round

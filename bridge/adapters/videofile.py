@@ -9,9 +9,9 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from bridge.adapters.timeline import Timeline
-from bridge.movie import DEFAULT_RATE, MovieError, open_movie, pictures, pixel_shape, rate_of
-from bridge.paths import typed_path
-from bridge.picture import Picture, cover
+from bridge.media.movie import DEFAULT_RATE, MovieError, open_movie, pictures, pixel_shape, rate_of
+from bridge.media.paths import typed_path
+from bridge.media.picture import Picture, cover
 from engine.frame import Frame
 
 if TYPE_CHECKING:

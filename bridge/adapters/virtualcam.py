@@ -19,8 +19,8 @@ import pyvirtualcam
 from bridge.adapters import camera_names
 from bridge.adapters.base import AdapterUnavailable, Device
 from bridge.adapters.refusals import NONE, TAKEN, refusal
-from bridge.picture import Picture, fit_pixels
-from bridge.slate import slate
+from bridge.media.picture import Picture, fit_pixels
+from bridge.media.slate import slate
 from engine.clock import monotonic
 from engine.frame import Frame
 

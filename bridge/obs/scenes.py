@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bridge.config import BadOption, read_config, scene_changes
 from bridge.errors import BridgeError
+from bridge.options import BadOption, read_config, scene_changes
 from engine.errors import EngineError
 
 TABLE = "scenes"

@@ -8,8 +8,8 @@ Who limits whom, strongest last; each only ever lowers what the one before it le
 3. Memory at this moment: rows that there is no room for are not begun (`room`, measured when the controls change).
 4. The layout: rows divide the steps, so that every chunk does all of them; rows that do not are lowered.
 
-Time is not in this list yet: an engine that does not keep up gets fewer frames (bridge.intake), with the same rows and
-steps for those it gets.
+Time is not in this list yet: an engine that does not keep up gets fewer frames (bridge.worker.intake), with the same
+rows and steps for those it gets.
 """
 
 from __future__ import annotations

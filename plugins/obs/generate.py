@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from bridge.letters import HIGH, dots  # noqa: E402  after the path
+from bridge.media.bitmap_font import HIGH, dots  # noqa: E402  after the path
 from engine.params import CONTROLS, Control  # noqa: E402
 from engine.preset import load_preset  # noqa: E402
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The look of bridge/slate.py, so that nobody sees which of the two programs drew it.
+// The look of bridge/media/slate.py, so that nobody sees which of the two programs drew it.
 #include "slate.h"
 
 #include "generated.h"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from bridge.ring import ring_names
+from bridge.rings.ring import ring_names
 from engine.clock import monotonic
 from tests.bridge.running import ROOT, alive, free_port, until
 from tests.bridge.running import socket as sockets
@@ -33,7 +33,7 @@ class Show:
         self.folder, self.name = folder, f"lc-at-{os.getpid()}-{random.randrange(10**6)}"
         self.web, self.osc = free_port(), free_port(sockets.SOCK_DGRAM)
         self.log = folder / "log.txt"
-        command = [*before, sys.executable, "-m", "bridge.cli", "run", "--no-browser", "--ring", self.name]
+        command = [*before, sys.executable, "-m", "bridge.cli.commands", "run", "--no-browser", "--ring", self.name]
         command += ["--in", "clip", "--web-port", str(self.web), "--osc-port", str(self.osc)]
         command += ["--feedback-port", str(free_port(sockets.SOCK_DGRAM)), *options]
         with self.log.open("wb") as log:

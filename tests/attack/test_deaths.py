@@ -28,7 +28,7 @@ def test_the_engine_is_killed_a_hundred_times(attack, figures, scaled):
         for _ in range(scaled(100)):
             time.sleep(random.uniform(0.2, 3))
             now = show.streaming()["engine"]
-            show.children("bridge.worker")[0].kill()
+            show.children("bridge.worker.main")[0].kill()
             after, took = back(show, now["restarts"])
             times.append(took)
             assert after["params"] == before["params"], "the same controls"
@@ -38,7 +38,7 @@ def test_the_engine_is_killed_a_hundred_times(attack, figures, scaled):
 def test_an_engine_that_hangs_is_replaced(attack, figures):
     with attack() as show:
         restarts = show.status["engine"]["restarts"]
-        show.children("bridge.worker")[0].suspend()
+        show.children("bridge.worker.main")[0].suspend()
         _, took = back(show, restarts)
     figures.update(back_s=round(took, 2))
 

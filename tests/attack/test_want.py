@@ -27,12 +27,16 @@ def silence(port, count):
 def test_connections_that_say_nothing_take_every_descriptor(attack, figures):
     """Pictures go on, an engine that is killed comes back, and the log stays a log."""
     with attack(before=("prlimit", f"--nofile={LIMIT}")) as show, ExitStack() as stack:
-        worker = show.children("bridge.worker")[0]
+        worker = show.children("bridge.worker.main")[0]
         stack.enter_context(silence(show.web, LIMIT))
         time.sleep(3)
         began = monotonic()
         worker.kill()
-        until(lambda: [one for one in show.children("bridge.worker") if one.pid != worker.pid], 60, "not started again")
+        until(
+            lambda: [one for one in show.children("bridge.worker.main") if one.pid != worker.pid],
+            60,
+            "not started again",
+        )
         figures["engine_started_again_s"] = round(monotonic() - began, 2)
         stack.close()
         until(lambda: show.streaming(), 60)

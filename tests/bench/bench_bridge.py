@@ -15,12 +15,12 @@ from contextlib import ExitStack
 import numpy as np
 from pythonosc.udp_client import SimpleUDPClient
 
-from bridge.control import ControlState
-from bridge.engine_link import EngineLink
-from bridge.metrics import Meter
-from bridge.playout import Playout
-from bridge.ring import RingReader, RingWriter
-from bridge.surfaces.osc import OscSurface
+from bridge.children.engine_link import EngineLink
+from bridge.control.control import ControlState
+from bridge.control.metrics import Meter
+from bridge.playout.playout import Playout
+from bridge.rings.ring import RingReader, RingWriter
+from bridge.surfaces.osc.surface import OscSurface
 from engine.clock import monotonic
 from engine.frame import Frame
 from engine.preset import load_preset

@@ -1,6 +1,6 @@
 """What a viewer sees of an engine that is killed again and again.
 
-python -m tests.bench.bench_failover [--kills 10] [--program bridge.cli] [--json]
+python -m tests.bench.bench_failover [--kills 10] [--program bridge.cli.commands] [--json]
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def kill_once(run):
 def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--program", default="bridge.cli", help="module that is `latentcast`")
+    parser.add_argument("--program", default="bridge.cli.commands", help="module that is `latentcast`")
     options = parser.parse_args()
     run = Running(program=options.program).watch()
     try:

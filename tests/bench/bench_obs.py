@@ -26,10 +26,10 @@ import numpy as np
 
 from bridge.adapters.obs import ObsSink, ObsSource
 from bridge.adapters.testcard import BITS, draw_card, draw_number, read_number
-from bridge.config import parse_size
+from bridge.media.picture import Picture
 from bridge.obs.stock import MEDIA, PICTURE, media_settings, program_settings
-from bridge.picture import Picture
-from bridge.ring import RingWriter
+from bridge.options import parse_size
+from bridge.rings.ring import RingWriter
 from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bench.report import arguments, spread, tell

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import psutil
 
-from bridge.ring_format import COUNT, KINDS
+from bridge.rings.layout import COUNT, KINDS
 from engine.clock import monotonic
 from tests.bench.report import arguments, spread, tell
 from tests.bridge.running import Running, until
@@ -19,7 +19,7 @@ from tests.bridge.running import Running, until
 def first_pictures() -> tuple[float, float, float]:
     """Seconds until the first picture of the input and of the effect, and processors' seconds until then."""
     began = monotonic()
-    run = Running(source="testcard", program="bridge.cli").watch()
+    run = Running(source="testcard", program="bridge.cli.commands").watch()
     try:
         moments = {kind: until(lambda kind=kind: newest_is(run, kind)) - began for kind in ("input", "effect")}
         return moments["input"], moments["effect"], processor_time(run)

@@ -1,6 +1,6 @@
 """An engine process that changes nothing: what is left to measure is the way there and back.
 
-    python -m tests.bench.identity_engine CHUNK [what bridge.worker takes]
+    python -m tests.bench.identity_engine CHUNK [what bridge.worker.main takes]
 
 Its reports say, as if it were a stage, at what moment of the monotonic clock (ms) the newest controls arrived.
 """

@@ -49,7 +49,7 @@ def main() -> None:
         until(lambda: obs.call("GetInputSettings", inputName="Camera"))
         add_filter(obs, "Camera", FILTER)
         command = filter_settings(obs, "Camera", FILTER)["command"].split()
-        run = subprocess.Popen([sys.executable, "-m", "bridge.cli", *command[1:], "--no-browser"])
+        run = subprocess.Popen([sys.executable, "-m", "bridge.cli.commands", *command[1:], "--no-browser"])
         try:
             until(streams, target.wait, "the engine did not start")
             look = {"prompt": "comic"}

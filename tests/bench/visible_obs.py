@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import cv2
 
-from bridge.picture import Picture
+from bridge.media.picture import Picture
 from tests.obs.lab import Display, Lab
 
 SCREEN = (1280, 800)

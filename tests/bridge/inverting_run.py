@@ -7,11 +7,12 @@ import os
 import sys
 from functools import partial
 
-from bridge import app, cli, outputs
-from bridge.supervisor import module_command
+from bridge.children.supervisor import module_command
+from bridge.cli import commands
+from bridge.run import app, outputs
 
 if __name__ == "__main__":
     app.run = partial(app.run, engine="tests.bridge.inverting_engine")
     if "CLOSES_IN" in os.environ:
         outputs.module_command = lambda module, *rest: module_command("tests.bridge.slow_recorder", *rest)
-    sys.exit(cli.main())
+    sys.exit(commands.main())

@@ -16,7 +16,7 @@ import psutil
 from pythonosc.udp_client import SimpleUDPClient
 
 from bridge.errors import RingError
-from bridge.ring import RingReader, RingWriter, ring_names
+from bridge.rings.ring import RingReader, RingWriter, ring_names
 from engine.clock import monotonic
 from engine.frame import Frame
 

@@ -1,10 +1,10 @@
-"""`bridge.sink` on a slow machine: a recording's file takes $CLOSES_IN seconds to be closed."""
+"""`bridge.adapters.sink_main` on a slow machine: a recording's file takes $CLOSES_IN seconds to be closed."""
 
 import os
 import sys
 import time
 
-from bridge import sink
+from bridge.adapters import sink_main
 from bridge.adapters.recorder import Recorder
 
 close = Recorder.close
@@ -17,4 +17,4 @@ def slowly(self):
 
 if __name__ == "__main__":
     Recorder.close = slowly
-    sys.exit(sink.main())
+    sys.exit(sink_main.main())

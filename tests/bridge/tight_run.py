@@ -3,8 +3,9 @@
 import sys
 from functools import partial
 
-from bridge import app, cli
+from bridge.cli import commands
+from bridge.run import app
 
 if __name__ == "__main__":
     app.run = partial(app.run, engine="tests.bridge.tight_engine")
-    sys.exit(cli.main())
+    sys.exit(commands.main())

@@ -13,7 +13,7 @@ import numpy as np
 from pythonosc.osc_message import OscMessage
 
 from bridge.errors import RingError
-from bridge.ring import RingReader, RingWriter
+from bridge.rings.ring import RingReader, RingWriter
 from engine.clock import monotonic
 from tests.obs.lab import SCENE, until
 

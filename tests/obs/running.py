@@ -6,7 +6,7 @@ import sys
 from tests.bridge.running import ROOT, Running
 from tests.obs.lab import until
 
-PRODUCT = "bridge.cli"
+PRODUCT = "bridge.cli.commands"
 
 
 def command(obs, *words, **options):
@@ -48,7 +48,7 @@ class Beside(Running):
         return obs.shows(seen, source, within, what)
 
     def kill_engine(self):
-        engine = next(child for child in self.children() if "bridge.worker" in " ".join(child.cmdline()))
+        engine = next(child for child in self.children() if "bridge.worker.main" in " ".join(child.cmdline()))
         engine.kill()
 
     def prompt(self, wanted, within=60.0):

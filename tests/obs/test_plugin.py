@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from bridge.ring import ring_names
-from bridge.ring_format import KINDS, OWNER
+from bridge.rings.layout import KINDS, OWNER
+from bridge.rings.ring import ring_names
 from engine.clock import monotonic
 from tests.obs.lab import SCENE, Lab, until
 from tests.obs.plugin import Ear, Follower, Writer, add_filter, add_source, card, filter_settings, near, own

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from bridge import segment
 from bridge.errors import RingError
-from bridge.ring import RingReader, RingWriter
-from bridge.ring_format import HEADER
-from bridge.slate import slate
+from bridge.media.slate import slate
+from bridge.rings import segment
+from bridge.rings.layout import HEADER
+from bridge.rings.ring import RingReader, RingWriter
 from engine.clock import monotonic
 from engine.frame import Frame
 from tests.obs.lab import until

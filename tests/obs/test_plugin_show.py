@@ -94,7 +94,9 @@ def test_a_film_in_obs_gets_the_effect_loses_it_with_the_engine_and_has_it_again
     obs = make_obs(size=SIZE)
     obs.install_plugin(library)
     obs.start()
-    run = Running("--prompt", "natural", "--steps", "1", source=f"obs-filter:{own('show')}", program="bridge.cli")
+    run = Running(
+        "--prompt", "natural", "--steps", "1", source=f"obs-filter:{own('show')}", program="bridge.cli.commands"
+    )
     try:
         add_source(obs, "film", "ffmpeg_source", local_file=str(film), looping=True, restart_on_activate=False)
         dry = is_dry(cards)
@@ -108,7 +110,7 @@ def test_a_film_in_obs_gets_the_effect_loses_it_with_the_engine_and_has_it_again
         obs.call("SetSourceFilterSettings", sourceName="film", filterName="effect", filterSettings=settings)
         obs.shows(is_blueprint, SCENE)
 
-        engine = next(child for child in run.children() if "bridge.worker" in " ".join(child.cmdline()))
+        engine = next(child for child in run.children() if "bridge.worker.main" in " ".join(child.cmdline()))
         engine.send_signal(signal.SIGSTOP)  # hung, so that it is away for longer than a kill
         obs.shows(dry, "film", within=30)
         engine.send_signal(signal.SIGKILL)

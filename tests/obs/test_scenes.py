@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from bridge.control import ControlState
+from bridge.control.control import ControlState
 from bridge.obs.client import ObsClient, ObsLocked, ObsRefused
 from bridge.obs.place import ObsPlace, find_place
 from bridge.obs.stock import SCENE, STATE
-from bridge.surfaces import obs as surface
-from bridge.surfaces.obs import ObsSurface
+from bridge.surfaces import obs_scenes as surface
+from bridge.surfaces.obs_scenes import ObsSurface
 from engine.clock import monotonic
 from engine.params import Params
 from tests.obs.lab import Lab, until

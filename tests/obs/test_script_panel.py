@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge.control import ControlState
+from bridge.control.control import ControlState
 from bridge.obs.panel import PANEL, with_controls
-from bridge.surfaces.osc_space import interpret, relative
-from bridge.surfaces.osc_wire import read_packet
+from bridge.surfaces.osc.addresses import interpret, relative
+from bridge.surfaces.osc.wire import read_packet
 from engine.params import CONTROLS, Params
 from engine.preset import load_preset
 from tests.obs.lab import Lab, until

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from bridge.adapters.testcard import CORNERS, TestCard
-from bridge.ring import RingWriter
+from bridge.rings.ring import RingWriter
 from engine.clock import monotonic
 from engine.errors import EngineError
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from bridge.adapters.base import load_sink, load_source, survey
 from bridge.adapters.testcard import read_number
-from bridge.one_child import OneChild
-from bridge.slate import slate
+from bridge.children.blocking_child import OneChild
+from bridge.media.slate import slate
 from tests.vm.inside import PATIENCE, Player, Seen, corners, failure, watch
 
 RING, CAMERA = "lc-vm", "320x240@15"
@@ -24,7 +24,7 @@ def look():
     seen["cameras before"] = [device.uri for device in survey("camera")]
     player = Player(RING)
     arguments = ("--ring", RING, "--", f"virtualcam:{CAMERA},/dev/video9,slate=2")
-    with OneChild("bridge.sink", *arguments) as ours:
+    with OneChild("bridge.adapters.sink_main", *arguments) as ours:
         seen["name"] = ours.opened(PATIENCE)
         seen["cameras"] = [device.uri for device in survey("camera")]
         source = load_source("camera:9")
@@ -45,15 +45,15 @@ def look():
 
         seen["second owner"] = failure(lambda: second("virtualcam:/dev/video9"))
         source.close()
-    with OneChild("bridge.sink", *arguments) as again:
+    with OneChild("bridge.adapters.sink_main", *arguments) as again:
         seen["again"] = again.opened(PATIENCE)
         again.kill()
-    with OneChild("bridge.sink", *arguments) as again:
+    with OneChild("bridge.adapters.sink_main", *arguments) as again:
         seen["after a kill"] = again.opened(PATIENCE)
 
 
 def second(uri):
-    with OneChild("bridge.sink", "--ring", RING, "--", uri) as child:
+    with OneChild("bridge.adapters.sink_main", "--ring", RING, "--", uri) as child:
         child.opened(PATIENCE)
 
 

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from bridge.adapters import virtualcam
 from bridge.adapters.base import load_sink, load_source, survey
 from bridge.adapters.testcard import read_number
+from bridge.children.blocking_child import OneChild
 from bridge.obs import client
 from bridge.obs.client import ObsClient
 from bridge.obs.place import ObsPlace
 from bridge.obs.stock import SCENE, Wanted, set_up
-from bridge.one_child import OneChild
 from tests.obs import lab, remote
 from tests.obs.lab import SCENE as LAB
 from tests.obs.lab import Display, Lab, free_port, until
@@ -87,7 +87,7 @@ def our_picture_in_its_camera(obs):
 @contextmanager
 def sending(uri):
     """A sink's process, which has opened."""
-    with OneChild("bridge.sink", "--ring", RING, "--", uri) as child:
+    with OneChild("bridge.adapters.sink_main", "--ring", RING, "--", uri) as child:
         child.opened(PATIENCE)
         yield
 

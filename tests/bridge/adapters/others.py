@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from bridge.ring import RingWriter
+from bridge.rings.ring import RingWriter
 from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.films import numbered

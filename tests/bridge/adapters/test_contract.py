@@ -11,9 +11,9 @@ import pytest
 from av.error import FFmpegError
 
 from bridge.adapters.base import SINKS, SOURCES, AdapterUnavailable, load_sink, load_source
-from bridge.adapters.nut import NutWriter
 from bridge.adapters.obs import to_bgra
 from bridge.adapters.testcard import read_number
+from bridge.obs.nut import NutWriter
 from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.adapters.doubles import loopback, spoutgl, syphon
@@ -272,7 +272,7 @@ def test_a_sender_that_vanishes_is_one_sentence_and_a_next_step_and_is_found_aga
 
 
 def open_again(source):
-    """What bridge.source does once a second."""
+    """What bridge.adapters.source_main does once a second."""
     try:
         source.open(160, 96)
         return True

@@ -12,9 +12,9 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
 from bridge.adapters.base import AdapterUnavailable
-from bridge.adapters.nut import NutWriter
 from bridge.adapters.obs import CALLERS, READERS, ObsSink, ObsSource, to_bgra
 from bridge.adapters.testcard import draw_card
+from bridge.obs.nut import NutWriter
 from bridge.obs.stock import program_settings
 from bridge.obs.wire import claimed_rate
 from engine.clock import monotonic

@@ -7,7 +7,7 @@ import pytest
 
 from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.obs_filter import FIRST, ObsFilter
-from bridge.ring import RingWriter
+from bridge.rings.ring import RingWriter
 from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.films import numbered

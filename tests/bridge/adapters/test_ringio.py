@@ -5,7 +5,7 @@ import pytest
 
 from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.ringio import RingSink, RingSource
-from bridge.ring import RingReader, RingWriter
+from bridge.rings.ring import RingReader, RingWriter
 from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.films import numbered

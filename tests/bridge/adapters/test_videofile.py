@@ -10,7 +10,7 @@ from bridge.adapters import videofile as module
 from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.testcard import read_number
 from bridge.adapters.videofile import VideoFile
-from bridge.movie import open_movie
+from bridge.media.movie import open_movie
 from tests.bridge.films import make_boxed, make_film, make_slideshow, make_unreadable, numbered, proportions, turn_film
 
 

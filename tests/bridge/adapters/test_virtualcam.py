@@ -8,7 +8,7 @@ import pytest
 
 from bridge.adapters.base import AdapterUnavailable, load_sink
 from bridge.adapters.refusals import REFUSALS, refusal
-from bridge.slate import slate
+from bridge.media.slate import slate
 from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.adapters.doubles import loopback

@@ -4,9 +4,9 @@ import tomllib
 
 import pytest
 
-from bridge.cli import main
-from bridge.config import read_config
+from bridge.cli.commands import main
 from bridge.obs import scenes as module
+from bridge.options import read_config
 
 pytestmark = pytest.mark.extra("obs")
 MINE = """# my show

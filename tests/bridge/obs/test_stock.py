@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bridge.cli import main
+from bridge.cli.commands import main
 from bridge.errors import BridgeError
 from bridge.obs import stock
 from bridge.obs.client import ObsClient, ObsForeign

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from bridge.control import ControlState
+from bridge.control.control import ControlState
 from bridge.errors import BridgeError
-from bridge.ring import RingWriter
+from bridge.rings.ring import RingWriter
 from engine.clock import monotonic
 from engine.params import Params
 from tests.bridge.surfaces.browser import Browser

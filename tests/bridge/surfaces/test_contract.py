@@ -8,9 +8,9 @@ import pytest
 from websockets.sync.client import connect
 
 from bridge.errors import BridgeError
-from bridge.surfaces.osc import OscSurface
-from bridge.surfaces.osc_wire import read_packet, write_message
-from bridge.surfaces.web import WebSurface
+from bridge.surfaces.osc.surface import OscSurface
+from bridge.surfaces.osc.wire import read_packet, write_message
+from bridge.surfaces.web.surface import WebSurface
 from engine.params import CONTROLS
 
 EXAMPLES = {"str": "neon", "bool": True, "int": 3, "float": 0.25}

@@ -120,7 +120,7 @@ if "torch._dynamo" in sys.modules:
     sys.exit("this torch brings its compiler along")
 from engine.preset import load_preset
 from engine.session import open_session
-from bridge.worker import warm
+from bridge.worker.main import warm
 preset = load_preset("tiny")
 warm(open_session(preset, "cpu"), preset, preset.params)
 sys.exit("the compiler was imported" if {"torch._dynamo", "sympy"} & set(sys.modules) else 0)

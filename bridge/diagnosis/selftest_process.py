@@ -1,0 +1,80 @@
+"""A self-test in a process of its own: `python -m bridge.diagnosis.selftest_process LOOP`, a selftest.Loop as JSON.
+
+A driver that crashes or hangs is then a sentence, and not the end of the terminal's program.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from typing import NamedTuple
+
+from bridge.adapters.base import EXTRAS
+from bridge.diagnosis.doctor import Check
+from bridge.diagnosis.selftest import APPEARS_WITHIN, FOUND_WITHIN, OPENS_WITHIN, Loop, play
+from bridge.diagnosis.selftest_report import judge
+from bridge.errors import BridgeError
+from bridge.process.interpreter import python
+from bridge.process.protocol import FINISHES_WITHIN
+from engine.errors import EngineError
+
+MARGIN = 30.0  # seconds beyond what both ends may take; a library from a slow disk
+
+
+class Outcome(NamedTuple):
+    """source: the input that was looked at.   checks: what befell the card."""
+
+    source: str
+    checks: list[Check]
+
+
+def hold(loop: Loop) -> Outcome:
+    """Test a pair of adapters apart from this process. Raises BridgeError, also where a library crashes or hangs."""
+    with subprocess.Popen(
+        python("-m", "bridge.diagnosis.selftest_process", json.dumps(asdict(loop))), stdout=subprocess.PIPE
+    ) as process:
+        try:
+            said, _ = process.communicate(
+                timeout=OPENS_WITHIN + FOUND_WITHIN + APPEARS_WITHIN + FINISHES_WITHIN + 2 * loop.seconds + MARGIN
+            )
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise BridgeError(f"the test of {loop.sink} hangs", "end other programs that use it, try again") from None
+    try:
+        body = json.loads(said.splitlines()[-1])
+    except (ValueError, IndexError):
+        raise BridgeError(*_crash(loop, process.returncode)) from None
+    if "error" in body:
+        raise BridgeError(body["error"], body["hint"])
+    return Outcome(body["source"], [Check(*check) for check in body["checks"]])
+
+
+def outcome(loop: Loop) -> Outcome:
+    """Test a pair of adapters here. Raises BridgeError if either end does not open."""
+    seen = play(loop)
+    return Outcome(seen.source, list(judge(loop, seen)))
+
+
+def _crash(loop: Loop, code: int) -> tuple[str, str]:
+    extras = {uri.partition(":")[0] for uri in (loop.source, loop.sink)} & set(EXTRAS)
+    install = f"pip install --force-reinstall 'latentcast[{','.join(sorted(extras))}]'" if extras else "see `doctor`"
+    return f"a library crashed in the test of {loop.sink} (code {code})", f"try again; if it does so again, {install}"
+
+
+def main(arguments: list[str]) -> int:
+    """Be the process that tests."""
+    body: dict[str, object]
+    try:
+        body = outcome(Loop(**json.loads(arguments[0])))._asdict()
+    except EngineError as error:
+        body = {"error": str(error), "hint": error.hint}
+    except KeyboardInterrupt:
+        return 130
+    sys.stdout.write("\n" + json.dumps(body) + "\n")  # after whatever a library may have printed
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
