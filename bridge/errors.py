@@ -3,8 +3,9 @@ The errors of the bridge that belong to no one module; others derive from Bridge
 with the engine's: whoever shows errors to people catches EngineError, wherever it came from.
 
 * BridgeError
-  - RingError      a ring that is missing, foreign, or already has an owner
-  - AdapterFailed  a source or a sink that could not open what it was given
+  - RingError           a ring that is missing, foreign, or already has an owner
+  - AdapterFailed       a source or a sink that could not open what it was given, as the bridge hears of it
+  - AdapterUnavailable  the same, in the adapter's own process
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ class RingError(BridgeError):
 
 class AdapterFailed(BridgeError):
     """A source or a sink could not open its file, camera or device."""
+
+
+class AdapterUnavailable(BridgeError):
+    """This machine cannot run the adapter, or no longer. `error.hint` says what to install, start or plug in."""
 
 
 def system_says(error: OSError) -> str:

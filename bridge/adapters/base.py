@@ -8,12 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast, runtime_checkable
 
-from bridge.errors import BridgeError
+from bridge.errors import AdapterUnavailable
 from engine.frame import Frame
-
-
-class AdapterUnavailable(BridgeError):
-    """This machine cannot run the adapter, or no longer. `error.hint` says what to install, start or plug in."""
 
 
 class Device(NamedTuple):

@@ -12,7 +12,8 @@ import av
 from av.error import FFmpegError
 
 from bridge.adapters import camera_names
-from bridge.adapters.base import AdapterUnavailable, Device
+from bridge.adapters.base import Device
+from bridge.errors import AdapterUnavailable
 from bridge.media.movie import decode, pixel_shape
 from bridge.media.picture import cover
 from engine.clock import monotonic

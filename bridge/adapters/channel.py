@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bridge.adapters.base import AdapterUnavailable
+from bridge.errors import AdapterUnavailable
 from bridge.media.picture import Picture
 
 NAME = "latentcast"  # what our outputs are called unless somebody says otherwise: a name that stays finds its receivers

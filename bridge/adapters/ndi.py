@@ -17,8 +17,9 @@ from cyndilib.video_frame import VideoFrameSync, VideoSendFrame
 from cyndilib.wrapper.ndi_recv import RecvBandwidth, RecvColorFormat
 from cyndilib.wrapper.ndi_structs import FourCC
 
-from bridge.adapters.base import AdapterUnavailable, Device
+from bridge.adapters.base import Device
 from bridge.adapters.channel import NAME, Channel, alpha_of, known, opaque
+from bridge.errors import AdapterUnavailable
 from bridge.media.picture import Picture, cover_pixels
 from engine.clock import monotonic
 from engine.frame import Frame

@@ -17,8 +17,7 @@ import av
 import numpy as np
 from av.error import FFmpegError
 
-from bridge.adapters.base import AdapterUnavailable
-from bridge.errors import BridgeError, system_says
+from bridge.errors import AdapterUnavailable, BridgeError, system_says
 from bridge.media.picture import Picture, cover
 from bridge.obs.nut import NutWriter, read_nut
 from bridge.obs.wire import HOST, PICTURE_PORT, PROGRAM_PORT, port_of

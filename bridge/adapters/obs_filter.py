@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from bridge.adapters.base import AdapterUnavailable
-from bridge.errors import RingError
+from bridge.errors import AdapterUnavailable, RingError
 from bridge.media.picture import stretch_pixels
 from bridge.rings.ring import RingReader
 from engine.clock import monotonic

@@ -9,7 +9,7 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
-from bridge.adapters.base import AdapterUnavailable
+from bridge.errors import AdapterUnavailable
 from bridge.media.movie import MovieWriter
 from bridge.media.pacing import SteadyClock
 from bridge.media.part import numbered, part_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bridge.adapters.base import AdapterUnavailable
+from bridge.errors import AdapterUnavailable
 
 _OWN = "install OBS Studio, whose virtual camera this uses"
 _FREE = "stop the virtual camera in OBS, and end other programs that send to it"

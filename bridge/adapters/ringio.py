@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.adapters.base import AdapterUnavailable, Device
-from bridge.errors import RingError
+from bridge.adapters.base import Device
+from bridge.errors import AdapterUnavailable, RingError
 from bridge.media.picture import cover_pixels
 from bridge.rings.ring import RingReader, RingWriter, ring_names
 from engine.clock import monotonic

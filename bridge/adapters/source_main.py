@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 
-from bridge.adapters.base import AdapterUnavailable, FrameSource, load_source
+from bridge.adapters.base import FrameSource, load_source
 from bridge.adapters.process import on_pipe
+from bridge.errors import AdapterUnavailable
 from bridge.media.pacing import Thinner
 from bridge.process.pipe import Pipe
 from bridge.process.protocol import OPENING, Failure, Stage

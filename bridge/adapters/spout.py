@@ -12,8 +12,9 @@ import numpy as np
 import SpoutGL
 from SpoutGL.enums import GL_RGBA
 
-from bridge.adapters.base import AdapterUnavailable, Device
+from bridge.adapters.base import Device
 from bridge.adapters.channel import NAME, Channel, alpha_of, known, opaque
+from bridge.errors import AdapterUnavailable
 from bridge.media.picture import Picture, cover_pixels
 from engine.clock import monotonic
 from engine.frame import Frame

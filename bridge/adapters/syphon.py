@@ -14,8 +14,9 @@ import syphon
 from syphon.utils.numpy import copy_image_to_mtl_texture, copy_mtl_texture_to_image
 from syphon.utils.raw import create_mtl_texture
 
-from bridge.adapters.base import AdapterUnavailable, Device
+from bridge.adapters.base import Device
 from bridge.adapters.channel import NAME, Channel, alpha_of, known, opaque
+from bridge.errors import AdapterUnavailable
 from bridge.media.picture import Picture, cover_pixels
 from engine.clock import monotonic
 from engine.frame import Frame

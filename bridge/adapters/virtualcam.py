@@ -17,8 +17,9 @@ from typing import Any
 import pyvirtualcam
 
 from bridge.adapters import camera_names
-from bridge.adapters.base import AdapterUnavailable, Device
+from bridge.adapters.base import Device
 from bridge.adapters.refusals import NONE, TAKEN, refusal
+from bridge.errors import AdapterUnavailable
 from bridge.media.picture import Picture, fit_pixels
 from bridge.media.slate import slate
 from engine.clock import monotonic

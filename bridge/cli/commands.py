@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bridge.cli import obs, printing
-from bridge.cli.start import INTERRUPTED, loading
 from bridge.client import NotRunning, ask, ask_status
 from bridge.diagnosis import devices
 from bridge.diagnosis.doctor import examine
@@ -20,6 +19,7 @@ from bridge.errors import BridgeError
 from bridge.media.paths import why_no_file
 from bridge.options import BadOption, RunOptions, read_config
 from bridge.process import terminal
+from bridge.process.loading import INTERRUPTED, loading
 from bridge.process.termination import graceful_termination
 from engine.errors import EngineError
 from engine.params import CONTROLS, Control

@@ -12,7 +12,8 @@ from typing import Any
 
 from bridge.cli import printing
 from bridge.obs import install
-from bridge.obs.client import ObsClient, ObsLocked
+from bridge.obs.client import ObsClient
+from bridge.obs.errors import ObsLocked
 from bridge.obs.place import find_place
 from bridge.obs.stock import SCENE, STATE, Wanted, remove, set_up
 from bridge.obs.wire import PICTURE_PORT, PROGRAM_PORT, port_of

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from bridge.adapters.base import ONLY_ON, SURVEYS, AdapterUnavailable, Device, survey
+from bridge.adapters.base import ONLY_ON, SURVEYS, Device, survey
+from bridge.errors import AdapterUnavailable
 from bridge.process.interpreter import python
 
 PATIENCE = 20.0  # seconds; a library from a slow disk, and NDI listens for three

@@ -19,7 +19,8 @@ from bridge.adapters.base import EXTRAS
 from bridge.client import ask_status
 from bridge.diagnosis import devices
 from bridge.errors import BridgeError, system_says
-from bridge.obs.client import SWITCH_ON, ObsClient
+from bridge.obs.client import ObsClient
+from bridge.obs.errors import SWITCH_ON
 from bridge.obs.place import find_place
 from bridge.options import RunOptions
 from bridge.process.interpreter import python

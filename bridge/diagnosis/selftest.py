@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Thread
 
-from bridge.adapters.base import SINKS, SOURCES, AdapterUnavailable, FrameSource, SeesAlpha, load_source, sink_names
+from bridge.adapters.base import SINKS, SOURCES, FrameSource, SeesAlpha, load_source, sink_names
 from bridge.adapters.channel import KINDS, Channel
 from bridge.adapters.testcard import TestCard
 from bridge.children.blocking_child import OneChild
-from bridge.errors import BridgeError
+from bridge.errors import AdapterUnavailable, BridgeError
 from bridge.media.picture import Picture
 from bridge.rings.ring import RingWriter
 from engine.clock import monotonic

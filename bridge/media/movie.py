@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import av
 from av.error import FFmpegError, InvalidDataError
 
-from bridge.adapters.base import AdapterUnavailable
+from bridge.errors import AdapterUnavailable
 from bridge.media.part import Part
 from bridge.media.paths import why_no_file
 from bridge.media.picture import BT709, Picture

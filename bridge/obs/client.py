@@ -12,39 +12,18 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bridge.errors import BridgeError
-from bridge.obs.place import PASSWORD, ObsPlace
+from bridge.obs.errors import ObsRefused, foreign
+from bridge.obs.place import ObsPlace
 from engine.clock import monotonic
 
 if TYPE_CHECKING:
-    from bridge.obs.connection import Connection
+    from bridge.obs.connection import Connection, OnEvent
 
 TIMEOUT = 5.0  # seconds for an answer, and for a connection
 READY_WITHIN = 15.0  # seconds OBS may be busy with starting, or with changing its scene collection
 READY_RETRY = 0.2  # seconds
 NOT_READY = 207
 T = TypeVar("T")
-OnEvent = Callable[[str, Mapping[str, Any]], None]  # name and data; called on a thread of the connection
-SWITCH_ON = "in OBS, Tools, WebSocket Server Settings, tick Enable WebSocket server"
-
-
-class ObsAway(BridgeError):
-    """OBS is not there, does not answer, or has gone. Worth trying again later."""
-
-
-class ObsLocked(BridgeError):
-    """The password is wrong. Trying again with the same one is no use."""
-
-
-class ObsForeign(BridgeError):
-    """What answers is no obs-websocket 5: an OBS before 28, or another program."""
-
-
-class ObsRefused(BridgeError):
-    """OBS answered a question with an error: `code` and `comment` as the protocol has them."""
-
-    def __init__(self, request: str, code: int, comment: str) -> None:
-        super().__init__(f"OBS refuses {request}: {comment or 'no reason given'} (code {code})")
-        self.code, self.comment = code, comment
 
 
 class Answer(dict[str, Any]):
@@ -131,25 +110,6 @@ class ObsClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def away(place: ObsPlace, what: str = "does not answer") -> ObsAway:
-    """The error for an OBS that is not there, with the likeliest cure."""
-    cure = f"start OBS, and {SWITCH_ON}" if place.enabled else SWITCH_ON
-    return ObsAway(f"OBS at {place.host}:{place.port} {what}", cure)
-
-
-def locked(place: ObsPlace) -> ObsLocked:
-    """The error for a wrong password, or none where one is needed."""
-    what = "takes another password" if place.password else "wants a password"
-    hint = f"put the one of OBS's WebSocket Server Settings, Show Connect Info, into {PASSWORD}"
-    return ObsLocked(f"OBS at {place.host}:{place.port} {what}", hint)
-
-
-def foreign(place: ObsPlace) -> ObsForeign:
-    """The error for a port where something else answers."""
-    what = f"what answers at {place.host}:{place.port} is not OBS 28 or later"
-    return ObsForeign(what, "update OBS, or name the port of its WebSocket server with --obs-port")
 
 
 def _open(place: ObsPlace, on_event: OnEvent, on_lost: Callable[[], None]) -> Connection:

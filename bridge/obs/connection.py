@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from threading import Event, Lock, current_thread
 from typing import Any
@@ -18,7 +18,7 @@ from obswebsocket import core, obsws, requests
 from obswebsocket.exceptions import ConnectionFailure, MessageTimeout
 from websocket import ABNF, WebSocket, WebSocketConnectionClosedException, WebSocketException, WebSocketTimeoutException
 
-from bridge.obs.client import OnEvent, away, foreign, locked
+from bridge.obs.errors import away, foreign, locked
 from bridge.obs.place import ObsPlace
 
 WRONG_PASSWORD = 4009  # close code of obs-websocket
@@ -31,6 +31,7 @@ _NONSENSE = (
     RecursionError,
 )  # what an answer of another shape ends in
 logging.getLogger("obswebsocket").setLevel(logging.CRITICAL)  # what people need to know is raised
+OnEvent = Callable[[str, Mapping[str, Any]], None]  # name and data; called on a thread of the connection
 
 
 class Connection(obsws):  # type: ignore[misc]  # the library has no types

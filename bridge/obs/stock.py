@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.errors import BridgeError
-from bridge.obs.client import Answer, ObsClient, ObsRefused
+from bridge.obs.client import Answer, ObsClient
+from bridge.obs.errors import ObsRefused
 from bridge.obs.wire import CONTAINER, HOST, PICTURE_PORT, PROGRAM_PORT
 from engine.clock import monotonic
 

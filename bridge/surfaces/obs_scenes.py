@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from bridge.control.control import ControlState
 from bridge.errors import BridgeError
-from bridge.obs.client import ObsAway, ObsClient, ObsLocked, ObsRefused
+from bridge.obs.client import ObsClient
+from bridge.obs.errors import ObsAway, ObsLocked, ObsRefused
 from bridge.obs.place import ObsPlace
 from bridge.obs.stock import hangs, wake
 from engine.errors import EngineError

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bridge.children.supervisor import module_command
+from bridge.process.interpreter import python
 from bridge.weights import hub
 from bridge.weights.hub import HubError, Offer
 from bridge.weights.progress import Bar, amount
@@ -210,7 +210,7 @@ def _run(errand: Errand, preset: str, keep: bool, bar: Bar) -> None:
 def _convert(source: Path, part: Part, preset: str) -> None:
     """In a process of its own: the bridge never loads torch."""
     dtype = ["--dtype", part.source.dtype] if part.source.dtype else []
-    command = module_command("engine.convert", str(source), str(part.target), "--kind", part.kind, "--preset", preset)
+    command = python("-m", "engine.convert", str(source), str(part.target), "--kind", part.kind, "--preset", preset)
     done = subprocess.run([*command, *dtype], capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]

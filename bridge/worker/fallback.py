@@ -16,7 +16,7 @@ from engine.places import locate
 from engine.preset import CodecSpec, Preset, load_preset
 
 if TYPE_CHECKING:
-    from bridge.worker.main import Session
+    from bridge.worker.roles import Session
 
 
 class Way:

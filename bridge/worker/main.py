@@ -5,21 +5,22 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from bridge.options import parse_size
 from bridge.process import terminal
 from bridge.process.pipe import Pipe
-from bridge.process.protocol import GAVE_UP, Failure, Message, Report, Stage
+from bridge.process.protocol import GAVE_UP, Failure, Report, Stage
 from bridge.rings.ring import RingReader, RingWriter
 from bridge.worker.chunk_limit import SETTING_UP, ChunkLimit
 from bridge.worker.fallback import Fitted, Way
 from bridge.worker.intake import Intake
+from bridge.worker.roles import Control, Inbox, OpenSession, Outbox, Session
 from bridge.worker.ticks import Ticks
 from engine.clock import monotonic
 from engine.errors import EngineError
@@ -32,67 +33,6 @@ from engine.stream.window import chunks_until_full
 from engine.threads import give_way, wait_politely, yield_to_stream
 
 log = logging.getLogger("engine")
-
-
-class Inbox(Protocol):
-    """Where camera frames arrive."""
-
-    @property
-    def newest_time(self) -> float:
-        """Capture time of the newest frame there is, read or not."""
-
-    @property
-    def missed(self) -> int:
-        """Frames gone before they could be read."""
-
-    def next(self, timeout: float) -> Frame | None: ...
-
-
-class Outbox(Protocol):
-    """Where finished pictures go. Writing never waits: a slow reader misses pictures instead."""
-
-    def write(self, frame: Frame) -> None: ...
-
-
-class Control(Protocol):
-    """What the user asked for, and what he is told. `stopping` turns true once and stays true."""
-
-    @property
-    def stopping(self) -> bool: ...
-
-    def latest(self) -> Params | None:
-        """The newest snapshot if any control moved since the last call, else None."""
-
-    def take_reset(self) -> bool:
-        """Whether a reset was asked for since the last call."""
-
-    def beat(self, deadline: float) -> None:
-        """The loop came round, and does so again within `deadline` seconds."""
-
-    def say(self, message: Message) -> None: ...
-
-
-class Session(Protocol):
-    """The part of engine.session.Session this loop needs."""
-
-    @property
-    def device(self) -> str:
-        """Where it runs, in a word."""
-
-    @property
-    def report(self) -> Any:
-        """A new object for every chunk, None before the first."""
-
-    def update(self, params: Params) -> None: ...
-
-    def push(self, frame: Frame) -> None: ...
-
-    def step(self) -> Iterable[Frame]: ...
-
-    def reset(self) -> None: ...
-
-
-OpenSession = Callable[[Preset, Executor], Session]
 
 
 def run(

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from bridge.control.control import ControlState
-from bridge.obs.client import ObsClient, ObsLocked, ObsRefused
+from bridge.obs.client import ObsClient
+from bridge.obs.errors import ObsLocked, ObsRefused
 from bridge.obs.place import ObsPlace, find_place
 from bridge.obs.stock import SCENE, STATE
 from bridge.surfaces import obs_scenes as surface

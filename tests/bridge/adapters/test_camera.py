@@ -6,8 +6,8 @@ import pytest
 from av.error import err_check
 
 from bridge.adapters import camera as module
-from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.camera import Camera
+from bridge.errors import AdapterUnavailable
 from engine.clock import monotonic
 from tests.bridge.adapters.filmed_camera import OPEN, FilmedCamera, plug_in
 from tests.bridge.films import make_boxed, make_film, proportions

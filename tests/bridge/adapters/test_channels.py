@@ -5,8 +5,9 @@ import threading
 import numpy as np
 import pytest
 
-from bridge.adapters.base import AdapterUnavailable, load_sink, load_source
+from bridge.adapters.base import load_sink, load_source
 from bridge.adapters.channel import Channel
+from bridge.errors import AdapterUnavailable
 from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.adapters.doubles import spoutgl, syphon

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from av.error import FFmpegError
 
-from bridge.adapters.base import SINKS, SOURCES, AdapterUnavailable, load_sink, load_source
+from bridge.adapters.base import SINKS, SOURCES, load_sink, load_source
 from bridge.adapters.obs import to_bgra
 from bridge.adapters.testcard import read_number
+from bridge.errors import AdapterUnavailable
 from bridge.obs.nut import NutWriter
 from engine.clock import monotonic
 from engine.frame import Frame

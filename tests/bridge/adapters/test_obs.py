@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
-from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.obs import CALLERS, READERS, ObsSink, ObsSource, to_bgra
 from bridge.adapters.testcard import draw_card
+from bridge.errors import AdapterUnavailable
 from bridge.obs.nut import NutWriter
 from bridge.obs.stock import program_settings
 from bridge.obs.wire import claimed_rate

@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.obs_filter import FIRST, ObsFilter
+from bridge.errors import AdapterUnavailable
 from bridge.rings.ring import RingWriter
 from engine.clock import monotonic
 from engine.frame import Frame

@@ -4,9 +4,9 @@ import av
 import numpy as np
 import pytest
 
-from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.recorder import Recorder
 from bridge.adapters.testcard import read_number
+from bridge.errors import AdapterUnavailable
 from engine.clock import monotonic
 from engine.frame import Frame
 from tests.bridge.films import numbered, read_film

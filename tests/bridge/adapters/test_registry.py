@@ -6,7 +6,8 @@ from contextlib import closing
 import pytest
 
 from bridge.adapters import base
-from bridge.adapters.base import SINKS, AdapterUnavailable, load_sink, load_source
+from bridge.adapters.base import SINKS, load_sink, load_source
+from bridge.errors import AdapterUnavailable
 from tests.bridge.films import make_film
 
 

@@ -3,8 +3,8 @@ import os
 import numpy as np
 import pytest
 
-from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.ringio import RingSink, RingSource
+from bridge.errors import AdapterUnavailable
 from bridge.rings.ring import RingReader, RingWriter
 from engine.clock import monotonic
 from engine.frame import Frame

@@ -6,9 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.source_main import pump
 from bridge.adapters.testcard import read_number
+from bridge.errors import AdapterUnavailable
 from bridge.rings.ring import RingReader, RingWriter
 from engine.clock import monotonic
 from engine.frame import Frame

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from bridge.adapters import videofile as module
-from bridge.adapters.base import AdapterUnavailable
 from bridge.adapters.testcard import read_number
 from bridge.adapters.videofile import VideoFile
+from bridge.errors import AdapterUnavailable
 from bridge.media.movie import open_movie
 from tests.bridge.films import make_boxed, make_film, make_slideshow, make_unreadable, numbered, proportions, turn_film
 

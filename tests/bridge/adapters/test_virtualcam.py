@@ -6,8 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bridge.adapters.base import AdapterUnavailable, load_sink
+from bridge.adapters.base import load_sink
 from bridge.adapters.refusals import REFUSALS, refusal
+from bridge.errors import AdapterUnavailable
 from bridge.media.slate import slate
 from engine.clock import monotonic
 from engine.frame import Frame

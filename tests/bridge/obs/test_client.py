@@ -8,7 +8,8 @@ import pytest
 
 from bridge.errors import BridgeError
 from bridge.obs import client as module
-from bridge.obs.client import ObsAway, ObsClient, ObsForeign, ObsRefused
+from bridge.obs.client import ObsClient
+from bridge.obs.errors import ObsAway, ObsForeign, ObsRefused
 from bridge.obs.place import ObsPlace
 from engine.clock import monotonic
 from tests.bridge.obs.speaker import Speaker

@@ -8,7 +8,8 @@ import pytest
 from bridge.cli.commands import main
 from bridge.errors import BridgeError
 from bridge.obs import stock
-from bridge.obs.client import ObsClient, ObsForeign
+from bridge.obs.client import ObsClient
+from bridge.obs.errors import ObsForeign
 from bridge.obs.place import PASSWORD, ObsPlace
 from bridge.obs.stock import MEDIA, OURS, PICTURE, STATE, TEXTS, Wanted, hangs, remove, set_up, wake
 from tests.bridge.obs.speaker import Speaker

@@ -1,0 +1,47 @@
+"""What can be wrong with an OBS that is to be controlled, and what to do about it."""
+
+from __future__ import annotations
+
+from bridge.errors import BridgeError
+from bridge.obs.place import PASSWORD, ObsPlace
+
+SWITCH_ON = "in OBS, Tools, WebSocket Server Settings, tick Enable WebSocket server"
+
+
+class ObsAway(BridgeError):
+    """OBS is not there, does not answer, or has gone. Worth trying again later."""
+
+
+class ObsLocked(BridgeError):
+    """The password is wrong. Trying again with the same one is no use."""
+
+
+class ObsForeign(BridgeError):
+    """What answers is no obs-websocket 5: an OBS before 28, or another program."""
+
+
+class ObsRefused(BridgeError):
+    """OBS answered a question with an error: `code` and `comment` as the protocol has them."""
+
+    def __init__(self, request: str, code: int, comment: str) -> None:
+        super().__init__(f"OBS refuses {request}: {comment or 'no reason given'} (code {code})")
+        self.code, self.comment = code, comment
+
+
+def away(place: ObsPlace, what: str = "does not answer") -> ObsAway:
+    """The error for an OBS that is not there, with the likeliest cure."""
+    cure = f"start OBS, and {SWITCH_ON}" if place.enabled else SWITCH_ON
+    return ObsAway(f"OBS at {place.host}:{place.port} {what}", cure)
+
+
+def locked(place: ObsPlace) -> ObsLocked:
+    """The error for a wrong password, or none where one is needed."""
+    what = "takes another password" if place.password else "wants a password"
+    hint = f"put the one of OBS's WebSocket Server Settings, Show Connect Info, into {PASSWORD}"
+    return ObsLocked(f"OBS at {place.host}:{place.port} {what}", hint)
+
+
+def foreign(place: ObsPlace) -> ObsForeign:
+    """The error for a port where something else answers."""
+    what = f"what answers at {place.host}:{place.port} is not OBS 28 or later"
+    return ObsForeign(what, "update OBS, or name the port of its WebSocket server with --obs-port")
