@@ -173,7 +173,7 @@ def test_a_ring_that_never_appears_is_said(capsys, monkeypatch):
 )
 def test_a_driver_that_crashes_or_hangs_is_one_sentence_and_a_next_step(capsys, monkeypatch, code, words):
     monkeypatch.setattr(selftest_process, "python", lambda *_: [sys.executable, "-c", code])
-    for patience in ("OPENS_WITHIN", "FOUND_WITHIN", "APPEARS_WITHIN", "MARGIN"):
+    for patience in ("OPENS_WITHIN", "FOUND_WITHIN", "APPEARS_WITHIN", "FINISHES_WITHIN", "MARGIN"):
         monkeypatch.setattr(selftest_process, patience, 1.0)
 
     assert main(["selftest", "ndi", "--duration", "0.1"]) == 2
