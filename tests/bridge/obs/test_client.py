@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from bridge.errors import BridgeError
 from bridge.obs import client as module
 from bridge.obs.client import ObsClient
 from bridge.obs.errors import ObsAway, ObsForeign, ObsRefused
@@ -15,7 +14,6 @@ from engine.clock import monotonic
 from tests.bridge.obs.speaker import Speaker
 from tests.bridge.running import free_port
 
-pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
 BUSY = {"result": False, "code": 207, "comment": "OBS is not ready to perform the request."}
 WELL = {"result": True, "code": 100}
 
@@ -141,15 +139,3 @@ def test_hanging_up_oneself_is_not_told():
     assert not lost
     with pytest.raises(ObsAway):
         client.ask("GetVersion")
-
-
-def test_without_the_library_it_is_said_what_to_install(monkeypatch):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "obswebsocket", None)
-    monkeypatch.delitem(sys.modules, "bridge.obs.connection", raising=False)
-
-    with pytest.raises(BridgeError, match="needs obswebsocket") as error:
-        ObsClient(ObsPlace())
-
-    assert "latentcast[obs]" in error.value.hint
