@@ -139,3 +139,44 @@ def test_hanging_up_oneself_is_not_told():
     assert not lost
     with pytest.raises(ObsAway):
         client.ask("GetVersion")
+
+
+def test_an_obs_that_goes_away_while_it_is_connected_to_is_away_and_worth_another_try():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def leave():
+            guest, _ = listener.accept()
+            guest.recv(4096)
+            guest.close()
+
+        thread = threading.Thread(target=leave)
+        thread.start()
+        with pytest.raises(ObsAway):
+            ObsClient(ObsPlace(port=listener.getsockname()[1]))
+        thread.join()
+
+
+class Babbler(Speaker):
+    """Answers one question, and from then on says what is no message."""
+
+    def _reply(self, client, question):
+        if self.asked:
+            client.send("7")
+        else:
+            super()._reply(client, question)
+
+
+def test_who_waits_for_an_answer_waits_no_longer_when_the_other_side_talks_nonsense():
+    lost = []
+    with Babbler() as there, ObsClient(ObsPlace(port=there.port), on_lost=lambda: lost.append(1)) as client:
+        with pytest.raises(ObsAway, match="has gone"):
+            client.ask("GetSceneList")
+
+        with pytest.raises(ObsAway, match="has gone"):
+            client.ask("GetVersion")
+
+        deadline = monotonic() + 10
+        while not lost and monotonic() < deadline:
+            time.sleep(0.02)
+
+    assert lost == [1]
