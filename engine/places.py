@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+import platformdirs
+
 ASSETS = Path(__file__).resolve().parent / "assets"
 PACKAGE = "package:"  # begins the location of what ships with latentcast
 MODELS = "LATENTCAST_MODELS"  # the environment variable that names another folder
@@ -18,7 +20,13 @@ def models_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """Our part of the system's cache folder for this user."""
+    """Our part of the system's cache folder for this user; an earlier version's, if only that is there."""
+    usual, former = platformdirs.user_cache_path("latentcast", appauthor=False, opinion=False), _former_cache_folder()
+    return former if former.is_dir() and not usual.is_dir() else usual
+
+
+def _former_cache_folder() -> Path:
+    """Where it was before platformdirs said where: the same place, unless environment variables are unusual."""
     home = Path.home()
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "latentcast"

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -153,8 +152,6 @@ def _outputs() -> Iterator[Check]:
 
 def _obs() -> Check:
     """OBS's remote control: `latentcast obs setup` and following its scenes need it, the plugin does not."""
-    if find_spec("obswebsocket") is None:
-        return Check("obs", "note", "remote control of OBS needs obswebsocket", "pip install 'latentcast[obs]'")
     place = find_place()
     if not place.enabled:
         return Check("obs", "note", "OBS's WebSocket server is off", SWITCH_ON)

@@ -1,6 +1,6 @@
 """
-OBS's remote control, obs-websocket 5: questions with typed errors, events, and deadlines. obs-websocket-py carries the
-messages and is imported nowhere but in bridge/obs/connection.py.
+OBS's remote control, obs-websocket 5: questions with typed errors, events, and deadlines. bridge/obs/connection.py
+carries the messages.
 
 Source: the protocol's own page, docs/generated/protocol.md of the obs-websocket repository.
 """
@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from bridge.errors import BridgeError
+from bridge.obs.connection import Connection, OnEvent
 from bridge.obs.errors import ObsRefused, foreign
 from bridge.obs.place import ObsPlace
 from engine.clock import monotonic
-
-if TYPE_CHECKING:
-    from bridge.obs.connection import Connection, OnEvent
 
 TIMEOUT = 5.0  # seconds for an answer, and for a connection
 READY_WITHIN = 15.0  # seconds OBS may be busy with starting, or with changing its scene collection
@@ -79,7 +76,7 @@ class ObsClient:
     def __init__(self, place: ObsPlace, on_event: OnEvent | None = None, on_lost: Callable[[], None] | None = None):
         """Connect. Raises ObsAway, ObsLocked or ObsForeign, each with a next step."""
         self.place = place
-        self._link = _open(place, on_event or (lambda name, data: None), on_lost or (lambda: None))
+        self._link = Connection(place, on_event or (lambda name, data: None), on_lost or (lambda: None), TIMEOUT)
         try:
             self.version = str(self.ask("GetVersion")["obsVersion"])  # answered only once OBS is ready
         except BaseException:
@@ -110,11 +107,3 @@ class ObsClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _open(place: ObsPlace, on_event: OnEvent, on_lost: Callable[[], None]) -> Connection:
-    try:
-        from bridge.obs.connection import Connection
-    except ImportError as error:
-        raise BridgeError(f"remote control of OBS needs {error.name}", "pip install 'latentcast[obs]'") from error
-    return Connection(place, on_event, on_lost, TIMEOUT)

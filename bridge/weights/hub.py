@@ -90,7 +90,7 @@ def fetch(offer: Offer, target: Path, on_bytes: OnBytes) -> None:
 
 def _transfer(offer: Offer, file: Arriving) -> None:
     from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.file_download import http_get
+    from huggingface_hub.file_download import http_get  # internal: no public function goes on with a part of a file
 
     headers = _library().utils.build_hf_headers()
     try:

@@ -16,7 +16,7 @@ from engine.params import Params
 from tests.obs.lab import Lab, until
 from tests.obs.running import Beside, command
 
-pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
+pytest.importorskip("tomlkit", reason="pip install 'latentcast[obs]'")
 LOOKS = ("ink", "neon", "gold")
 
 

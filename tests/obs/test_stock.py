@@ -11,7 +11,6 @@ from tests.obs.lab import SCENE as LAB
 from tests.obs.lab import Lab, free_port, until
 from tests.obs.running import Beside, command
 
-pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
 WIDTH, HEIGHT = 320, 192  # of a run with the embedded model
 CANVAS = (640, 384)  # the same shape, so that the picture fills it
 

@@ -58,12 +58,7 @@ def test_it_looks_at_everything_a_run_needs_and_says_what_to_do(options):
     assert all("\n" not in check.fix for check in checks)
 
 
-@pytest.mark.extra("obs")
 def test_what_the_remote_control_of_obs_needs_is_said(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
-    assert doctor._obs().fix == "pip install 'latentcast[obs]'"
-
-    monkeypatch.setattr(doctor, "find_spec", lambda name: name)
     monkeypatch.setattr(doctor, "find_place", lambda: ObsPlace(enabled=False))
     assert "tick Enable WebSocket server" in doctor._obs().fix
 

@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from bridge.errors import BridgeError
 from bridge.obs import client as module
 from bridge.obs.client import ObsClient
 from bridge.obs.errors import ObsAway, ObsForeign, ObsRefused
@@ -15,7 +14,6 @@ from engine.clock import monotonic
 from tests.bridge.obs.speaker import Speaker
 from tests.bridge.running import free_port
 
-pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
 BUSY = {"result": False, "code": 207, "comment": "OBS is not ready to perform the request."}
 WELL = {"result": True, "code": 100}
 
@@ -143,13 +141,42 @@ def test_hanging_up_oneself_is_not_told():
         client.ask("GetVersion")
 
 
-def test_without_the_library_it_is_said_what_to_install(monkeypatch):
-    import sys
+def test_an_obs_that_goes_away_while_it_is_connected_to_is_away_and_worth_another_try():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
 
-    monkeypatch.setitem(sys.modules, "obswebsocket", None)
-    monkeypatch.delitem(sys.modules, "bridge.obs.connection", raising=False)
+        def leave():
+            guest, _ = listener.accept()
+            guest.recv(4096)
+            guest.close()
 
-    with pytest.raises(BridgeError, match="needs obswebsocket") as error:
-        ObsClient(ObsPlace())
+        thread = threading.Thread(target=leave)
+        thread.start()
+        with pytest.raises(ObsAway):
+            ObsClient(ObsPlace(port=listener.getsockname()[1]))
+        thread.join()
 
-    assert "latentcast[obs]" in error.value.hint
+
+class Babbler(Speaker):
+    """Answers one question, and from then on says what is no message."""
+
+    def _reply(self, client, question):
+        if self.asked:
+            client.send("7")
+        else:
+            super()._reply(client, question)
+
+
+def test_who_waits_for_an_answer_waits_no_longer_when_the_other_side_talks_nonsense():
+    lost = []
+    with Babbler() as there, ObsClient(ObsPlace(port=there.port), on_lost=lambda: lost.append(1)) as client:
+        with pytest.raises(ObsAway, match="has gone"):
+            client.ask("GetSceneList")
+
+        with pytest.raises(ObsAway, match="has gone"):
+            client.ask("GetVersion")
+
+        deadline = monotonic() + 10
+        while not lost and monotonic() < deadline:
+            time.sleep(0.02)
+
+    assert lost == [1]

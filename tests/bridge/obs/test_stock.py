@@ -14,7 +14,6 @@ from bridge.obs.place import PASSWORD, ObsPlace
 from bridge.obs.stock import MEDIA, OURS, PICTURE, STATE, TEXTS, Wanted, hangs, remove, set_up, wake
 from tests.bridge.obs.speaker import Speaker
 
-pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
 MEMORY = {"made_scene": "Latentcast", "was": {"Mine/Output/Mode": "Simple", "Mine/AdvOut/FFURL": None}}
 OURSELVES = [{"inputName": PICTURE, "inputKind": MEDIA}, {"inputName": STATE, "inputKind": TEXTS[0]}]
 SENSE = {

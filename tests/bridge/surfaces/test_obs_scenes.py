@@ -1,13 +1,10 @@
 """Following an OBS that makes no sense. tests/obs has the real one."""
 
-import pytest
-
 from bridge.control.control import EngineStatus
 from bridge.obs.place import ObsPlace
 from bridge.surfaces.obs_scenes import ObsSurface
 from tests.bridge.obs.speaker import Speaker
 
-pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
 CURRENT = "GetCurrentProgramScene"
 
 
