@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.accel.apply import accelerate
-from engine.accel.lanes import Lanes, Readback
+from engine.accel.cuda_streams import CudaStreams, Readback
 from engine.chunk import Chunk, Chunker, to_bytes, to_pictures
 from engine.conditioning import Conditioning
 from engine.device import StageClock, pick_device, pick_dtype
@@ -89,11 +89,11 @@ class Session:
         self._clock = StageClock(models.device)
         self._conditioning = Conditioning(models, preset, submit)
         self._params = preset.params
-        self._lanes = Lanes(models.device, preset.accel.overlap)
+        self._streams = CudaStreams(models.device, preset.accel.overlap)
         self._room: int | None = None  # rows there is memory for, once somebody counted
         self._problem, self._denied = "", 0  # a sentence for the next report; how many rows it was about
         tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
-        with torch.inference_mode(), self._lanes.enter("denoise"):  # whose stream alone touches it
+        with torch.inference_mode(), self._streams.enter("denoise"):  # whose stream alone touches it
             self._cache = KVCache(preset.window, preset.dit, tokens, models.device, models.dtype)
         self.reset()
 
@@ -105,7 +105,7 @@ class Session:
     def reset(self) -> None:
         """Forget the stream: the next frame is the first. Weights, controls and encoded prompts stay."""
         models, preset = self._models, self._preset
-        with torch.inference_mode(), self._lanes.enter("denoise"):
+        with torch.inference_mode(), self._streams.enter("denoise"):
             self._cache.reset()
         self._planner = Planner(preset)
         self._batch = StreamBatch(models.denoiser, self._schedule, self._cache)
@@ -170,17 +170,17 @@ class Session:
         if work.frames and chunk is None:
             raise BadWork(f"this work takes {work.frames} frames, and {self._chunker.backlog} are there", "push more")
         self._execute(work, self._encode(chunk) if chunk else None)
-        return self._deliver(keep=int(self._lanes.on and bool(work.frames)))
+        return self._deliver(keep=int(self._streams.on and bool(work.frames)))
 
     def _run(self, chunk: Chunk) -> list[Frame]:
         """Begin this chunk, and hand over what is finished: itself, or with `overlap` the one before."""
         encoded = self._encode(chunk)
         self._execute(self._planner.next(self._params, self._observe(chunk, encoded)), encoded)
-        return self._deliver(keep=int(self._lanes.on))
+        return self._deliver(keep=int(self._streams.on))
 
     def _encode(self, chunk: Chunk) -> Encoded:
         """The frames as latents on their way, and how much they move; nothing of a preset without an input."""
-        with self._lanes.enter("encode"):
+        with self._streams.enter("encode"):
             if not self._preset.input:
                 return Encoded(self._blank(len(chunk.frames)), None)
             self._clock.mark("encode")
@@ -220,7 +220,7 @@ class Session:
         if work.seed != self._noise_source.seed:
             self._noise_source = NoiseSource(work.seed, self._models.device)
         noisy = None if encoded is None else self._noisy(work, encoded.latents)
-        with self._lanes.enter("denoise", *(() if noisy is None else (noisy,))):
+        with self._streams.enter("denoise", *(() if noisy is None else (noisy,))):
             self._clock.mark("denoise")
             context = self._conditioning.put_on(work)
             if encoded is not None:
@@ -233,7 +233,7 @@ class Session:
 
     def _noisy(self, work: Work, latents: Tensor) -> Tensor:
         """The latents [T', C, h, w] of the chunk that enters, with as much noise mixed in as was decided."""
-        with self._lanes.enter("encode"):
+        with self._streams.enter("encode"):
             self._clock.mark("noise")
             noisy = torch.lerp(latents, self._noise_source.draw(latents, 0, work.carry), work.noise)
             self._clock.mark("")
@@ -247,7 +247,7 @@ class Session:
     def _decode(self, chunks: list[Finished], revision: int) -> Begun:
         """Pictures on their way to the host, whose they are, and when the stages ran."""
         pictures = []
-        with self._lanes.enter("decode", *(chunk.latent for chunk in chunks)):
+        with self._streams.enter("decode", *(chunk.latent for chunk in chunks)):
             self._clock.mark("decode")  # here, like all marks: each stage is timed on its own stream
             for chunk in chunks:
                 pixels, self._decoding = self._models.codec.decode(chunk.latent, self._decoding)

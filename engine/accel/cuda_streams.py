@@ -27,7 +27,7 @@ class Readback:
         return self._host.cpu()
 
 
-class Lanes:
+class CudaStreams:
     """Encode, denoise and decode each have a stream when on: a chunk goes through them in order, and while one chunk is
     decoded the next is denoised. Switched off, or on another device, everything runs one after the other as it is.
     """
