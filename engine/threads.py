@@ -6,16 +6,16 @@ import os
 import sys
 import threading
 
-ASIDE = 15  # how nice what runs beside the stream is, in Linux's numbers, where the stream itself has 5
+BACKGROUND_NICENESS = 15  # how nice what runs beside the stream is, in Linux's numbers, where the stream itself has 5
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Let the rest of the machine go first: a late picture is held, but a host that stutters is seen by everybody."""
     if hasattr(os, "nice"):  # not on Windows
         os.nice(5)
 
 
-def wait_politely() -> None:
+def passive_openmp() -> None:
     """Let OpenMP's threads sleep, not spin, at barriers. Call before torch is first imported; a user's own wish wins.
 
     On a machine that also runs OBS or a game, a spinning thread gets preempted and the others spin for a whole time
@@ -35,4 +35,4 @@ def yield_to_stream() -> None:
 
     torch.set_num_threads(max(1, torch.get_num_threads() // 2))  # those that have computed keep theirs
     if sys.platform == "linux":  # elsewhere this would be about the whole process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(ASIDE, os.nice(0)))
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(BACKGROUND_NICENESS, os.nice(0)))

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from engine.errors import EngineError
-from engine.threads import wait_politely
+from engine.threads import passive_openmp
 
 RUNS = Path("runs")
 STAGES = ("codec", "denoiser", "finish")
@@ -128,7 +128,7 @@ def _add_distill(distill: argparse.ArgumentParser) -> None:
 
 
 def _train(asked: argparse.Namespace) -> None:
-    wait_politely()
+    passive_openmp()
     from engine.train.run import train
 
     train(asked.run, asked.hours, asked.seed, asked.threads, asked.from_weights, asked.stages)
@@ -156,7 +156,7 @@ def _evaluate(asked: argparse.Namespace) -> None:
 
 
 def _distill(asked: argparse.Namespace) -> None:
-    wait_politely()
+    passive_openmp()
     from engine.train.distill.run import distill
 
     distill(
