@@ -27,7 +27,7 @@ from engine.memory import Need, check_room, gib
 from engine.models.build import make_codec, make_denoiser, make_text
 from engine.models.interfaces import CodecState, Context
 from engine.models.words import STEP
-from engine.places import locate
+from engine.paths import locate
 from engine.preset import Preset, load_preset, preset_names
 from engine.stream.kvcache import KVCache
 from engine.stream.pace import plan_of

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from engine.checksum import checksum_path, is_damaged
 from engine.errors import BadWeights
-from engine.places import PACKAGE, locate
+from engine.paths import PACKAGE, locate
 
 QUICK = 64 * 2**20  # bytes; a file up to this size is compared with its checksum in the time of a blink
 REINSTALL = "reinstall latentcast, or choose another --preset"

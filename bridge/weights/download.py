@@ -15,7 +15,7 @@ from bridge.weights import hub
 from bridge.weights.hub import HubError, Offer
 from bridge.weights.progress import Bar, amount
 from engine.checksum import checksum_path, is_damaged
-from engine.places import MODELS, PACKAGE, models_folder
+from engine.paths import MODELS, PACKAGE, models_folder
 from engine.preset import HubFile, HubSource, Preset, load_preset
 
 KINDS = {"wan": "vae", "taehv": "taehv", "umt5": "umt5"}  # of a preset -> as engine.convert calls them

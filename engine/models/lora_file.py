@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.errors import BadWeights
-from engine.places import models_folder
+from engine.paths import models_folder
 from engine.weights import is_finite
 
 PREFIXES = ("base_model.model.", "model.diffusion_model.", "diffusion_model.", "transformer.", "model.")

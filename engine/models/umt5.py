@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.errors import BadPreset, BadWeights
-from engine.places import locate
+from engine.paths import locate
 from engine.preset import TextSpec
 
 BUCKETS, REACH = 32, 128  # distances between tokens: how many kinds, and from where on all are alike

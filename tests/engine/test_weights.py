@@ -6,7 +6,7 @@ from torch import nn
 from engine.checksum import checksum_line, checksum_path, digest
 from engine.convert.write import write
 from engine.errors import BadWeights
-from engine.places import locate
+from engine.paths import locate
 from engine.weights import load_weights
 
 
