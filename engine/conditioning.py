@@ -9,7 +9,7 @@ from engine.models.lora_track import LoraTrack
 from engine.params import Params
 from engine.preset import Preset
 from engine.prompt import Blend, parse_blend
-from engine.stream.prompts import PromptBook, PromptRequest, Submit
+from engine.stream.prompts import EmbeddingCache, PromptRequest, Submit
 from engine.stream.work import Work
 
 
@@ -21,7 +21,7 @@ class Conditioning:
 
     def __init__(self, models: Models, preset: Preset, submit: Submit) -> None:
         self._denoiser, self._spare = models.denoiser, parse_blend(preset.params.prompt)
-        self._book = PromptBook(models.text, submit, device=models.device)
+        self._embeddings = EmbeddingCache(models.text, submit, device=models.device)
         self._loras = LoraTrack(models.loras, submit)
         self._loras.aim(parse_loras(preset.params.lora))
         self._params = preset.params
@@ -29,7 +29,7 @@ class Conditioning:
 
     def reset(self) -> None:
         """Forget the stream; what is encoded, read and wanted stays."""
-        self._prompts = PromptRequest(self._book, self._spare)
+        self._prompts = PromptRequest(self._embeddings, self._spare)
         self._prompts.aim(parse_blend(self._params.prompt))
         self._on: Blend = ()
         self.context: Context = ()
@@ -54,7 +54,7 @@ class Conditioning:
         """The context of the work's prompt under its LoRAs, made anew where one of them changed. Waits if it must."""
         changed = self._loras.put_on(work.loras)
         if changed or work.prompt != self._on:
-            embedding = self._book.look_up(work.prompt, wait=True)
+            embedding = self._embeddings.look_up(work.prompt, wait=True)
             assert embedding is not None  # it was waited for
             self.context, self._on = self._denoiser.context(embedding), work.prompt
         return self.context

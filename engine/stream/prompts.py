@@ -30,39 +30,39 @@ class NotEncoded(EngineError):
         super().__init__(f"the prompt {text!r:.60} cannot be used ({error})", "write it in another way")
 
 
-class PromptBook:
-    """Every prompt's embedding, encoded once. The newest `pages` are kept, in the host's memory.
+class EmbeddingCache:
+    """Every prompt's embedding, encoded once. The newest `capacity` are kept, in the host's memory.
 
     device: where the blends that are looked up are to be.
     """
 
     def __init__(
-        self, encoder: TextEncoder, submit: Submit = run_now, pages: int = 64, device: torch.device | str = "cpu"
+        self, encoder: TextEncoder, submit: Submit = run_now, capacity: int = 64, device: torch.device | str = "cpu"
     ) -> None:
-        self._encoder, self._submit, self._pages, self._device = encoder, submit, pages, device
-        self._book: dict[str, Future[Tensor]] = {}
+        self._encoder, self._submit, self._capacity, self._device = encoder, submit, capacity, device
+        self._cached: dict[str, Future[Tensor]] = {}
 
     def look_up(self, blend: Blend, wait: bool) -> Tensor | None:
         """The weighted mean of the blend's embeddings, [1, L, D]; unless `wait`, None while one is being encoded.
 
         Raises NotEncoded if the encoder failed; the next time, it is asked again.
         """
-        pages = [self._page(text) for text, _ in blend]
-        while len(self._book) > max(self._pages, len(blend)):  # never a page that is being waited for
-            del self._book[next(iter(self._book))]
-        if not (wait or all(page.done() for page in pages)):
+        entries = [self._entry(text) for text, _ in blend]
+        while len(self._cached) > max(self._capacity, len(blend)):  # never a entry that is being waited for
+            del self._cached[next(iter(self._cached))]
+        if not (wait or all(entry.done() for entry in entries)):
             return None
-        for page, (text, _) in zip(pages, blend, strict=True):
-            if (error := page.exception()) is not None:
-                self._book.pop(text, None)
+        for entry, (text, _) in zip(entries, blend, strict=True):
+            if (error := entry.exception()) is not None:
+                self._cached.pop(text, None)
                 raise NotEncoded(text, error) from error
-        weighted = [page.result().to(self._device) * weight for page, (_, weight) in zip(pages, blend, strict=True)]
+        weighted = [entry.result().to(self._device) * weight for entry, (_, weight) in zip(entries, blend, strict=True)]
         return torch.stack(weighted).sum(dim=0)
 
-    def _page(self, text: str) -> Future[Tensor]:
-        page = self._book.pop(text, None) or self._submit(lambda: self._encode(text))
-        self._book[text] = page  # newest last
-        return page
+    def _entry(self, text: str) -> Future[Tensor]:
+        entry = self._cached.pop(text, None) or self._submit(lambda: self._encode(text))
+        self._cached[text] = entry  # newest last
+        return entry
 
     @torch.inference_mode()
     def _encode(self, text: str) -> Tensor:
@@ -75,8 +75,8 @@ class PromptRequest:
     A prompt that cannot be encoded is not tried again, and the one before it stays; before the first there is `spare`.
     """
 
-    def __init__(self, book: PromptBook, spare: Blend) -> None:
-        self._book, self._spare = book, spare
+    def __init__(self, embeddings: EmbeddingCache, spare: Blend) -> None:
+        self._embeddings, self._spare = embeddings, spare
         self._problem = ""
         self._wanted: Blend | None = None
         self._usable: Blend = ()
@@ -96,7 +96,7 @@ class PromptRequest:
         if self._wanted is not None and self._is_encoded(self._wanted, first):
             self._usable, self._wanted = self._wanted, None
         if not self._usable:
-            self._book.look_up(self._spare, wait=True)
+            self._embeddings.look_up(self._spare, wait=True)
             self._usable = self._spare
         return self._usable
 
@@ -107,7 +107,7 @@ class PromptRequest:
 
     def _is_encoded(self, blend: Blend, first: bool) -> bool:
         try:
-            return self._book.look_up(blend, wait=first) is not None
+            return self._embeddings.look_up(blend, wait=first) is not None
         except NotEncoded as error:
             if isinstance(error.__cause__, EngineError) and first:
                 raise error.__cause__ from error  # nothing is right with the encoder: its tokenizer is missing, say
