@@ -61,7 +61,7 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class PendingPictures:
     """A chunk that was launched: its pictures on their way, the revision it was made with, and when its stages ran."""
 
     pictures: list[tuple[Readback, tuple[Stamp, ...]]]
@@ -117,7 +117,7 @@ class Session:
         self._before: Tensor | None = None  # the frame ahead of the coming chunk, [3, H, W]
         self._likeness: Readback | None = None  # of the sinks and the newest frame
         self._stamps: dict[int, tuple[Stamp, ...]] = {}  # of chunks in flight, by tag
-        self._begun: deque[Begun] = deque()  # chunks whose pictures are on their way
+        self._pending: deque[PendingPictures] = deque()  # chunks whose pictures are on their way
         self.report: Report | None = None
 
     def update(self, params: Params) -> None:
@@ -229,7 +229,7 @@ class Session:
             done = self._batch.run(work.batch, noisy, context, renoise)
             self._likeness = Readback(self._cache.similarity()) if self._compares(work) else None
             self._clock.mark("")
-        self._begun.append(self._decode(done, work.revision))
+        self._pending.append(self._decode(done, work.revision))
 
     def _noisy(self, work: Work, latents: Tensor) -> Tensor:
         """The latents [T', C, h, w] of the chunk that enters, with as much noise mixed in as was decided."""
@@ -244,7 +244,7 @@ class Session:
         window = self._preset.window
         return window.refresh > -1 and window.sinks > 0 and work.batch.rows[0].visible == window.slots
 
-    def _decode(self, chunks: list[Finished], revision: int) -> Begun:
+    def _decode(self, chunks: list[Finished], revision: int) -> PendingPictures:
         """Pictures on their way to the host, whose they are, and when the stages ran."""
         pictures = []
         with self._streams.enter("decode", *(chunk.latent for chunk in chunks)):
@@ -252,17 +252,17 @@ class Session:
             for chunk in chunks:
                 pixels, self._decoding = self._models.codec.decode(chunk.latent, self._decoding)
                 pictures.append((Readback(to_bytes(pixels)), self._stamps.pop(chunk.tag)))
-            return Begun(pictures, revision, self._clock.end())
+            return PendingPictures(pictures, revision, self._clock.end())
 
     def _deliver(self, keep: int) -> list[Frame]:
         """Wait for the pictures of all chunks but the `keep` newest, and report on each of those chunks."""
         pictures: list[Frame] = []
-        while len(self._begun) > keep:
-            begun = self._begun.popleft()
-            made = [frame for bytes, stamps in begun.pictures for frame in to_pictures(bytes.get(), stamps)]
-            frame, stages = made[0].index if made else None, self._clock.read(begun.marks)
+        while len(self._pending) > keep:
+            pending = self._pending.popleft()
+            made = [frame for bytes, stamps in pending.pictures for frame in to_pictures(bytes.get(), stamps)]
+            frame, stages = made[0].index if made else None, self._clock.read(pending.marks)
             problem = self._conditioning.take_problem() or self._take_problem()
-            self.report = Report(begun.revision, frame, stages, self._chunker.backlog, problem)
+            self.report = Report(pending.revision, frame, stages, self._chunker.backlog, problem)
             pictures += made
         return pictures
 
