@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.loras import Loras, parse_loras
 from engine.models.build import Models
 from engine.models.interfaces import Context
-from engine.models.lora_track import LoraTrack
+from engine.models.lora_loader import LoraLoader
 from engine.params import Params
 from engine.preset import Preset
 from engine.prompt import Blend, parse_blend
@@ -22,7 +22,7 @@ class Conditioning:
     def __init__(self, models: Models, preset: Preset, submit: Submit) -> None:
         self._denoiser, self._spare = models.denoiser, parse_blend(preset.params.prompt)
         self._embeddings = EmbeddingCache(models.text, submit, device=models.device)
-        self._loras = LoraTrack(models.loras, submit)
+        self._loras = LoraLoader(models.loras, submit)
         self._loras.aim(parse_loras(preset.params.lora))
         self._params = preset.params
         self.reset()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.models.interfaces import CodecState, Context, Denoiser, Memory, VideoCodec
-from engine.models.lora import LoraRack
+from engine.models.lora import LoraSet
 
 Work = Callable[[], tuple[Tensor, ...]]
 Capture = Callable[[Work], Callable[[], tuple[Tensor, ...]]]
@@ -69,7 +69,7 @@ class GraphedDenoiser:
     when a LoRA is put on or taken off; a strength that moves is read at every replay. A `reset` moves nothing.
     """
 
-    def __init__(self, plain: Denoiser, loras: LoraRack, capture: Capture = capture) -> None:
+    def __init__(self, plain: Denoiser, loras: LoraSet, capture: Capture = capture) -> None:
         self._plain, self._loras, self._capture = plain, loras, capture
         self._key: Hashable = None
         self._generation: int | None = None  # of the memory that was written to last

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from engine.errors import BadPreset
 from engine.models.interfaces import Denoiser, TextEncoder, VideoCodec
-from engine.models.lora import LoraRack
+from engine.models.lora import LoraSet
 from engine.models.text_place import TextElsewhere
 from engine.preset import CodecSpec, DitSpec, Preset, TextSpec
 from engine.weights import load_weights
@@ -39,11 +39,11 @@ class Models:
     text: TextEncoder
     device: torch.device
     dtype: torch.dtype
-    loras: LoraRack = field(default=None)  # type: ignore[assignment]
+    loras: LoraSet = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if self.loras is None:
-            object.__setattr__(self, "loras", LoraRack(self.denoiser, self.device, self.dtype))
+            object.__setattr__(self, "loras", LoraSet(self.denoiser, self.device, self.dtype))
 
 
 def build(preset: Preset, device: torch.device, dtype: torch.dtype) -> Models:

@@ -28,7 +28,7 @@ class Kernel(Protocol):
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor: ...
 
 
-def torch_own(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
+def sdpa(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
     """The kernel that torch picks."""
     return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
 
@@ -43,7 +43,7 @@ class Attention(nn.Module):
 
     def __init__(self, spec: DitSpec) -> None:
         super().__init__()
-        self.heads, self.kernel = spec.heads, torch_own
+        self.heads, self.kernel = spec.heads, sdpa
         self.q, self.k, self.v, self.o = (nn.Linear(spec.dim, spec.dim) for _ in range(4))
         self.norm_q, self.norm_k = RMSNorm(spec.dim, spec.eps), RMSNorm(spec.dim, spec.eps)
 

@@ -46,7 +46,7 @@ class Adapter:
         return not self._parts
 
 
-class LoraRack:
+class LoraSet:
     """The LoRAs on one denoiser. Belongs to the model: what one session puts on is on for all that share it.
 
     attached: names and strengths, as they are.
@@ -71,7 +71,7 @@ class LoraRack:
         layers = {name: (int(layer.in_features), int(layer.out_features)) for name, layer in self._linears.items()}  # type: ignore[arg-type]
         return read_lora(lora_path(name), layers)
 
-    def set(self, wanted: Mapping[str, float], pairs: Mapping[str, dict[str, LowRank]]) -> None:
+    def apply(self, wanted: Mapping[str, float], pairs: Mapping[str, dict[str, LowRank]]) -> None:
         """Make the attached ones `wanted`; `pairs` has those that are new."""
         for name in [name for name in self.attached if name not in wanted]:
             self._detach(name)

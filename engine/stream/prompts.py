@@ -1,4 +1,4 @@
-"""From words to embeddings: encoded off the loop, kept, and blended."""
+"""From prompts to embeddings: encoded on another thread, cached, and blended."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class EmbeddingCache:
         Raises NotEncoded if the encoder failed; the next time, it is asked again.
         """
         entries = [self._entry(text) for text, _ in blend]
-        while len(self._cached) > max(self._capacity, len(blend)):  # never a entry that is being waited for
+        while len(self._cached) > max(self._capacity, len(blend)):  # never an entry that this call needs
             del self._cached[next(iter(self._cached))]
         if not (wait or all(entry.done() for entry in entries)):
             return None

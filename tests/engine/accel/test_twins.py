@@ -67,7 +67,7 @@ def test_the_call_that_attention_is_tried_at_is_that_of_a_full_window(name):
 @pytest.mark.parametrize("name", list(attention.kernels(CPU, torch.bfloat16)))
 @pytest.mark.parametrize("masked", [False, True])
 def test_every_kernel_sees_what_exact_attention_sees(name, masked, monkeypatch):
-    monkeypatch.setattr(attention, "PIECE", 2)
+    monkeypatch.setattr(attention, "QUERY_BLOCK", 2)
     torch.manual_seed(1)
     q, k, v = (torch.randn(2, 3, length, 16) for length in (5, 12, 12))
     mask = torch.arange(12)[None, None, None] < torch.tensor([12, 7])[:, None, None, None] if masked else None
@@ -85,9 +85,9 @@ def test_two_products_see_as_exactly_as_half_precision_allows_however_sharp_the_
     torch.manual_seed(1)
     q, k = (sharp * torch.randn(1, 2, length, 64) for length in (80, 512))
     q, k, v = (part.bfloat16() for part in (q, k, torch.randn(1, 2, 512, 64)))
-    exact = attention.torch_own(q.double(), k.double(), v.double(), attn_mask=None)
+    exact = attention.sdpa(q.double(), k.double(), v.double(), attn_mask=None)
 
-    seen = attention.products(q, k, v, attn_mask=None)
+    seen = attention.blocked_matmul(q, k, v, attn_mask=None)
 
     assert (seen.double() - exact).norm() / exact.norm() < 0.01
 
@@ -106,9 +106,9 @@ def test_auto_takes_the_fastest_and_leaves_out_what_fails():
         raise RuntimeError("no kernel image for this card")
 
     def slow(q, k, v, *, attn_mask):
-        return [attention.torch_own(q, k, v, attn_mask=attn_mask) for _ in range(200)][0]
+        return [attention.sdpa(q, k, v, attn_mask=attn_mask) for _ in range(200)][0]
 
-    known = {"broken": broken, "slow": slow, "quick": attention.torch_own}
+    known = {"broken": broken, "slow": slow, "quick": attention.sdpa}
 
     assert attention.fastest(known, model, (1, 8, 48)) == "quick"
 
@@ -442,7 +442,7 @@ def test_the_kernels_that_were_chosen_serve_every_attention():
 
     attention.apply(model, "torch", (1, 8, 48))
 
-    assert {module.kernel for module in model.modules() if isinstance(module, Attention)} == {attention.torch_own}
+    assert {module.kernel for module in model.modules() if isinstance(module, Attention)} == {attention.sdpa}
 
 
 def test_the_wan_codec_is_the_same_with_its_weights_laid_out_otherwise():

@@ -95,9 +95,9 @@ def test_what_stands_for_many_weighs_as_much_as_they():
 
 def test_a_shorter_prompt_needs_no_new_graph(dit):
     from engine.accel.cudagraph import GraphedDenoiser
-    from engine.models.lora import LoraRack
+    from engine.models.lora import LoraSet
 
-    graphed = GraphedDenoiser(dit, LoraRack(dit, torch.device("cpu"), torch.float32), Tape())
+    graphed = GraphedDenoiser(dit, LoraSet(dit, torch.device("cpu"), torch.float32), Tape())
 
     lengths = [graphed.context(prompt(words))[0][0].shape[2] for words in (20, 100, 20, 40)]
 

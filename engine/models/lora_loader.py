@@ -7,20 +7,20 @@ from concurrent.futures import Future
 
 from engine.errors import EngineError
 from engine.loras import Loras
-from engine.models.lora import LoraRack
+from engine.models.lora import LoraSet
 from engine.models.lora_file import LowRank, lora_path
 
 Pairs = dict[str, LowRank]
 Submit = Callable[[Callable[[], Pairs]], "Future[Pairs]"]
 
 
-class LoraTrack:
-    """One stream's wishes for the rack of its model."""
+class LoraLoader:
+    """One stream's wishes for the LoRAs of its model."""
 
-    def __init__(self, rack: LoraRack, submit: Submit) -> None:
-        self._rack, self._submit = rack, submit
+    def __init__(self, loras: LoraSet, submit: Submit) -> None:
+        self._model_loras, self._submit = loras, submit
         self._wanted: dict[str, float] = {}
-        self._on: dict[str, float] = {}  # of this stream; the rack may have another's
+        self._on: dict[str, float] = {}  # of this stream; the model may have another's
         self._files: dict[str, Future[Pairs]] = {}
         self._refused: dict[str, int] = {}  # names, and when their files were last written
         self._problem = ""
@@ -64,15 +64,15 @@ class LoraTrack:
 
     def put_on(self, loras: Loras) -> bool:
         """Make these the ones on the model, reading those that are not read yet; whether that changed the model."""
-        on, before = dict(loras), self._rack.attached
+        on, before = dict(loras), self._model_loras.attached
         if on == before:
             return False
         new = {name: self._files.get(name) or self._read(name) for name in on if name not in before}
-        self._rack.set(on, {name: file.result() for name, file in new.items()})
+        self._model_loras.apply(on, {name: file.result() for name, file in new.items()})
         return True
 
     def _read(self, name: str) -> Future[Pairs]:
-        return self._submit(lambda: self._rack.read(name))
+        return self._submit(lambda: self._model_loras.read(name))
 
     def take_problem(self) -> str:
         """One sentence on what failed since the last call, or nothing."""
