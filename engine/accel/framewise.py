@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.models.causal import LooksBack, Past
+from engine.models.causal import CausalState, Stateful
 from engine.models.wan_vae import TIME, TINY, CausalConv, Grow, Norm, WanVae
 
 BESIDE, BESIDE_3D = torch.channels_last, torch.channels_last_3d
@@ -76,11 +76,11 @@ class Frames(nn.Module):
         return F.conv2d(joined, self.weight, self.bias, self.stride[1:], self.padding)
 
 
-class CausalFrames(Frames, LooksBack):
+class CausalFrames(Frames, Stateful):
     """In the place of a CausalConv."""
 
-    def forward(self, x: Tensor, past: Past) -> Tensor:  # type: ignore[override]
-        return super().forward(past.before(x, self.depth - 1, TIME))
+    def forward(self, x: Tensor, past: CausalState) -> Tensor:  # type: ignore[override]
+        return super().forward(past.prepend(x, self.depth - 1, TIME))
 
 
 class Doubling(nn.Module):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.models.causal import LooksBack, Past, check_frames, run
+from engine.models.causal import CausalState, Stateful, check_frames, run
 from engine.models.interfaces import CodecState
 from engine.models.latents import Normal
 from engine.preset import CodecSpec
@@ -43,14 +43,14 @@ class Taehv(nn.Module):
         an H or W that is no multiple of `spatial`.
         """
         check_frames(frames, state, self.spec)
-        past = Past(state)
+        past = CausalState(state)
         if past.starts:
             frames = torch.cat([frames[:1].expand(self.spec.temporal - 1, -1, -1, -1), frames])
         return self.normal.undo(run(self.encoder, (frames + 1) / 2, past)), past.next
 
     def decode(self, latents: Tensor, state: CodecState | None) -> tuple[Tensor, CodecState]:
         """normalised latents [T', C, h, w] -> frames [T, 3, H, W] in [-1, 1], and the next state."""
-        past = Past(state)
+        past = CausalState(state)
         frames = run(self.decoder, latents, past) * 2 - 1
         return frames[self.spec.temporal - 1 if past.starts else 0 :].clamp(-1, 1), past.next
 
@@ -86,15 +86,15 @@ class Squash(nn.Module):
         return torch.tanh(x / LIMIT) * LIMIT
 
 
-class Block(nn.Module, LooksBack):
+class Block(nn.Module, Stateful):
     """x plus three convolutions of [x, the x before]."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv = nn.Sequential(conv(2 * width, width), nn.ReLU(), conv(width, width), nn.ReLU(), conv(width, width))
 
-    def forward(self, x: Tensor, past: Past) -> Tensor:
-        earlier = past.before(x, 1, axis=0)[:-1]
+    def forward(self, x: Tensor, past: CausalState) -> Tensor:
+        earlier = past.prepend(x, 1, axis=0)[:-1]
         changed: Tensor = self.conv(torch.cat([x, earlier], dim=1))
         return F.relu(changed + x)
 
