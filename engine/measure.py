@@ -100,7 +100,7 @@ def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None, layers:
     for model in (denoiser, codec, text):
         model.to(META, dtype)
     rounding = _rounding(denoiser) if preset.accel.fp8 else 0
-    tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
+    tokens = preset.tokens
     cache = KVCache(preset.window, preset.dit, tokens, META, dtype, layers)
     cache.rows(rows)
     context = denoiser.context(torch.empty(1, preset.dit.text_len, preset.dit.text_dim, device=META, dtype=dtype))
@@ -222,9 +222,9 @@ def at_a_glance(preset: Preset) -> int | None:
     files = [locate(spec.weights) for spec in (preset.codec, preset.dit, preset.text)]
     if not all(file.is_file() for file in files):
         return None
-    places = own_rows(preset) * preset.window.slots * (preset.width // preset.unit) * (preset.height // preset.unit)
+    tokens = own_rows(preset) * preset.window.slots * preset.tokens
     keys_and_values = 2 * preset.dit.layers * preset.dit.dim * torch.float32.itemsize
-    return sum(file.stat().st_size for file in files) + places * keys_and_values
+    return sum(file.stat().st_size for file in files) + tokens * keys_and_values
 
 
 def _others(name: str, dtype: torch.dtype) -> Iterator[tuple[str, Need]]:

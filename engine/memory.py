@@ -112,6 +112,6 @@ def _limited(preset: Preset, **limits: int) -> Preset:
 
 def _smaller(preset: Preset) -> Preset | None:
     share, whole = SHRINK
-    unit = preset.unit
-    width, height = (side * share // whole // unit * unit for side in (preset.width, preset.height))
+    multiple = preset.size_multiple
+    width, height = (side * share // whole // multiple * multiple for side in (preset.width, preset.height))
     return replace(preset, width=width, height=height) if min(width, height) >= SMALLEST else None

@@ -267,16 +267,24 @@ class Preset:
         return replace(Params().set_all(as_written(self.controls)), revision=0)
 
     @property
-    def unit(self) -> int:
+    def size_multiple(self) -> int:
         """Width and height are multiples of this: one token's side in pixels."""
         return self.codec.spatial * self.dit.patch
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of one latent frame."""
+        return (self.width // self.size_multiple) * (self.height // self.size_multiple)
+
     def resized(self, width: int, height: int) -> Preset:
         """The same preset at another size. Raises BadPreset, naming the nearest size that works."""
-        unit = self.unit
-        near = [min(max(unit, round(side / unit) * unit), MAX_SIDE // unit * unit) for side in (width, height)]
+        multiple = self.size_multiple
+        near = [
+            min(max(multiple, round(side / multiple) * multiple), MAX_SIDE // multiple * multiple)
+            for side in (width, height)
+        ]
         if near != [width, height]:
-            wanted = f"multiples of {unit} up to {MAX_SIDE}"
+            wanted = f"multiples of {multiple} up to {MAX_SIDE}"
             raise BadPreset(f"{width}x{height} does not fit: {self.name} needs {wanted}", f"use {near[0]}x{near[1]}")
         return replace(self, width=width, height=height)
 

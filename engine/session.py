@@ -92,7 +92,7 @@ class Session:
         self._streams = CudaStreams(models.device, preset.accel.overlap)
         self._room: int | None = None  # rows there is memory for, once somebody counted
         self._problem, self._denied = "", 0  # a sentence for the next report; how many rows it was about
-        tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
+        tokens = preset.tokens
         with torch.inference_mode(), self._streams.enter("denoise"):  # whose stream alone touches it
             self._cache = KVCache(preset.window, preset.dit, tokens, models.device, models.dtype)
         self.reset()

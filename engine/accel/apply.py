@@ -77,7 +77,7 @@ def graphed(models: Models, capture: Capture = capture) -> Models:
 
 def call_shape(preset: Preset) -> tuple[int, int, int]:
     """Rows, queries and keys of the call that a full window makes most often."""
-    tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
+    tokens = preset.tokens
     rows = plan_of(preset, preset.params).rows
     latents = -(-preset.chunk.later // preset.codec.temporal)
     return rows, latents * tokens, preset.window.slots * tokens

@@ -59,7 +59,7 @@ def test_the_call_that_attention_is_tried_at_is_that_of_a_full_window(name):
 
     rows, queries, keys = call_shape(preset)
 
-    tokens = preset.width * preset.height // preset.unit**2
+    tokens = preset.tokens
     assert (rows, keys) == ({"wan-1.3b": 2, "wan-1.3b-t2v": 1, "tiny": 1}[name], preset.window.slots * tokens)
     assert queries == tokens * (3 if name == "wan-1.3b-t2v" else 1)
 
