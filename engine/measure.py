@@ -26,7 +26,7 @@ from engine.errors import EngineError
 from engine.memory import Need, check_room, gib
 from engine.models.build import make_codec, make_denoiser, make_text
 from engine.models.interfaces import CodecState, Context
-from engine.models.words import STEP
+from engine.models.prompt_padding import LENGTH_STEP
 from engine.paths import locate
 from engine.preset import Preset, load_preset, preset_names
 from engine.stream.kvcache import KVCache
@@ -190,7 +190,7 @@ def _tokens(latents: Tensor, preset: Preset) -> Tensor:
 
 def _longest(context: Context, preset: Preset) -> Context:
     """The prompt that takes the most work: long, with some padding, so that its scores are there as a whole."""
-    if preset.dit.text_len <= STEP:
+    if preset.dit.text_len <= LENGTH_STEP:
         return context
     return [(*pair, torch.empty(preset.dit.text_len, device=META)) for pair in context]
 

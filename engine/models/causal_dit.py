@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from engine.models.interfaces import Context, Memory
 from engine.models.norms import RMSNorm, plain_norm
+from engine.models.prompt_padding import attend_weighted, kept_length, padding_scores, unpadded_length
 from engine.models.rope import rotate, rotation
-from engine.models.words import count_words, extra_scores, kept_length, weigh
 from engine.preset import DitSpec
 
 
@@ -109,7 +109,7 @@ class Block(nn.Module):
         query = self.cross_attn.query(self.norm3(x).view(len(keys), -1, x.shape[-1]))
         if extra is None:
             return self.cross_attn.attend(query, keys, values)
-        return weigh(query, keys, values, extra)
+        return attend_weighted(query, keys, values, extra)
 
 
 class Head(nn.Module):
@@ -194,10 +194,10 @@ class CausalDiT(nn.Module):
         K < L. Run once per prompt, not per step.
         """
         embedding = embedding.to(self.like.dtype)
-        length, words = embedding.shape[1], count_words(embedding)
+        length, words = embedding.shape[1], unpadded_length(embedding)
         kept = kept_length(words, length, max(least, self.least))
         text = self.text_embedding(embedding[:, :kept])
-        extra = () if kept == length else (extra_scores(words, kept, length, embedding.device),)
+        extra = () if kept == length else (padding_scores(words, kept, length, embedding.device),)
         return [(*block.cross_attn.words(text), *extra) for block in self.blocks]  # type: ignore[union-attr, operator]
 
     def forward(self, x: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:

@@ -318,7 +318,7 @@ def test_more_rows_take_no_more_on_the_way_than_in_the_end(have, wanted):
 
 def test_a_prompt_that_nearly_fills_its_place_is_counted_with_its_scores():
     preset = replace(PRESET, dit=replace(PRESET.dit, text_len=64))
-    bare = replace(PRESET, dit=replace(PRESET.dit, text_len=measuring.STEP))
+    bare = replace(PRESET, dit=replace(PRESET.dit, text_len=measuring.LENGTH_STEP))
     tokens = preset.tokens
 
     most = []
