@@ -1,4 +1,4 @@
-"""How much memory a preset takes and how much there is: models without memory of their own run once and are counted.
+"""How much memory a preset takes and how much is free. Models run once on the meta device, and tensors are counted.
 
 python -m engine.measure        a table of every preset
 """
@@ -36,8 +36,8 @@ from engine.stream.work import Batch, Row
 META = torch.device("meta")
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")  # the last is how cuBLAS and cuDNN say it
 CGROUP = Path("/sys/fs/cgroup")  # where Linux says what a container may have
-FADING = 5  # embeddings while one prompt fades into another: both weighed, both stacked, and their sum
-PLENTY = 16  # times what is seen at a glance; all that a preset takes is two or three times that
+FADE_EMBEDDINGS = 5  # there are so many embeddings while prompts fade: both weighted, both stacked, and their sum
+AMPLE_FACTOR = 16  # times the quick estimate; a preset really takes two or three times the estimate
 
 
 class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -80,7 +80,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class ThinAttention(TorchFunctionMode):
-    """Attention as GPUs do it, whose table of scores is never there as a whole."""
+    """Replaces scaled_dot_product_attention while counting: fused kernels never materialise the score matrix."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is nn.functional.scaled_dot_product_attention:
@@ -113,7 +113,7 @@ def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None, layers:
         codec=_weights(codec),
         text=0 if preset.text.place == "cpu" else _weights(text),
         window=cache.size,
-        prompt=words + FADING * preset.dit.text_len * preset.dit.text_dim * dtype.itemsize,
+        prompt=words + FADE_EMBEDDINGS * preset.dit.text_len * preset.dit.text_dim * dtype.itemsize,
         stream=state,
         work=max(works),
         graphs=sum(works) + 2 * state + words if preset.accel.graphs else 0,  # states come in and go out
@@ -204,10 +204,11 @@ def _counted() -> Iterator[Counting]:
 def preflight(preset: Preset, device: torch.device, dtype: torch.dtype) -> None:
     """Raises TooLarge, naming presets that do fit, if `preset` cannot run here; before anything is loaded.
 
-    Where there is PLENTY of room nothing is counted: for that torch imports its compiler, which takes as long as torch.
+    With AMPLE_FACTOR times the quick estimate free, nothing is counted: counting makes torch import its compiler, which
+    takes as long as importing torch.
     """
-    free, seen = free_bytes(device), at_a_glance(preset)
-    if free is not None and seen is not None and PLENTY * seen < free:
+    free, estimate = free_bytes(device), quick_estimate(preset)
+    if free is not None and estimate is not None and AMPLE_FACTOR * estimate < free:
         return
     if device.type != "cuda":  # nothing is recorded there
         preset = replace(preset, accel=replace(preset.accel, graphs=False))
@@ -217,7 +218,7 @@ def preflight(preset: Preset, device: torch.device, dtype: torch.dtype) -> None:
     check_room(preset, need, free, str(device), others)
 
 
-def at_a_glance(preset: Preset) -> int | None:
+def quick_estimate(preset: Preset) -> int | None:
     """Bytes of the preset's weight files, and of its window in float32; None where a file is missing."""
     files = [locate(spec.weights) for spec in (preset.codec, preset.dit, preset.text)]
     if not all(file.is_file() for file in files):

@@ -10,8 +10,8 @@ from engine.params import Params
 from engine.preset import CodecSpec, Preset
 from engine.stream.pace import plan_of
 
-SMALLEST = 128  # pixels of the shorter side; below it nothing can be recognised
-SHRINK = 3, 4  # a picture that is too large becomes this much of itself
+MIN_SIDE = 128  # pixels of the shorter side; below it nothing can be recognised
+SHRINK_RATIO = 3, 4  # a picture that is too large becomes this much of itself
 
 
 class TooLarge(EngineError):
@@ -111,7 +111,7 @@ def _limited(preset: Preset, **limits: int) -> Preset:
 
 
 def _smaller(preset: Preset) -> Preset | None:
-    share, whole = SHRINK
+    share, whole = SHRINK_RATIO
     multiple = preset.size_multiple
     width, height = (side * share // whole // multiple * multiple for side in (preset.width, preset.height))
-    return replace(preset, width=width, height=height) if min(width, height) >= SMALLEST else None
+    return replace(preset, width=width, height=height) if min(width, height) >= MIN_SIDE else None

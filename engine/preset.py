@@ -17,7 +17,7 @@ from engine.params import Params, as_written
 _HERE = Path(__file__).resolve().parent
 MAX_SIDE = 4096  # pixels; beyond it a few pictures fill the memory that rings share
 EXAMPLE = "compare it with configs/presets/tiny.toml"
-MOST = 16384  # channels of a layer
+MAX_WIDTH = 16384  # channels of a layer
 FOLDERS = (_HERE / "presets", _HERE.parent / "configs" / "presets")  # in a wheel; in a checkout
 
 
@@ -72,7 +72,7 @@ class CodecSpec:
     kind: str = field(metadata=one_of("small", "wan", "taehv"))
     weights: str
     channels: int = field(metadata=within(1, 256))
-    widths: tuple[int, ...] = field(metadata=within(1, MOST))
+    widths: tuple[int, ...] = field(metadata=within(1, MAX_WIDTH))
     blocks: int = field(metadata=within(1, 16))
     spatial: int = field(default=8, metadata=within(1, 64))
     temporal: int = field(default=4, metadata=within(1, 16))
@@ -103,13 +103,13 @@ class DitSpec:
 
     weights: str
     channels: int = field(metadata=within(1, 256))
-    dim: int = field(metadata=within(2, MOST))
-    ffn: int = field(metadata=within(1, 4 * MOST))
+    dim: int = field(metadata=within(2, MAX_WIDTH))
+    ffn: int = field(metadata=within(1, 4 * MAX_WIDTH))
     heads: int = field(metadata=within(1, 256))
     layers: int = field(metadata=within(1, 128))
-    text_dim: int = field(metadata=within(1, MOST))
+    text_dim: int = field(metadata=within(1, MAX_WIDTH))
     text_len: int = field(metadata=within(1, 4096))
-    freq_dim: int = field(default=256, metadata=within(2, MOST))
+    freq_dim: int = field(default=256, metadata=within(2, MAX_WIDTH))
     patch: int = field(default=2, metadata=within(1, 16))
     eps: float = field(default=1e-6, metadata=within(1e-12, 1e-2))
     source: HubSource = HubSource()
@@ -131,11 +131,11 @@ class TextSpec:
 
     kind: str = field(metadata=one_of("bytes", "umt5"))
     weights: str
-    dim: int = field(metadata=within(1, MOST))
+    dim: int = field(metadata=within(1, MAX_WIDTH))
     length: int = field(metadata=within(1, 4096))
     layers: int = field(metadata=within(1, 128))
     heads: int = field(metadata=within(1, 256))
-    ffn: int = field(metadata=within(1, 4 * MOST))
+    ffn: int = field(metadata=within(1, 4 * MAX_WIDTH))
     vocab: int = field(metadata=within(1, 2**20))
     tokenizer: str = ""
     place: str = field(default="device", metadata=one_of("device", "cpu", "drop"))

@@ -14,7 +14,7 @@ from engine.paths import PACKAGE, locate
 
 QUICK = 64 * 2**20  # bytes; a file up to this size is compared with its checksum in the time of a blink
 REINSTALL = "reinstall latentcast, or choose another --preset"
-SMALL = 2  # bytes; what has fewer cannot be asked whether it is finite
+MIN_ITEMSIZE = 2  # bytes; torch.isfinite does not take 8-bit floats
 
 
 def load_weights(module: nn.Module, location: str, unread: bool = False, elsewhere: Collection[str] = ()) -> None:
@@ -55,7 +55,7 @@ def _remedy(location: str) -> str:
 
 def is_finite(tensor: Tensor) -> bool:
     """Whether it holds nothing but numbers, whatever it stores them as."""
-    wide = tensor if tensor.itemsize >= SMALL else tensor.float()
+    wide = tensor if tensor.itemsize >= MIN_ITEMSIZE else tensor.float()
     return bool(wide.isfinite().all())
 
 

@@ -13,7 +13,7 @@ from engine.models.lora import LoraSet
 
 Work = Callable[[], tuple[Tensor, ...]]
 Capture = Callable[[Work], Callable[[], tuple[Tensor, ...]]]
-RUNS_FIRST = 3  # so that libraries choose their kernels outside the graph
+CAPTURE_WARMUPS = 3  # runs before a capture, in which libraries choose their kernels
 
 
 @runtime_checkable
@@ -33,7 +33,7 @@ def capture(work: Work) -> Callable[[], tuple[Tensor, ...]]:
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
-        for _ in range(RUNS_FIRST):
+        for _ in range(CAPTURE_WARMUPS):
             work()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.models.causal import CausalState, Stateful
-from engine.models.wan_vae import TIME, TINY, CausalConv, Grow, Norm, WanVae
+from engine.models.wan_vae import MIN_NORM, TIME, CausalConv, Grow, Norm, WanVae
 
-BESIDE, BESIDE_3D = torch.channels_last, torch.channels_last_3d
+CHANNELS_LAST, CHANNELS_LAST_3D = torch.channels_last, torch.channels_last_3d
 
 
 def apply(codec: WanVae) -> None:
@@ -25,9 +25,9 @@ def apply(codec: WanVae) -> None:
         if isinstance(module, Grow):
             module.resample = nn.Sequential(Doubling(module.conv))
         if isinstance(module, nn.Sequential):
-            for place, layer in enumerate(module):
+            for index, layer in enumerate(module):
                 if isinstance(layer, Norm):  # a SiLU follows
-                    module[place], module[place + 1] = Activation(layer), nn.Identity()
+                    module[index], module[index + 1] = Activation(layer), nn.Identity()
         for name, layer in module.named_children():
             setattr(module, name, quick(layer))
 
@@ -50,7 +50,7 @@ class Activation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         exact = x.float()
-        normed = exact / torch.linalg.vector_norm(exact, dim=1, keepdim=True).clamp_(min=TINY)
+        normed = exact / torch.linalg.vector_norm(exact, dim=1, keepdim=True).clamp_(min=MIN_NORM)
         return F.silu(normed.mul_(self.scale), inplace=True).to(x.dtype)
 
 
@@ -67,12 +67,12 @@ class Frames(nn.Module):
         """Frame by frame: as fast as all at once, and what is joined takes the memory of one."""
         frames = x[0].transpose(0, 1)
         firsts = range(0, len(frames) - self.depth + 1, self.stride[0])
-        out = torch.cat([self._see(frames[first : first + self.depth]) for first in firsts])
+        out = torch.cat([self._convolve(frames[first : first + self.depth]) for first in firsts])
         return out[None].transpose(1, 2)
 
-    def _see(self, frames: Tensor) -> Tensor:
+    def _convolve(self, frames: Tensor) -> Tensor:
         """[T, C, H, W] -> [1, C', H', W']."""
-        joined = frames.flatten(0, 1)[None].contiguous(memory_format=BESIDE)
+        joined = frames.flatten(0, 1)[None].contiguous(memory_format=CHANNELS_LAST)
         return F.conv2d(joined, self.weight, self.bias, self.stride[1:], self.padding)
 
 
@@ -97,7 +97,7 @@ class Doubling(nn.Module):
         places = F.conv2d(x, self.weight, self.bias, padding=1)
         quarters = places.view(len(x), 2, 2, -1, height + 1, width + 1)
         shape = len(x), quarters.shape[3], 2 * height, 2 * width
-        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=BESIDE)
+        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=CHANNELS_LAST)
         for row in range(2):
             for column in range(2):
                 out[:, :, row::2, column::2] = quarters[:, column, row, :, row : row + height, column : column + width]
@@ -113,5 +113,5 @@ def added(weight: Tensor, axis: int) -> Tensor:
 
 def constant(weight: Tensor) -> nn.Parameter:
     """A parameter nobody trains; the weight of a convolution with its channels side by side."""
-    layout = {4: BESIDE, 5: BESIDE_3D}.get(weight.dim(), torch.preserve_format)
+    layout = {4: CHANNELS_LAST, 5: CHANNELS_LAST_3D}.get(weight.dim(), torch.preserve_format)
     return nn.Parameter(weight.detach().clone(memory_format=layout), requires_grad=False)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.models.interfaces import CodecState, VideoCodec
 
-WORTH = 1.3  # times as fast, or it is not worth the rounding
+MIN_SPEEDUP = 1.3  # bfloat16 has to be this many times as fast, or its rounding is not worth it
 TRIES = 5
 
 
@@ -32,7 +32,7 @@ class HalfCodec:
 @cache
 def half_is_faster() -> bool:
     """Whether this CPU convolves faster in bfloat16, by enough to matter: one short trial of both."""
-    return _seconds(torch.float32) > WORTH * _seconds(torch.bfloat16)
+    return _seconds(torch.float32) > MIN_SPEEDUP * _seconds(torch.bfloat16)
 
 
 @torch.inference_mode()

@@ -21,7 +21,7 @@ from engine.preset import CodecSpec
 
 RGB = 3
 TIME = 2  # the axis of T in [1, C, T, H, W]
-TINY = 1e-12  # what no length falls below, where the numbers go that far down
+MIN_NORM = 1e-12  # lower bound for a norm, or the smallest normal number of the dtype if that is larger
 
 
 class WanVae(nn.Module):
@@ -78,7 +78,7 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         high = torch.promote_types(x.dtype, torch.float32)  # not every device adds halves up in more than halves
-        least = max(TINY, torch.finfo(x.dtype).tiny)
+        least = max(MIN_NORM, torch.finfo(x.dtype).tiny)
         length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=high).clamp(min=least).to(x.dtype)
         scale = self.gamma * self.gamma.shape[0] ** 0.5
         normed: Tensor = x / length * scale

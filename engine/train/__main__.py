@@ -12,7 +12,7 @@ from engine.threads import passive_openmp
 
 RUNS = Path("runs")
 STAGES = ("codec", "denoiser", "finish")
-ASKED = "words"  # run if --stages names it
+OPTIONAL_STAGE = "words"  # run if --stages names it
 LEAST = 4  # frames that can be measured
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 
@@ -72,8 +72,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _stages(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
-    if not set(names) <= {*STAGES, ASKED}:
-        raise argparse.ArgumentTypeError(f"the stages are {', '.join(STAGES)}, and {ASKED}")
+    if not set(names) <= {*STAGES, OPTIONAL_STAGE}:
+        raise argparse.ArgumentTypeError(f"the stages are {', '.join(STAGES)}, and {OPTIONAL_STAGE}")
     return names
 
 

@@ -34,7 +34,7 @@ def test_weights_window_prompt_and_codec_take_what_the_count_says():
     assert need.window == cache.size
     embedding = PRESET.dit.text_len * PRESET.dit.text_dim * FLOAT.itemsize
     context = size_of(part for pair in session._conditioning.context for part in pair)
-    assert need.prompt == context + measuring.FADING * embedding
+    assert need.prompt == context + measuring.FADE_EMBEDDINGS * embedding
     assert need.stream == sum(store.nbytes() for store in state.values())
 
 
@@ -127,21 +127,21 @@ def test_what_recordings_hold_is_counted_where_there_are_any(monkeypatch):
 @pytest.mark.parametrize("size", [(320, 192), (1024, 1024)])
 def test_where_there_is_plenty_of_room_nothing_is_counted(size, monkeypatch):
     preset, counted = load_preset("tiny").resized(*size), []
-    need, seen = measure(preset, FLOAT), measuring.at_a_glance(preset)
+    need, seen = measure(preset, FLOAT), measuring.quick_estimate(preset)
     monkeypatch.setattr(measuring, "measure", lambda *_: counted.append(1) or need)
 
-    for free in (measuring.PLENTY * seen, measuring.PLENTY * seen + 1):
+    for free in (measuring.AMPLE_FACTOR * seen, measuring.AMPLE_FACTOR * seen + 1):
         monkeypatch.setattr(measuring, "free_bytes", lambda _device, free=free: free)
         measuring.preflight(preset, torch.device("cpu"), FLOAT)
 
     assert counted == [1], "once, where there was hardly less"
-    assert seen < need.total < measuring.PLENTY / 4 * seen
+    assert seen < need.total < measuring.AMPLE_FACTOR / 4 * seen
 
 
 def test_weights_that_are_not_there_yet_are_counted(monkeypatch, tmp_path):
     monkeypatch.setenv("LATENTCAST_MODELS", str(tmp_path))
 
-    assert measuring.at_a_glance(load_preset("wan-1.3b")) is None
+    assert measuring.quick_estimate(load_preset("wan-1.3b")) is None
 
 
 def test_what_fits_is_named():
