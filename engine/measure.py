@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_leaves
 
 from engine.accel import fp8
 from engine.errors import EngineError
-from engine.memory import Need, check_room, gib
+from engine.memory import MemoryNeed, check_room, gib
 from engine.models.build import make_codec, make_denoiser, make_text
 from engine.models.interfaces import CodecState, Context
 from engine.models.prompt_padding import LENGTH_STEP
@@ -40,7 +40,7 @@ FADE_EMBEDDINGS = 5  # there are so many embeddings while prompts fade: both wei
 AMPLE_FACTOR = 16  # times the quick estimate; a preset really takes two or three times the estimate
 
 
-class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class AllocationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of the tensors that operations make, while they live.
 
     now, most: at this moment, and at the worst one.   limit: more than this raises torch.OutOfMemoryError.
@@ -79,7 +79,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.now -= size
 
 
-class ThinAttention(TorchFunctionMode):
+class FusedAttention(TorchFunctionMode):
     """Replaces scaled_dot_product_attention while counting: fused kernels never materialise the score matrix."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -89,7 +89,9 @@ class ThinAttention(TorchFunctionMode):
 
 
 @torch.no_grad()
-def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None, layers: range | None = None) -> Need:
+def memory_estimate(
+    preset: Preset, dtype: torch.dtype, rows: int | None = None, layers: range | None = None
+) -> MemoryNeed:
     """What `preset` takes on a device that computes in `dtype`, with its own controls or `rows` rows.
 
     layers: of the denoiser, only the part that has these blocks.
@@ -104,11 +106,11 @@ def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None, layers:
     cache = KVCache(preset.window, preset.dit, tokens, META, dtype, layers)
     cache.rows(rows)
     context = denoiser.context(torch.empty(1, preset.dit.text_len, preset.dit.text_dim, device=META, dtype=dtype))
-    state, coding = _coding(codec, preset, dtype)
+    state, coding = _codec_bytes(codec, preset, dtype)
     words, works = size_of(part for pair in context for part in pair), [*coding]
-    works.append(_denoising(denoiser, preset, cache, context, rows))
+    works.append(_denoising_bytes(denoiser, preset, cache, context, rows))
     beside = {"device": _weights(text)}.get(preset.text.place, 0)  # while the others are loaded
-    return Need(
+    return MemoryNeed(
         denoiser=_weights(denoiser),
         codec=_weights(codec),
         text=0 if preset.text.place == "cpu" else _weights(text),
@@ -129,7 +131,7 @@ def _rounding(denoiser: Any) -> int:
     """Round its layers to 8 bits; the bytes that takes at most: all of them as they were, and the largest one's new."""
     plain = _weights(denoiser)
     layers = [layer for layer in denoiser.modules() if type(layer) is nn.Linear]
-    with Counting() as count:
+    with AllocationCounter() as count:
         fp8.Linear8(max(layers, key=lambda layer: layer.weight.numel()))
     fp8.replace_layers(denoiser)
     return plain + int(count.most)
@@ -145,39 +147,39 @@ def size_of(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.itemsize for tensor in tensors)
 
 
-def _coding(codec: Any, preset: Preset, dtype: torch.dtype) -> tuple[int, list[int]]:
+def _codec_bytes(codec: Any, preset: Preset, dtype: torch.dtype) -> tuple[int, list[int]]:
     """What the codec keeps from chunk to chunk, and the most that encoding and decoding take for one."""
     encoding = decoding = None
     most = [0, 0]
     for frames in (preset.chunk.first, preset.chunk.later):
         pixels = torch.empty(frames, 3, preset.height, preset.width, device=META, dtype=dtype)
-        with _counted() as count:
+        with _counting_fused() as count:
             latents, encoding = codec.encode(pixels, encoding)
-            most[0] = max(most[0], count.most - _held(encoding))
-        with _counted() as count:
+            most[0] = max(most[0], count.most - _state_bytes(encoding))
+        with _counting_fused() as count:
             decoded, decoding = codec.decode(torch.empty_like(latents), decoding)
-            most[1] = max(most[1], count.most - _held(decoding))
+            most[1] = max(most[1], count.most - _state_bytes(decoding))
         del decoded
-    return _held(encoding or (), decoding or ()), [max(0, work) for work in most]
+    return _state_bytes(encoding or (), decoding or ()), [max(0, work) for work in most]
 
 
-def _held(*states: CodecState) -> int:
+def _state_bytes(*states: CodecState) -> int:
     """Bytes of what a codec keeps; views of one tensor count once."""
     stores = [part.untyped_storage() for state in states for part in state]
     return sum({store._cdata: store.nbytes() for store in stores}.values())
 
 
-def _denoising(denoiser: Any, preset: Preset, cache: KVCache, context: Context, rows: int) -> int:
+def _denoising_bytes(denoiser: Any, preset: Preset, cache: KVCache, context: Context, rows: int) -> int:
     """The most a pass over a full window takes."""
     slots, frames = preset.window.slots, max(1, preset.chunk.later // preset.codec.temporal)
-    codec, places = preset.codec, tuple(range(slots - frames, slots))
-    row = Row(0, places, slots - frames, (0,), slots, (0,) * preset.window.sinks)
+    codec, newest = preset.codec, tuple(range(slots - frames, slots))
+    row = Row(0, newest, slots - frames, (0,), slots, (0,) * preset.window.sinks)
     cache.begin(Batch((row,) * rows, passes=1))
     sides = preset.height // codec.spatial, preset.width // codec.spatial
     latents = torch.empty(rows, frames, codec.channels, *sides, device=META, dtype=cache.keys[0].dtype)
     x = latents if denoiser.begins else _tokens(latents, preset)
     t = torch.zeros(rows, frames, device=META, dtype=torch.int64)
-    with _counted() as count:
+    with _counting_fused() as count:
         denoiser(x, t, cache, _longest(context, preset))
         return count.most
 
@@ -196,8 +198,8 @@ def _longest(context: Context, preset: Preset) -> Context:
 
 
 @contextmanager
-def _counted() -> Iterator[Counting]:
-    with Counting() as count, ThinAttention():
+def _counting_fused() -> Iterator[AllocationCounter]:
+    with AllocationCounter() as count, FusedAttention():
         yield count
 
 
@@ -212,7 +214,7 @@ def preflight(preset: Preset, device: torch.device, dtype: torch.dtype) -> None:
         return
     if device.type != "cuda":  # nothing is recorded there
         preset = replace(preset, accel=replace(preset.accel, graphs=False))
-    need = measure(preset, dtype)
+    need = memory_estimate(preset, dtype)
     too_large = free is not None and need.least > free
     others = dict(_others(preset.name, dtype)) if too_large else {}
     check_room(preset, need, free, str(device), others)
@@ -228,11 +230,11 @@ def quick_estimate(preset: Preset) -> int | None:
     return sum(file.stat().st_size for file in files) + tokens * keys_and_values
 
 
-def _others(name: str, dtype: torch.dtype) -> Iterator[tuple[str, Need]]:
+def _others(name: str, dtype: torch.dtype) -> Iterator[tuple[str, MemoryNeed]]:
     for other in preset_names():
         try:
             if other != name:
-                yield other, measure(load_preset(other), dtype)
+                yield other, memory_estimate(load_preset(other), dtype)
         except EngineError:
             continue  # it lacks a library, say; it is no advice then
 
@@ -278,12 +280,12 @@ def release() -> None:
 def table(dtype: torch.dtype = torch.bfloat16) -> Iterator[str]:
     """A line per preset, as Markdown."""
     left_out = ("graphs", "loading")  # no preset of ours records, or rounds its weights
-    names = [name for name in Need.__dataclass_fields__ if name not in left_out]
+    names = [name for name in MemoryNeed.__dataclass_fields__ if name not in left_out]
     yield f"| preset | size | rows | {' | '.join(names)} | in all |"
     yield "|---" * (len(names) + 4) + "|"
     for preset in map(load_preset, preset_names()):
         for rows in sorted({1, preset.params.steps}):
-            need = measure(preset, dtype, rows)
+            need = memory_estimate(preset, dtype, rows)
             cells = " | ".join(gib(need.by_name[column]) for column in names)
             yield f"| `{preset.name}` | {preset.width}x{preset.height} | {rows} | {cells} | {gib(need.total)} |"
 

@@ -19,7 +19,7 @@ class TooLarge(EngineError):
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class MemoryNeed:
     """Bytes on the device, by what they are for.
 
     window: keys and values of the latent frames looked back at.   prompt: those of the words.
@@ -63,7 +63,9 @@ class Need:
         return {name: size for name, size in asdict(self).items() if name != "loading"}
 
 
-def check_room(preset: Preset, need: Need, free: int | None, device: str, others: Mapping[str, Need]) -> None:
+def check_room(
+    preset: Preset, need: MemoryNeed, free: int | None, device: str, others: Mapping[str, MemoryNeed]
+) -> None:
     """Raises TooLarge if `preset` needs more than what is `free` to load or to stay, naming `others` that fit.
 
     free: None where the system does not say.
