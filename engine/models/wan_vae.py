@@ -101,7 +101,7 @@ class Residual(nn.Module, Stateful):
 
 
 class Attention(nn.Module):
-    """One head over the places of each frame."""
+    """Attention of one head over the positions of each frame."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -217,7 +217,7 @@ class Decoder(nn.Module):
 
 
 def middle(width: int) -> nn.Sequential:
-    """Where every place of a frame sees every other."""
+    """The innermost layers, in which every position of a frame attends to every other."""
     return nn.Sequential(Residual(width, width), Attention(width), Residual(width, width))
 
 

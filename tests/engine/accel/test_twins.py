@@ -294,7 +294,7 @@ def test_another_codec_is_made_as_fast_as_the_one_before_and_the_same_one_is_kep
 
 
 def test_another_codec_is_recorded_as_the_one_before_was(monkeypatch):
-    monkeypatch.setattr("engine.accel.apply.replays", lambda *_: True)  # as on a GPU
+    monkeypatch.setattr("engine.accel.apply.uses_graphs", lambda *_: True)  # as on a GPU
     monkeypatch.setattr("engine.models.build.load_weights", lambda module, *_: module.to_empty(device="cpu"))
     preset = replace(PRESET, accel=AccelSpec(graphs=True))
     models = accelerate(small_models(), preset)
