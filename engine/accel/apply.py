@@ -9,7 +9,7 @@ from torch import nn
 
 from engine.accel import attention, compile, fp8, framewise, gelu
 from engine.accel.cudagraph import Capture, GraphedCodec, GraphedDenoiser, capture
-from engine.accel.precision import HalfCodec, half_is_faster
+from engine.accel.precision import Bfloat16Codec, bfloat16_is_faster
 from engine.models.build import Models, build_codec
 from engine.models.causal_dit import CausalDiT
 from engine.models.interfaces import VideoCodec
@@ -61,12 +61,12 @@ def accelerate_codec(codec: VideoCodec, spec: AccelSpec, device: torch.device) -
         return codec
     if spec.channels_last:
         use_channels_last(codec)
-    half = spec.half_codec and device.type == "cpu" and half_is_faster()
+    half = spec.half_codec and device.type == "cpu" and bfloat16_is_faster()
     if half:
         codec.to(torch.bfloat16)
     if spec.framewise and device.type == "cpu" and isinstance(codec, WanVae):
         framewise.apply(codec)
-    return HalfCodec(codec) if half else codec
+    return Bfloat16Codec(codec) if half else codec
 
 
 def graphed(models: Models, capture: Capture = capture) -> Models:

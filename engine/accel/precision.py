@@ -14,7 +14,7 @@ MIN_SPEEDUP = 1.3  # bfloat16 has to be this many times as fast, or its rounding
 TRIES = 5
 
 
-class HalfCodec:
+class Bfloat16Codec:
     """A `VideoCodec` that computes in bfloat16; what goes in and comes out keeps the caller's dtype."""
 
     def __init__(self, codec: VideoCodec) -> None:
@@ -30,7 +30,7 @@ class HalfCodec:
 
 
 @cache
-def half_is_faster() -> bool:
+def bfloat16_is_faster() -> bool:
     """Whether this CPU convolves faster in bfloat16, by enough to matter: one short trial of both."""
     return _seconds(torch.float32) > MIN_SPEEDUP * _seconds(torch.bfloat16)
 

@@ -1,4 +1,4 @@
-"""Which LoRAs a stream wants: files are read aside while it plays on, and put on between two chunks."""
+"""The LoRAs a stream wants: files are read on another thread while it plays, and attached between two chunks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Submit = Callable[[Callable[[], Pairs]], "Future[Pairs]"]
 
 
 class LoraLoader:
-    """One stream's wishes for the LoRAs of its model."""
+    """Reads the LoRAs that one stream wants, and attaches them to its model."""
 
     def __init__(self, loras: LoraSet, submit: Submit) -> None:
         self._model_loras, self._submit = loras, submit
         self._wanted: dict[str, float] = {}
-        self._on: dict[str, float] = {}  # of this stream; the model may have another's
+        self._on: dict[str, float] = {}  # by this stream; the model may have those of another
         self._files: dict[str, Future[Pairs]] = {}
-        self._refused: dict[str, int] = {}  # names, and when their files were last written
+        self._refused: dict[str, int] = {}  # names, and the modification time of their files
         self._problem = ""
 
     @property
@@ -32,7 +32,7 @@ class LoraLoader:
 
     @property
     def mended(self) -> bool:
-        """Whether a file that could not be used is another one by now: then it is worth to `aim` again."""
+        """Whether a file that could not be used has changed since: then `aim` again."""
         return any(_written(name) != when for name, when in self._refused.items())
 
     def aim(self, loras: Loras) -> None:

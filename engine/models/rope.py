@@ -1,4 +1,4 @@
-"""Rotary position embedding over time, height and width, with positions given as tensors and no table that ends."""
+"""Rotary position embedding over time, height and width. Positions are tensors, and there is no table to run out of."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import torch
 from engine.accel import attention, compile, fp8
 from engine.accel.apply import accelerate, call_shape, graphed, with_codec
 from engine.accel.cudagraph import GraphedCodec
-from engine.accel.precision import HalfCodec
+from engine.accel.precision import Bfloat16Codec
 from engine.errors import BadPreset, DeviceUnavailable
 from engine.models.build import Models, build, make_denoiser
 from engine.models.causal_dit import Attention, CausalDiT
@@ -136,7 +136,7 @@ def test_an_attention_or_a_compiler_that_is_not_here_is_said_with_those_that_are
 def test_a_codec_in_half_precision_is_fifty_decibels_from_the_exact_one():
     preset = load_preset("tiny")
     plain = build(preset, CPU, torch.float32)
-    half = replace(plain, codec=HalfCodec(copy.deepcopy(plain.codec).to(torch.bfloat16)))
+    half = replace(plain, codec=Bfloat16Codec(copy.deepcopy(plain.codec).to(torch.bfloat16)))
     frames = film(8, size=(preset.width, preset.height))
     films = []
 
@@ -280,7 +280,7 @@ def test_what_was_recorded_of_a_stream_is_gone_with_the_first_chunk_of_a_smaller
 
 @pytest.mark.parametrize("accel", [{}, {"half_codec": True}, {"channels_last": True}], ids=str)
 def test_another_codec_is_made_as_fast_as_the_one_before_and_the_same_one_is_kept(accel, monkeypatch):
-    monkeypatch.setattr("engine.accel.apply.half_is_faster", lambda: True)
+    monkeypatch.setattr("engine.accel.apply.bfloat16_is_faster", lambda: True)
     monkeypatch.setattr("engine.models.build.load_weights", lambda module, *_: module.to_empty(device="cpu"))
     preset = replace(PRESET, accel=AccelSpec(**accel))
     models = accelerate(small_models(), preset)
