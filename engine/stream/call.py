@@ -1,4 +1,4 @@
-"""The integers of a planned call as tensors: made once per chunk, so that no launch in between waits for the host."""
+"""The integers of a planned call as tensors, made once per chunk, so that no launch waits for a copy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.stream.work import Batch
 class Call:
     """What a `Batch` says, on the device. int64; T latent frames, S sinks.
 
-    slots, positions: [rows, T]. For calls of one shape always the same tensors, so that a recorded step finds them.
+    slots, positions: [rows, T]. For calls of one shape always the same tensors, as a CUDA graph needs.
     timesteps:        [rows, passes].   visible: [rows].   drift: [rows, S].   rows: [rows, 1], their numbers.
     """
 
@@ -47,7 +47,7 @@ class CallBuffers:
         return Call(slots, positions, timesteps, visible[:, 0], drift, rows)
 
     def _to_device(self, lines: list[tuple[int, ...]]) -> Tensor:
-        aside = self._device.type == "cuda"  # MPS would read the host's memory when it may be gone: pytorch#189690
+        aside = self._device.type == "cuda"  # MPS might read the host's memory after it was freed: pytorch#189690
         return torch.tensor(lines, pin_memory=aside).to(self._device, non_blocking=aside)
 
     def _make_buffers(self, rows: int, frames: int) -> tuple[Tensor, Tensor, Tensor]:

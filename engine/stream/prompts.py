@@ -66,11 +66,11 @@ class EmbeddingCache:
 
     @torch.inference_mode()
     def _encode(self, text: str) -> Tensor:
-        return self._encoder.encode([text]).cpu()  # waits for the encoder: no other CUDA stream would
+        return self._encoder.encode([text]).cpu()  # the copy waits for the encoder; other CUDA streams would not
 
 
 class PromptRequest:
-    """The newest prompt that can be used: the wanted one once it is encoded, and until then the one before.
+    """The newest prompt that is encoded: the wanted one as soon as it is ready, until then the one before.
 
     A prompt that cannot be encoded is not tried again, and the one before it stays; before the first there is `spare`.
     """
@@ -91,7 +91,7 @@ class PromptRequest:
         self._wanted = blend
 
     def settle(self) -> Blend:
-        """What may be used now. The first call waits for it: there is nothing to show before."""
+        """The blend that can be used now. The first call waits until one is encoded."""
         first = not self._usable
         if self._wanted is not None and self._is_encoded(self._wanted, first):
             self._usable, self._wanted = self._wanted, None
@@ -110,6 +110,6 @@ class PromptRequest:
             return self._embeddings.look_up(blend, wait=first) is not None
         except NotEncoded as error:
             if isinstance(error.__cause__, EngineError) and first:
-                raise error.__cause__ from error  # nothing is right with the encoder: its tokenizer is missing, say
+                raise error.__cause__ from error  # the encoder cannot work at all: its tokenizer is missing, say
             self._problem, self._wanted = error.sentence, None
         return False

@@ -59,7 +59,7 @@ class RowPlanner:
         return self._advance([replace(self._flight[0], idle=True), *self._flight], timesteps, plan)
 
     def renew_sinks(self) -> None:
-        """The stream shows something else from now on: its sinks are written over, one a chunk.
+        """The look has changed: the sinks are overwritten, one per chunk.
 
         Otherwise the old look would shine through for as long as the stream lasts.
         """

@@ -64,7 +64,7 @@ def roll_out(
         batch = planner.next(tag, len(latents), timesteps, plan)
         done += stream.run(batch, noisy, scene.prompt, renoise)  # type: ignore[arg-type]
         if preset.window.refresh > -1 and batch.rows[0].visible == preset.window.slots:
-            planner.renewal.note_likeness(recall.similarity().tolist())
+            planner.renewal.note_similarity(recall.similarity().tolist())
     while (rest := planner.drain(timesteps, plan)) is not None:
         done += stream.run(rest, None, scene.prompt, renoise)  # type: ignore[arg-type]
     return torch.cat([chunk.latent for chunk in done])
