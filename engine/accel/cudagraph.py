@@ -80,8 +80,8 @@ class GraphedDenoiser:
             0  # tokens of the longest prompt so far; shorter ones are padded to it, so that no graph is recorded again
         )
 
-    def context(self, embedding: Tensor, least: int = 0) -> Context:
-        context = self._plain.context(embedding, max(least, self._longest))
+    def context(self, embedding: Tensor, min_tokens: int = 0) -> Context:
+        context = self._plain.context(embedding, max(min_tokens, self._longest))
         self._longest = max(self._longest, context[0][0].shape[2])
         return context
 

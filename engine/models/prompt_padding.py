@@ -24,9 +24,9 @@ def unpadded_length(embedding: Tensor) -> int:
     return int(last.item())
 
 
-def kept_length(tokens: int, length: int, least: int) -> int:
-    """How many of `length` tokens are kept, at least `least`: the prompt's own, and one or more of the padding."""
-    return min(max(tokens // LENGTH_STEP * LENGTH_STEP + LENGTH_STEP, least), length)
+def kept_length(tokens: int, length: int, min_tokens: int) -> int:
+    """How many of `length` tokens are kept, at least `min_tokens`: the prompt's own, and one or more of the padding."""
+    return min(max(tokens // LENGTH_STEP * LENGTH_STEP + LENGTH_STEP, min_tokens), length)
 
 
 def padding_scores(tokens: int, kept: int, length: int, device: torch.device) -> Tensor:

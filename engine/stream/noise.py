@@ -37,9 +37,9 @@ class NoisePolicy:
         return (1 - self.memory) * target + self.memory * previous
 
 
-def first_timestep(noise: float, lead: int) -> int:
-    """The timestep the model is told for a chunk mixed with `noise`: `lead` below it, as the reference trained it."""
-    return max(int(1000 * noise) - lead, 0)
+def first_timestep(noise: float, timestep_offset: int) -> int:
+    """The timestep given to the model for a chunk mixed with `noise`: `timestep_offset` below, as in the reference."""
+    return max(int(1000 * noise) - timestep_offset, 0)
 
 
 def timesteps_of(noise: float, spec: ScheduleSpec, steps: int) -> list[int]:

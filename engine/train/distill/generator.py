@@ -23,7 +23,7 @@ class Generator(CausalDiT):
         super().__init__(spec)
         self.blocks = nn.ModuleList(ReadingBlock(spec, layer, recompute) for layer in range(spec.layers))
 
-    def context(self, embedding: Tensor, least: int = 0) -> Any:
+    def context(self, embedding: Tensor, min_tokens: int = 0) -> Any:
         """The embedding itself: what it becomes is a matter of the blocks."""
         return embedding
 

@@ -83,7 +83,7 @@ class LastPass:
     def __init__(self, denoiser: Denoiser, steps: int, learn: bool) -> None:
         self._denoiser, self._steps, self._learn = denoiser, steps, learn
 
-    def context(self, embedding: Tensor, least: int = 0) -> Any:
+    def context(self, embedding: Tensor, min_tokens: int = 0) -> Any:
         return embedding
 
     def __call__(self, latents: Tensor, timesteps: Tensor, memory: Any, context: Any) -> Tensor:

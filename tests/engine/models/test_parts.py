@@ -113,8 +113,8 @@ class InTwo(torch.nn.Module):
             part.eval().requires_grad_(False)
         self.parts = torch.nn.ModuleList(parts)
 
-    def context(self, embedding, least=0):
-        return [each for part in self.parts for each in part.context(embedding, least)]
+    def context(self, embedding, min_tokens=0):
+        return [each for part in self.parts for each in part.context(embedding, min_tokens)]
 
     def forward(self, latents, timesteps, memory, context):
         wire = self.parts[0](latents, timesteps, memory, context[: self._cut])

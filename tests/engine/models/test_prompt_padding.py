@@ -43,14 +43,14 @@ def test_a_blend_is_as_long_as_its_longest_part_and_rows_that_differ_are_all_wor
 
 
 @pytest.mark.parametrize("words", [0, 20, 32, 100, 300])
-@pytest.mark.parametrize("least", [0, 128])
-def test_what_is_read_of_a_prompt_is_what_all_its_tokens_say(dit, words, least):
+@pytest.mark.parametrize("min_tokens", [0, 128])
+def test_what_is_read_of_a_prompt_is_what_all_its_tokens_say(dit, words, min_tokens):
     attention, text = dit.blocks[0].cross_attn, dit.text_embedding(prompt(words))
     query = attention.query(torch.randn(2, 12, DIT.dim)).view(1, 24, DIT.heads, -1)
 
-    keys, values, extra = dit.context(prompt(words), least)[0]
+    keys, values, extra = dit.context(prompt(words), min_tokens)[0]
 
-    assert least <= keys.shape[2] == len(extra) < LENGTH
+    assert min_tokens <= keys.shape[2] == len(extra) < LENGTH
     torch.testing.assert_close(
         attend_weighted(query, keys, values, extra),
         attention.attend(query, *attention.words(text)),
