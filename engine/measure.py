@@ -41,7 +41,7 @@ AMPLE_FACTOR = 16  # times the quick estimate; a preset really takes two or thre
 
 
 class AllocationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of the tensors that operations make, while they live.
+    """Counts the bytes of the tensors that operations allocate, while they live.
 
     now, most: at this moment, and at the worst one.   limit: more than this raises torch.OutOfMemoryError.
     device:    whose tensors count, "meta" or "cpu".
@@ -55,7 +55,7 @@ class AllocationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = [leaf.untyped_storage() for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        self._known.update(given)  # what was there before is not ours to count, nor a view of it
+        self._known.update(given)  # tensors from before are not counted, nor views of them
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
             if (
@@ -109,7 +109,7 @@ def memory_estimate(
     state, coding = _codec_bytes(codec, preset, dtype)
     words, works = size_of(part for pair in context for part in pair), [*coding]
     works.append(_denoising_bytes(denoiser, preset, cache, context, rows))
-    beside = {"device": _weights(text)}.get(preset.text.place, 0)  # while the others are loaded
+    text_beside = {"device": _weights(text)}.get(preset.text.place, 0)  # while the others are loaded
     return MemoryNeed(
         denoiser=_weights(denoiser),
         codec=_weights(codec),
@@ -119,7 +119,7 @@ def memory_estimate(
         stream=state,
         work=max(works),
         graphs=sum(works) + 2 * state + words if preset.accel.graphs else 0,  # states come in and go out
-        loading=rounding + _weights(codec) + beside if rounding else 0,
+        loading=rounding + _weights(codec) + text_beside if rounding else 0,
     )
 
 
@@ -128,7 +128,7 @@ def _weights(model: Any) -> int:
 
 
 def _rounding(denoiser: Any) -> int:
-    """Round its layers to 8 bits; the bytes that takes at most: all of them as they were, and the largest one's new."""
+    """Round the layers to 8 bits. Returns the peak in bytes: all old weights, and what rounding the largest takes."""
     plain = _weights(denoiser)
     layers = [layer for layer in denoiser.modules() if type(layer) is nn.Linear]
     with AllocationCounter() as count:
@@ -148,7 +148,7 @@ def size_of(tensors: Iterable[Tensor]) -> int:
 
 
 def _codec_bytes(codec: Any, preset: Preset, dtype: torch.dtype) -> tuple[int, list[int]]:
-    """What the codec keeps from chunk to chunk, and the most that encoding and decoding take for one."""
+    """Bytes of the codec's state between chunks, and peak bytes of encoding and of decoding one chunk."""
     encoding = decoding = None
     most = [0, 0]
     for frames in (preset.chunk.first, preset.chunk.later):
@@ -164,13 +164,13 @@ def _codec_bytes(codec: Any, preset: Preset, dtype: torch.dtype) -> tuple[int, l
 
 
 def _state_bytes(*states: CodecState) -> int:
-    """Bytes of what a codec keeps; views of one tensor count once."""
+    """Bytes of a codec's states; views of one tensor count once."""
     stores = [part.untyped_storage() for state in states for part in state]
     return sum({store._cdata: store.nbytes() for store in stores}.values())
 
 
 def _denoising_bytes(denoiser: Any, preset: Preset, cache: KVCache, context: Context, rows: int) -> int:
-    """The most a pass over a full window takes."""
+    """Peak bytes of one pass over a full window."""
     slots, frames = preset.window.slots, max(1, preset.chunk.later // preset.codec.temporal)
     codec, newest = preset.codec, tuple(range(slots - frames, slots))
     row = Row(0, newest, slots - frames, (0,), slots, (0,) * preset.window.sinks)
@@ -191,7 +191,7 @@ def _tokens(latents: Tensor, preset: Preset) -> Tensor:
 
 
 def _longest(context: Context, preset: Preset) -> Context:
-    """The prompt that takes the most work: long, with some padding, so that its scores are there as a whole."""
+    """The context that takes the most memory: long, with some padding, so that the score matrix is materialised."""
     if preset.dit.text_len <= LENGTH_STEP:
         return context
     return [(*pair, torch.empty(preset.dit.text_len, device=META)) for pair in context]
@@ -236,7 +236,7 @@ def _others(name: str, dtype: torch.dtype) -> Iterator[tuple[str, MemoryNeed]]:
             if other != name:
                 yield other, memory_estimate(load_preset(other), dtype)
         except EngineError:
-            continue  # it lacks a library, say; it is no advice then
+            continue  # it cannot run here, say for a missing library: not worth advising
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -254,22 +254,22 @@ def _left_in_container() -> Iterator[int]:
         limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
         cached = next(line for line in (CGROUP / "memory.stat").read_text().splitlines() if line.startswith("file "))
         if limit.isdecimal():
-            yield int(limit) - int(used) + int(cached.split()[1])  # what is only cached is given back
+            yield int(limit) - int(used) + int(cached.split()[1])  # page cache is given back
     except (OSError, StopIteration, ValueError):
         return
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether that is what an error means, or what it came from, on whatever device."""
+    """Whether an error, or one that caused it, means that memory ran out, on any device."""
     said = str(error).lower()  # MPS and the CPU have no class of their own for it
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in said for words in OUT_OF_MEMORY):
         return True
-    before = error.__cause__ or error.__context__  # recording a graph ends with an error of its own
+    before = error.__cause__ or error.__context__  # a failed capture raises an error of its own
     return before is not None and is_out_of_memory(before)
 
 
 def release() -> None:
-    """Give back what nothing refers to any more."""
+    """Free cached memory that nothing uses."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -279,7 +279,7 @@ def release() -> None:
 
 def table(dtype: torch.dtype = torch.bfloat16) -> Iterator[str]:
     """A line per preset, as Markdown."""
-    left_out = ("graphs", "loading")  # no preset of ours records, or rounds its weights
+    left_out = ("graphs", "loading")  # no shipped preset uses graphs or fp8
     names = [name for name in MemoryNeed.__dataclass_fields__ if name not in left_out]
     yield f"| preset | size | rows | {' | '.join(names)} | in all |"
     yield "|---" * (len(names) + 4) + "|"

@@ -1,4 +1,4 @@
-"""What there is room for, and what is given up where there is too little. Decides in integers; no tensors."""
+"""Decides whether a preset fits into memory, and what to give up if it does not. Integers only, no tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.preset import CodecSpec, Preset
 from engine.stream.pace import plan_of
 
 MIN_SIDE = 128  # pixels of the shorter side; below it nothing can be recognised
-SHRINK_RATIO = 3, 4  # a picture that is too large becomes this much of itself
+SHRINK_RATIO = 3, 4  # a picture that is too large is reduced to this share of its sides
 
 
 class TooLarge(EngineError):
@@ -22,10 +22,10 @@ class TooLarge(EngineError):
 class MemoryNeed:
     """Bytes on the device, by what they are for.
 
-    window: keys and values of the latent frames looked back at.   prompt: those of the words.
-    stream: what the codec keeps between chunks.   work: the most that comes and goes within a chunk.
-    graphs: what recordings hold, where a preset records: working memory of their own, and places for what they read.
-    loading: the most that is there while weights are loaded, if they are larger then than afterwards; else nothing.
+    window: keys and values of the window.   prompt: keys, values and embeddings of the prompt.
+    stream: the codec's state between chunks.   work: peak of temporary tensors within a chunk.
+    graphs: for CUDA graphs: working memory of their own, and buffers for their inputs; 0 without graphs.
+    loading: peak while weights are loaded, if it is larger than afterwards; else 0.
     """
 
     denoiser: int
@@ -40,17 +40,17 @@ class MemoryNeed:
 
     @property
     def least(self) -> int:
-        """Less than this, and nothing can run: what is there all the time, or for a moment while it is loaded."""
+        """The least with which it can run: what stays allocated, or the peak while loading."""
         return max(self.fixed, self.loading)
 
     @property
     def most(self) -> int:
-        """What it takes at its worst moment."""
+        """The peak."""
         return max(self.total, self.loading)
 
     @property
     def fixed(self) -> int:
-        """What is there all the time."""
+        """What stays allocated all the time."""
         return self.total - self.work
 
     @property

@@ -122,7 +122,7 @@ class Session:
 
     def update(self, params: Params) -> None:
         """Use `params` from the next chunk on; a chunk already launched keeps its own."""
-        self._conditioning.aim(params)
+        self._conditioning.want(params)
         self._params = params
         self._count_room()
 
@@ -222,7 +222,7 @@ class Session:
         noisy = None if encoded is None else self._noisy(work, encoded.latents)
         with self._streams.enter("denoise", *(() if noisy is None else (noisy,))):
             self._clock.mark("denoise")
-            context = self._conditioning.put_on(work)
+            context = self._conditioning.context_for(work)
             if encoded is not None:
                 self._stamps[work.batch.rows[0].tag] = work.stamps
             renoise = partial(self._noise_source.draw, carry=work.carry)

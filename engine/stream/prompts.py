@@ -86,7 +86,7 @@ class PromptRequest:
         """True while the newest prompt is still being encoded and the old one plays on."""
         return self._wanted is not None
 
-    def aim(self, blend: Blend) -> None:
+    def want(self, blend: Blend) -> None:
         """Want `blend`, as soon as it is encoded."""
         self._wanted = blend
 

@@ -26,9 +26,9 @@ class Track:
     def now(self):
         return self._embeddings.look_up(self.told, wait=True)
 
-    def aim(self, blend, seconds):
+    def want(self, blend, seconds):
         self._seconds = seconds
-        self._request.aim(blend)
+        self._request.want(blend)
 
     def at(self, time):
         """The embedding if it is another than last time."""
@@ -51,12 +51,12 @@ def test_a_stream_waits_for_its_first_prompt_and_no_other():
     encoder = SlowEncoder()
     with ThreadPoolExecutor(1) as aside:
         track = Track(EmbeddingCache(encoder, aside.submit), (("a", 1.0),))
-        track.aim((("ab", 1.0),), 0.0)
+        track.want((("ab", 1.0),), 0.0)
         Timer(0.1, encoder.go.set).start()
         assert track.at(0.0).item() == 2.0
 
         encoder.go.clear()
-        track.aim((("abcd", 1.0),), 0.0)
+        track.want((("abcd", 1.0),), 0.0)
         assert track.at(1.0) is None
         assert track.waiting, "the old prompt plays on"
         encoder.go.set()
@@ -108,7 +108,7 @@ def test_a_prompt_encoded_on_another_thread_is_whole_before_any_stream_reads_it(
     encoder.go.set()
     with ThreadPoolExecutor(1) as aside:
         track = Track(EmbeddingCache(encoder, aside.submit), (("a", 1.0),))
-        track.aim((("ab", 0.5), ("abcd", 0.5)), 0.0)
+        track.want((("ab", 0.5), ("abcd", 0.5)), 0.0)
 
         assert track.at(0.0).item() == 3.0
 
@@ -131,10 +131,10 @@ class Fussy:
 def test_a_prompt_that_cannot_be_encoded_is_said_once_and_the_old_one_stays():
     with ThreadPoolExecutor(1) as aside:
         track = Track(EmbeddingCache(Fussy(), aside.submit), (("spare", 1.0),))
-        track.aim((("ab", 1.0),), 0.0)
+        track.want((("ab", 1.0),), 0.0)
         assert track.at(0.0).item() == 2.0
 
-        track.aim((("ghost", 0.5), ("abcd", 0.5)), 0.0)
+        track.want((("ghost", 0.5), ("abcd", 0.5)), 0.0)
         assert track.at(1.0) is None
         aside.submit(int).result()  # what was submitted before has been done
         track.at(1.1)
@@ -145,14 +145,14 @@ def test_a_prompt_that_cannot_be_encoded_is_said_once_and_the_old_one_stays():
         assert "ghost" in problem and "no such token" in problem
         assert track.take_problem() == ""
 
-        track.aim((("abcd", 1.0),), 0.0)
+        track.want((("abcd", 1.0),), 0.0)
         assert track.at(2.0).item() == 4.0
 
 
 def test_a_stream_that_begins_with_such_a_prompt_begins_with_the_presets_own():
     with ThreadPoolExecutor(1) as aside:
         track = Track(EmbeddingCache(Fussy(), aside.submit), (("spare", 1.0),))
-        track.aim((("ghost", 1.0),), 0.0)
+        track.want((("ghost", 1.0),), 0.0)
 
         assert track.at(0.0).item() == 5.0
         assert "ghost" in track.take_problem()
@@ -166,7 +166,7 @@ class Broken:
 def test_an_encoder_that_can_do_nothing_ends_the_stream_with_its_own_words():
     with ThreadPoolExecutor(1) as aside:
         track = Track(EmbeddingCache(Broken(), aside.submit), (("spare", 1.0),))
-        track.aim((("ab", 1.0),), 0.0)
+        track.want((("ab", 1.0),), 0.0)
 
         with pytest.raises(BadWeights, match="the tokenizer is missing"):
             track.at(0.0)
