@@ -12,18 +12,18 @@ from engine.checksum import checksum_path, is_damaged
 from engine.errors import BadWeights
 from engine.paths import PACKAGE, locate
 
-QUICK = 64 * 2**20  # bytes; a file up to this size is compared with its checksum in the time of a blink
+QUICK = 64 * 2**20  # bytes; a file up to this size is compared with its checksum in a fraction of a second
 REINSTALL = "reinstall latentcast, or choose another --preset"
 MIN_ITEMSIZE = 2  # bytes; torch.isfinite does not take 8-bit floats
 
 
 def load_weights(module: nn.Module, location: str, unread: bool = False, elsewhere: Collection[str] = ()) -> None:
-    """Fill `module` from a safetensors file, keeping the module's own dtype and device.
+    """Load `module` from a safetensors file, keeping the module's own dtype and device.
 
     A module on the meta device has no memory to keep: it takes the file's tensors, mapped and in the file's dtype.
     A file that has a checksum beside it and is no larger than QUICK is compared with it; for larger ones, which would
-    keep the first picture waiting, `latentcast download` does that.
-    unread: leave the numbers in the file until they are used; whether they are any is then not looked at.
+    delay the first picture, `latentcast download` does that.
+    unread: leave the numbers in the file until they are used, without checking that they are finite.
     elsewhere: keys that belong to other parts of the model: those are not touched, and no checksum is made of the file.
     Raises BadWeights if the file is missing, damaged, or does not fit; the module is unchanged then.
     """
@@ -54,7 +54,7 @@ def _remedy(location: str) -> str:
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Whether it holds nothing but numbers, whatever it stores them as."""
+    """Whether all its values are finite, in any dtype."""
     wide = tensor if tensor.itemsize >= MIN_ITEMSIZE else tensor.float()
     return bool(wide.isfinite().all())
 
@@ -66,7 +66,7 @@ def _where_from(location: str) -> str:
 
 
 def _misfit(wanted: dict[str, Tensor], found: dict[str, Tensor], unread: bool) -> str:
-    """The first way in which `found` is not what `wanted` describes, or nothing."""
+    """The first difference between `found` and `wanted` in keys, shapes or values, or nothing."""
     if missing := sorted(wanted.keys() - found.keys()):
         return (
             f"{missing[0]} and {len(missing) - 1} more keys are missing" if missing[1:] else f"{missing[0]} is missing"

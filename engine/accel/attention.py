@@ -1,4 +1,4 @@
-"""Which code computes attention: what there is on this device is tried once at the real shape, the fastest stays."""
+"""Chooses the attention kernel: those available on this device are timed at the real shape, and the fastest is used."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TORCH = {
 
 
 def apply(model: CausalDiT, choice: str, shape: tuple[int, int, int]) -> str:
-    """Let every attention of `model` be computed by `choice`, or by the fastest for "auto"; the name of what it is.
+    """Compute every attention of `model` with `choice`, for "auto" with the fastest. Returns the kernel's name.
 
     shape: rows, queries and keys of one call, which "auto" is measured at. Raises BadPreset for a name unknown here.
     """
@@ -69,7 +69,7 @@ def blocked_matmul(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None)
     batch, heads, length, size = q.shape
     seen = q.new_empty(batch, length, heads, size).transpose(
         1, 2
-    )  # what comes next wants all heads of a token together
+    )  # laid out token by token, as the next layer reads it
     scale = size**-0.5
     for row, head, start in product(range(batch), range(heads), range(0, length, QUERY_BLOCK)):
         block = row, head, slice(start, start + QUERY_BLOCK)
@@ -82,7 +82,7 @@ def blocked_matmul(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None)
 
 
 def flash3(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
-    """FlashAttention 3, for Hopper, where it is installed. It has no masks: a window that still fills goes to torch."""
+    """FlashAttention 3, for Hopper, where it is installed. It takes no mask: calls with one go to torch."""
     if attn_mask is not None:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
     seen = import_module("flash_attn_interface").flash_attn_func(*(heads.transpose(1, 2) for heads in (q, k, v)))
@@ -92,7 +92,7 @@ def flash3(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tens
 
 @torch.inference_mode()
 def fastest(known: Mapping[str, Kernel], model: CausalDiT, shape: tuple[int, int, int]) -> str:
-    """The name of the fastest of `known` at `shape`; those that refuse it are left out, and if all do it is "torch"."""
+    """The name of the fastest of `known` at `shape`, without those that fail there; "torch" if all fail."""
     if len(known) == 1:  # at full size a try takes seconds where there is no GPU
         return next(iter(known))
     rows, queries, keys = shape
@@ -108,7 +108,7 @@ def fastest(known: Mapping[str, Kernel], model: CausalDiT, shape: tuple[int, int
 
 
 def _of_torch(backend: SDPBackend, q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
-    if attn_mask is not None:  # flash and cudnn know none
+    if attn_mask is not None:  # flash and cudnn take none
         return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
     with sdpa_kernel(backend):
         return F.scaled_dot_product_attention(q, k, v)

@@ -1,7 +1,7 @@
-"""The Wan autoencoder as a CPU runs it fastest: channels side by side in memory, and frame by frame.
+"""The Wan autoencoder as a CPU runs it fastest: in channels_last layout, and frame by frame.
 
-Torch gives a small float32 Conv3d to a kernel that is many times slower than the one it has for Conv2d. So a few frames
-become more channels of one. In bfloat16 the Conv3d is the faster one, and stays.
+For small float32 inputs, torch's Conv3d kernel is many times slower than its Conv2d kernel. So the frames of a Conv3d
+become channels of a Conv2d. In bfloat16 Conv3d is the faster one, and stays.
 
 A 3x3 convolution of a picture that was doubled by repeating its pixels sees each of them up to four times: four 2x2
 convolutions of the small picture, their weights added up beforehand, give the same sums with 4 multiplications for 9.
@@ -42,7 +42,7 @@ def quick(layer: nn.Module) -> nn.Module:
 
 
 class Activation(nn.Module):
-    """In the place of a Norm and its SiLU: both in float32, where a CPU need not convert for each of several passes."""
+    """Replaces a Norm and its SiLU: both in float32, so that a CPU converts only once."""
 
     def __init__(self, norm: Norm) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Activation(nn.Module):
 
 
 class Frames(nn.Module):
-    """In the place of a Conv3d without padding in time: [1, C, T, H, W] -> [1, C', T', H', W']."""
+    """Replaces a Conv3d without padding in time: [1, C, T, H, W] -> [1, C', T', H', W']."""
 
     def __init__(self, layer: nn.Conv3d) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Frames(nn.Module):
         self.bias = layer.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        """Frame by frame: as fast as all at once, and what is joined takes the memory of one."""
+        """Frame by frame: as fast as all at once, with less memory."""
         frames = x[0].transpose(0, 1)
         firsts = range(0, len(frames) - self.depth + 1, self.stride[0])
         out = torch.cat([self._convolve(frames[first : first + self.depth]) for first in firsts])
@@ -77,14 +77,14 @@ class Frames(nn.Module):
 
 
 class CausalFrames(Frames, Stateful):
-    """In the place of a CausalConv."""
+    """Replaces a CausalConv."""
 
     def forward(self, x: Tensor, past: CausalState) -> Tensor:  # type: ignore[override]
         return super().forward(past.prepend(x, self.depth - 1, TIME))
 
 
 class Doubling(nn.Module):
-    """In the place of nearest upsampling and a 3x3 convolution: [T, C, H, W] -> [T, C', 2H, 2W]."""
+    """Replaces nearest upsampling and a 3x3 convolution: [T, C, H, W] -> [T, C', 2H, 2W]."""
 
     def __init__(self, layer: nn.Conv2d) -> None:
         super().__init__()
@@ -92,10 +92,10 @@ class Doubling(nn.Module):
         self.bias = constant(layer.bias.repeat(4)) if layer.bias is not None else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """One convolution makes the four pixels of every place; those of an odd row or column begin one place later."""
+        """One convolution computes four pixels per position; those of odd rows and columns start one position later."""
         height, width = x.shape[2:]
-        places = F.conv2d(x, self.weight, self.bias, padding=1)
-        quarters = places.view(len(x), 2, 2, -1, height + 1, width + 1)
+        padded = F.conv2d(x, self.weight, self.bias, padding=1)
+        quarters = padded.view(len(x), 2, 2, -1, height + 1, width + 1)
         shape = len(x), quarters.shape[3], 2 * height, 2 * width
         out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=CHANNELS_LAST)
         for row in range(2):
@@ -112,6 +112,6 @@ def added(weight: Tensor, axis: int) -> Tensor:
 
 
 def constant(weight: Tensor) -> nn.Parameter:
-    """A parameter nobody trains; the weight of a convolution with its channels side by side."""
+    """A parameter that is not trained, in channels_last layout if it is the weight of a convolution."""
     layout = {4: CHANNELS_LAST, 5: CHANNELS_LAST_3D}.get(weight.dim(), torch.preserve_format)
     return nn.Parameter(weight.detach().clone(memory_format=layout), requires_grad=False)

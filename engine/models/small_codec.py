@@ -95,7 +95,7 @@ class Decoder(nn.Module):
 
 
 class CausalBlock(nn.Module):
-    """x plus two convolutions of [x, the x before]. Nothing clips the sum, or the branch dies."""
+    """x plus two convolutions of [x, the x before]. The sum is not clipped: with a ReLU the branch stopped learning."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class CausalBlock(nn.Module):
 class PreviousFrames:
     """Hands each block the frame before, from the last call's state, and collects the next state.
 
-    At the start of a stream the first frame stands in for the one before it, as if the picture had been still.
+    At the start of a stream the first frame is its own predecessor, as if the picture had been still.
     """
 
     def __init__(self, state: CodecState | None) -> None:
@@ -148,7 +148,7 @@ def unpack(cubes: Tensor) -> Tensor:
 
 
 def zero(layer: nn.Conv2d) -> nn.Conv2d:
-    """Start a layer at nothing."""
+    """Initialise a layer to zero."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer

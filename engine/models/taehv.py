@@ -1,6 +1,6 @@
-"""TAEHV, a small autoencoder for Wan 2.1's latents, weight-compatible, with its memory carried from call to call.
+"""TAEHV, a small autoencoder for Wan 2.1's latents, weight-compatible, with its state carried from call to call.
 
-Every layer works on one frame; blocks that look back see the frame before. So nothing is ever decoded twice.
+Every layer works on one frame; stateful blocks also see the frame before. So no frame is decoded twice.
 
 Source: madebyollin/taehv taehv.py, at the sizes of taew2_1.pth.
 """
@@ -19,7 +19,7 @@ from engine.models.latents import Normal
 from engine.preset import CodecSpec
 
 RGB = 3
-LIMIT = 3.0  # latents are pressed softly into -3..3, where the decoder was trained
+LIMIT = 3.0  # latents are squashed into -3..3, the range the decoder was trained on
 
 
 class Taehv(nn.Module):
@@ -80,7 +80,7 @@ def decoder(spec: CodecSpec) -> nn.Sequential:
 
 
 class Squash(nn.Module):
-    """Latents, softly held within the limit."""
+    """Squashes latents smoothly into -LIMIT..LIMIT."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(x / LIMIT) * LIMIT
