@@ -17,34 +17,34 @@ REINSTALL = "reinstall latentcast, or choose another --preset"
 MIN_ITEMSIZE = 2  # bytes; torch.isfinite does not take 8-bit floats
 
 
-def load_weights(module: nn.Module, location: str, unread: bool = False, elsewhere: Collection[str] = ()) -> None:
+def load_weights(module: nn.Module, location: str, lazy: bool = False, skipped: Collection[str] = ()) -> None:
     """Load `module` from a safetensors file, keeping the module's own dtype and device.
 
     A module on the meta device has no memory to keep: it takes the file's tensors, mapped and in the file's dtype.
     A file that has a checksum beside it and is no larger than QUICK is compared with it; for larger ones, which would
     delay the first picture, `latentcast download` does that.
-    unread: leave the numbers in the file until they are used, without checking that they are finite.
-    elsewhere: keys that belong to other parts of the model: those are not touched, and no checksum is made of the file.
+    lazy: leave the numbers in the file until they are used, without checking that they are finite.
+    skipped: keys that belong to other parts of the model: those are not touched, and no checksum is made of the file.
     Raises BadWeights if the file is missing, damaged, or does not fit; the module is unchanged then.
     """
     path = locate(location)
     if not path.is_file():
         raise BadWeights(f"weights are missing: {path}", _where_from(location))
     try:
-        tensors = _read(path, elsewhere)
-        damaged = not elsewhere and path.stat().st_size <= QUICK and is_damaged(path)
+        tensors = _read(path, skipped)
+        damaged = not skipped and path.stat().st_size <= QUICK and is_damaged(path)
     except (SafetensorError, OSError) as error:
         raise BadWeights(f"{path} cannot be read: {error}", "the file is damaged; fetch it again") from error
     if damaged:
         raise BadWeights(f"{path} is damaged: it is not what its checksum says", _remedy(location))
-    if problem := _misfit(module.state_dict(), tensors, unread):
+    if problem := _misfit(module.state_dict(), tensors, lazy):
         raise BadWeights(f"{path} does not fit this preset: {problem}", "it belongs to another model or version")
     module.load_state_dict(tensors, assign=any(weight.is_meta for weight in module.parameters()))
 
 
-def _read(path: Path, elsewhere: Collection[str]) -> dict[str, Tensor]:
+def _read(path: Path, skipped: Collection[str]) -> dict[str, Tensor]:
     with safe_open(path, framework="pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys() if key not in elsewhere}  # noqa: SIM118
+        return {key: file.get_tensor(key) for key in file.keys() if key not in skipped}  # noqa: SIM118
 
 
 def _remedy(location: str) -> str:
@@ -65,7 +65,7 @@ def _where_from(location: str) -> str:
     return "fetch them with `latentcast download`, make the file with `python -m engine.convert`, or use --preset tiny"
 
 
-def _misfit(wanted: dict[str, Tensor], found: dict[str, Tensor], unread: bool) -> str:
+def _misfit(wanted: dict[str, Tensor], found: dict[str, Tensor], lazy: bool) -> str:
     """The first difference between `found` and `wanted` in keys, shapes or values, or nothing."""
     if missing := sorted(wanted.keys() - found.keys()):
         return (
@@ -76,6 +76,6 @@ def _misfit(wanted: dict[str, Tensor], found: dict[str, Tensor], unread: bool) -
     for key, tensor in wanted.items():
         if found[key].shape != tensor.shape:
             return f"{key} is {list(found[key].shape)}, not {list(tensor.shape)}"
-        if not (unread or is_finite(found[key])):
+        if not (lazy or is_finite(found[key])):
             return f"{key} holds values that are not numbers"
     return ""

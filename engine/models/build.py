@@ -59,8 +59,8 @@ def build_denoiser(spec: DitSpec, device: torch.device, dtype: torch.dtype, laye
     For a part, only its own weights are read from the file.
     """
     model = make_denoiser(spec, layers)
-    elsewhere = make_denoiser(spec).state_dict().keys() - model.state_dict().keys() if layers else ()
-    denoiser: Denoiser = _loaded(model, spec.weights, elsewhere=elsewhere).to(device, dtype)
+    skipped = make_denoiser(spec).state_dict().keys() - model.state_dict().keys() if layers else ()
+    denoiser: Denoiser = _loaded(model, spec.weights, skipped=skipped).to(device, dtype)
     return denoiser
 
 
@@ -76,15 +76,15 @@ def build_text(spec: TextSpec, device: torch.device, dtype: torch.dtype) -> Text
         encoder: TextEncoder = _loaded(make_text(spec), spec.weights).to(device, dtype)
         return encoder
     if spec.place == "cpu":
-        mapped = _loaded(make_text(spec), spec.weights, unread=True)  # reading 11 GB would delay the first picture
+        mapped = _loaded(make_text(spec), spec.weights, lazy=True)  # reading 11 GB would delay the first picture
         return OnDemandTextEncoder(lambda: mapped, True, device, dtype)
-    _loaded(make_text(spec), spec.weights, unread=True)  # only checks that the file fits
+    _loaded(make_text(spec), spec.weights, lazy=True)  # only checks that the file fits
     return OnDemandTextEncoder(lambda: _loaded(make_text(spec), spec.weights).to(device, dtype), False, device, dtype)
 
 
-def _loaded(module: Any, weights: str, unread: bool = False, elsewhere: Collection[str] = ()) -> Any:
-    """The module with its weights, mapped from the file; `unread`, none of it is read before it is used."""
-    load_weights(module, weights, unread, elsewhere)
+def _loaded(module: Any, weights: str, lazy: bool = False, skipped: Collection[str] = ()) -> Any:
+    """The module with its weights, mapped from the file; with `lazy`, nothing is read before it is used."""
+    load_weights(module, weights, lazy, skipped)
     return module.eval().requires_grad_(False)
 
 

@@ -95,7 +95,7 @@ class Decoder(nn.Module):
 
 
 class CausalBlock(nn.Module):
-    """x plus two convolutions of [x, the x before]. The sum is not clipped: with a ReLU the branch stopped learning."""
+    """x plus two convolutions of [x, the x before]. The sum is not clipped, so that the branch goes on learning."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
