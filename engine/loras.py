@@ -1,4 +1,4 @@
-"""What the control "lora" may hold: names of LoRA files, and how strongly each counts. Text in, numbers out."""
+"""Parses the control "lora": names of LoRA files, and the strength of each."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 
 from engine.errors import BadParam
 
-MAX_STRENGTH = 4.0  # either way; beyond it no picture is left
+MAX_STRENGTH = 4.0  # positive or negative; beyond it pictures are destroyed
 MAX_LORAS = 8  # at a time
 Loras = tuple[tuple[str, float], ...]
-_NAME = re.compile(r"[\w][\w .+()-]{0,99}")  # a file's name and never a path
+_NAME = re.compile(r"[\w][\w .+()-]{0,99}")  # a file's name, never a path
 _EXAMPLE = 'write "ghibli:0.8 | film grain:0.3"; the files lie in the folder loras of the models folder'
 
 

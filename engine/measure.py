@@ -107,18 +107,18 @@ def memory_estimate(
     cache.rows(rows)
     context = denoiser.context(torch.empty(1, preset.dit.text_len, preset.dit.text_dim, device=META, dtype=dtype))
     state, coding = _codec_bytes(codec, preset, dtype)
-    words, works = size_of(part for pair in context for part in pair), [*coding]
-    works.append(_denoising_bytes(denoiser, preset, cache, context, rows))
+    context_bytes, peaks = size_of(part for pair in context for part in pair), [*coding]
+    peaks.append(_denoising_bytes(denoiser, preset, cache, context, rows))
     text_beside = {"device": _weights(text)}.get(preset.text.place, 0)  # while the others are loaded
     return MemoryNeed(
         denoiser=_weights(denoiser),
         codec=_weights(codec),
         text=0 if preset.text.place == "cpu" else _weights(text),
         window=cache.size,
-        prompt=words + FADE_EMBEDDINGS * preset.dit.text_len * preset.dit.text_dim * dtype.itemsize,
+        prompt=context_bytes + FADE_EMBEDDINGS * preset.dit.text_len * preset.dit.text_dim * dtype.itemsize,
         stream=state,
-        work=max(works),
-        graphs=sum(works) + 2 * state + words if preset.accel.graphs else 0,  # states come in and go out
+        work=max(peaks),
+        graphs=sum(peaks) + 2 * state + context_bytes if preset.accel.graphs else 0,  # states come in and go out
         loading=rounding + _weights(codec) + text_beside if rounding else 0,
     )
 

@@ -57,7 +57,7 @@ class Attention(nn.Module):
         """query [B, L, N, D], keys and values [B, N, K, D] -> what is seen, [B, L, C], before `o`."""
         return self.kernel(query.transpose(1, 2), keys, values, attn_mask=mask).transpose(1, 2).flatten(2)
 
-    def words(self, text: Tensor) -> tuple[Tensor, Tensor]:
+    def text_key_value(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """A prompt's tokens [B, K, C] -> keys and values as `attend` wants them."""
         key, value = (part.transpose(1, 2).contiguous() for part in self.key_value(text))
         return key, value
@@ -198,7 +198,7 @@ class CausalDiT(nn.Module):
         kept = kept_length(tokens, length, max(min_tokens, self.min_tokens))
         text = self.text_embedding(embedding[:, :kept])
         extra = () if kept == length else (padding_scores(tokens, kept, length, embedding.device),)
-        return [(*block.cross_attn.words(text), *extra) for block in self.blocks]  # type: ignore[union-attr, operator]
+        return [(*block.cross_attn.text_key_value(text), *extra) for block in self.blocks]  # type: ignore[union-attr, operator]
 
     def forward(self, x: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
         """Latents [B, T, C, h, w] -> flow [B, T, C, h, w]; between parts, tokens [B, T, h/patch, w/patch, dim].

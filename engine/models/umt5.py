@@ -50,7 +50,7 @@ class Umt5(nn.Module):
 
         Raises BadWeights if the tokenizer is not there.
         """
-        words = self.tokenizer(
+        tokens = self.tokenizer(
             [clean(text) for text in texts],
             padding="longest",
             truncation=True,
@@ -58,7 +58,7 @@ class Umt5(nn.Module):
             return_tensors="pt",
         )
         device = self.stack.embed_tokens.weight.device
-        rows = self.embed(words["input_ids"].to(device), words["attention_mask"].to(device))
+        rows = self.embed(tokens["input_ids"].to(device), tokens["attention_mask"].to(device))
         return F.pad(rows, (0, 0, 0, self.spec.length - rows.shape[1]))
 
     def embed(self, tokens: Tensor, mask: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How much noise each chunk gets, from how the picture moves, and which timesteps follow. Numbers only, no tensors."""
+"""How much noise each chunk gets, from how the picture moves, and its timesteps. Numbers only, no tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.preset import ScheduleSpec
 class NoisePolicy:
     """Turns measured motion into the noise mixed into a chunk.
 
-    A still picture gets more noise, so the model may invent; a moving one gets less, so the camera leads.
+    A still picture gets more noise, so that the model changes more; a moving one gets less, to follow the camera.
 
     still:       noise for a still picture, 0..1.
     pull:        how far full motion pulls the noise below `still`; more than `still` counts as `still`.

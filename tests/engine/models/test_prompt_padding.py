@@ -53,7 +53,7 @@ def test_what_is_read_of_a_prompt_is_what_all_its_tokens_say(dit, words, min_tok
     assert min_tokens <= keys.shape[2] == len(extra) < LENGTH
     torch.testing.assert_close(
         attend_weighted(query, keys, values, extra),
-        attention.attend(query, *attention.words(text)),
+        attention.attend(query, *attention.text_key_value(text)),
         atol=2e-6,
         rtol=1e-5,
     )
@@ -62,7 +62,7 @@ def test_what_is_read_of_a_prompt_is_what_all_its_tokens_say(dit, words, min_tok
 def test_in_bfloat16_too(dit):
     attention = dit.blocks[0].cross_attn
     query = attention.query(torch.randn(1, 24, DIT.dim))
-    exact = attention.attend(query, *attention.words(dit.text_embedding(prompt(20))))
+    exact = attention.attend(query, *attention.text_key_value(dit.text_embedding(prompt(20))))
 
     keys, values, extra = dit.context(prompt(20))[0]
     got = attend_weighted(query.bfloat16(), keys.bfloat16(), values.bfloat16(), extra)
