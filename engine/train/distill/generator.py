@@ -51,4 +51,4 @@ class ReadingBlock(Block):
         return out
 
     def _run(self, x: Tensor, time: Tensor, view: View, text: Tensor) -> Tensor:
-        return super().forward(x, time, view, self.cross_attn.words(text))
+        return super().forward(x, time, view, self.cross_attn.text_key_value(text))
