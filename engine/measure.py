@@ -102,8 +102,7 @@ def memory_estimate(
     for model in (denoiser, codec, text):
         model.to(META, dtype)
     rounding = _rounding(denoiser) if preset.accel.fp8 else 0
-    tokens = preset.tokens
-    cache = KVCache(preset.window, preset.dit, tokens, META, dtype, layers)
+    cache = KVCache(preset.window, preset.dit, preset.tokens, META, dtype, layers)
     cache.rows(rows)
     context = denoiser.context(torch.empty(1, preset.dit.text_len, preset.dit.text_dim, device=META, dtype=dtype))
     state, coding = _codec_bytes(codec, preset, dtype)

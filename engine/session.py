@@ -92,9 +92,8 @@ class Session:
         self._streams = CudaStreams(models.device, preset.accel.overlap)
         self._room: int | None = None  # rows there is memory for; None until it is counted
         self._problem, self._denied = "", 0  # a sentence for the next report; the number of rows that were refused
-        tokens = preset.tokens
         with torch.inference_mode(), self._streams.enter("denoise"):  # only this stream uses the cache
-            self._cache = KVCache(preset.window, preset.dit, tokens, models.device, models.dtype)
+            self._cache = KVCache(preset.window, preset.dit, preset.tokens, models.device, models.dtype)
         self.reset()
 
     @property
