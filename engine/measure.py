@@ -260,8 +260,8 @@ def _left_in_container() -> Iterator[int]:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error, or one that caused it, means that memory ran out, on any device."""
-    said = str(error).lower()  # MPS and the CPU have no class of their own for it
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in said for words in OUT_OF_MEMORY):
+    message = str(error).lower()  # MPS and the CPU have no class of their own for it
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in message for words in OUT_OF_MEMORY):
         return True
     before = error.__cause__ or error.__context__  # a failed capture raises an error of its own
     return before is not None and is_out_of_memory(before)
