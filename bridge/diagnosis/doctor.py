@@ -35,7 +35,7 @@ ROOM = """
 import sys
 from engine.device import pick_device, pick_dtype
 from engine.errors import EngineError
-from engine.measure import free_bytes, gib, measure, preflight
+from engine.measure import free_bytes, gib, memory_estimate, preflight
 from engine.preset import load_preset
 preset, device = load_preset(sys.argv[1]), pick_device()
 if len(sys.argv) > 2:
@@ -44,7 +44,7 @@ try:
     preflight(preset, device, pick_dtype(device))
 except EngineError as error:
     sys.exit(error.sentence)
-free, need = free_bytes(device), measure(preset, pick_dtype(device)).most
+free, need = free_bytes(device), memory_estimate(preset, pick_dtype(device)).most
 print(f"takes {gib(need)} of memory on {device}, {gib(free) if free else 'nobody knows how much is'} free")
 """
 ENGINE = """

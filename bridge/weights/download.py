@@ -15,7 +15,7 @@ from bridge.weights import hub
 from bridge.weights.hub import HubError, Offer
 from bridge.weights.progress import Bar, amount
 from engine.checksum import checksum_path, is_damaged
-from engine.places import MODELS, PACKAGE, models_folder
+from engine.paths import MODELS_VARIABLE, PACKAGE, models_folder
 from engine.preset import HubFile, HubSource, Preset, load_preset
 
 KINDS = {"wan": "vae", "taehv": "taehv", "umt5": "umt5"}  # of a preset -> as engine.convert calls them
@@ -231,4 +231,4 @@ def _place(source: Path, target: Path) -> None:
 
 def _next_step(name: str, folder: Path) -> str:
     command = f"latentcast run --preset {name}"
-    return command if folder == models_folder().resolve() else f"{MODELS}={folder} {command}"
+    return command if folder == models_folder().resolve() else f"{MODELS_VARIABLE}={folder} {command}"

@@ -12,7 +12,7 @@ from engine.errors import EngineError
 from engine.frame import Frame
 from engine.memory import TooLarge, step_down
 from engine.params import Params
-from engine.places import locate
+from engine.paths import locate
 from engine.preset import CodecSpec, Preset, load_preset
 
 if TYPE_CHECKING:

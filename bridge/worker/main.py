@@ -30,7 +30,7 @@ from engine.params import Params
 from engine.preset import Preset, load_preset
 from engine.stream.pace import plan_of
 from engine.stream.window import chunks_until_full
-from engine.threads import give_way, wait_politely, yield_to_stream
+from engine.threads import lower_priority, passive_openmp, yield_to_stream
 
 log = logging.getLogger("engine")
 
@@ -155,8 +155,8 @@ class RealEngine:
 
     def __init__(self) -> None:
         self._models: Any = None
-        give_way()
-        wait_politely()
+        lower_priority()
+        passive_openmp()
 
     def __call__(self, preset: Preset, aside: Executor) -> Session:
         from engine.accel.apply import with_codec

@@ -9,7 +9,7 @@ import torch
 from bridge.worker.fallback import Fitted, Way
 from bridge.worker.main import RealEngine
 from engine.frame import Frame
-from engine.measure import Counting
+from engine.measure import AllocationCounter
 from engine.memory import TooLarge
 from engine.preset import load_preset
 from engine.session import open_session
@@ -21,7 +21,7 @@ TINY = load_preset("tiny")
 
 def most_taken(preset):
     """Bytes of tensors that a session of a preset takes at its worst moment, weights included."""
-    with Counting("cpu") as count:
+    with AllocationCounter("cpu") as count:
         session = open_session(preset)
         grey = np.full((preset.height, preset.width, 3), 128, np.uint8)
         for index in range(4 * preset.chunk.later):

@@ -10,12 +10,12 @@ import platformdirs
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 PACKAGE = "package:"  # begins the location of what ships with latentcast
-MODELS = "LATENTCAST_MODELS"  # the environment variable that names another folder
+MODELS_VARIABLE = "LATENTCAST_MODELS"  # the environment variable that names another folder
 
 
 def models_folder() -> Path:
     """Where downloaded weights live: LATENTCAST_MODELS, else the system's cache folder for this user."""
-    chosen = os.environ.get(MODELS)
+    chosen = os.environ.get(MODELS_VARIABLE)
     return Path(chosen) if chosen else cache_folder()
 
 
