@@ -18,7 +18,7 @@ from bridge.process.pipe import Pipe
 from bridge.process.protocol import GAVE_UP, Failure, Report, Stage
 from bridge.rings.ring import RingReader, RingWriter
 from bridge.worker.chunk_limit import SETTING_UP, ChunkLimit
-from bridge.worker.fallback import Fitted, Way
+from bridge.worker.fallback import FallbackRun, ScaledSession
 from bridge.worker.intake import Intake
 from bridge.worker.roles import Control, Inbox, OpenSession, Outbox, Session
 from bridge.worker.ticks import Ticks
@@ -119,32 +119,34 @@ def serve(options: argparse.Namespace, pipe: Pipe, open_session: OpenSession) ->
         outbox = stack.enter_context(RingWriter.attach(options.outbox))
         aside = ThreadPoolExecutor(1, "prompts", yield_to_stream)  # encodes prompts while the old one plays on
         stack.callback(aside.shutdown, wait=False, cancel_futures=True)
-        way = Way(preset, pipe)
+        fallback = FallbackRun(preset, pipe)
         while not pipe.stopping:
             try:
-                stream(way, inbox, outbox, lambda preset: open_session(preset, aside))
+                stream(fallback, inbox, outbox, lambda preset: open_session(preset, aside))
             except (RuntimeError, MemoryError) as error:
-                way.check(error)
+                fallback.check(error)
             else:
                 return
-            way.step_down()  # here, where nothing refers to what has failed any more
+            fallback.step_down()  # here, where nothing refers to what has failed any more
 
 
-def stream(way: Way, inbox: RingReader, outbox: RingWriter, open_session: Callable[[Preset], Session]) -> None:
-    """Open, warm up and run in the way that is left, until told to stop. Raises what the session raises."""
-    preset, pipe = way.preset, way.pipe
+def stream(
+    fallback: FallbackRun, inbox: RingReader, outbox: RingWriter, open_session: Callable[[Preset], Session]
+) -> None:
+    """Open a session with the current fallback, warm it up and run it until told to stop. Raises what it raises."""
+    preset, pipe = fallback.preset, fallback.pipe
     pipe.beat(SETTING_UP)
-    session = Fitted(open_session(preset), (preset.width, preset.height), (outbox.width, outbox.height))
+    session = ScaledSession(open_session(preset), (preset.width, preset.height), (outbox.width, outbox.height))
     pipe.say(Stage("warming", session.device, preset.name))
 
     def tell(progress: str) -> None:
         pipe.say(Stage("warming", session.device, preset.name, progress))
 
-    params = way.all_controls()
+    params = fallback.all_controls()
     limit = ChunkLimit(warm(session, preset, params, tell), params, rebuilds(preset))
     inbox.latest()  # what the camera saw meanwhile is old by now
     pipe.say(Stage("streaming", session.device, preset.name))
-    run(session, inbox if preset.input else Ticks(preset.width, preset.height, preset.fps), outbox, way, limit)
+    run(session, inbox if preset.input else Ticks(preset.width, preset.height, preset.fps), outbox, fallback, limit)
 
 
 class RealEngine:
