@@ -19,9 +19,9 @@ from bridge.adapters.base import EXTRAS
 from bridge.client import ask_status
 from bridge.diagnosis import devices
 from bridge.errors import BridgeError, system_says
+from bridge.obs.address import find_address
 from bridge.obs.client import ObsClient
 from bridge.obs.errors import SWITCH_ON
-from bridge.obs.place import find_place
 from bridge.options import RunOptions
 from bridge.process.interpreter import python
 from bridge.rings.layout import ring_size, slots_for
@@ -155,12 +155,12 @@ def _obs() -> Check:
     """OBS's remote control: `latentcast obs setup` and following its scenes need it, the plugin does not."""
     if find_spec("obswebsocket") is None:
         return Check("obs", "note", "remote control of OBS needs obswebsocket", "pip install 'latentcast[obs]'")
-    place = find_place()
-    if not place.enabled:
+    address = find_address()
+    if not address.enabled:
         return Check("obs", "note", "OBS's WebSocket server is off", SWITCH_ON)
     try:
-        with ObsClient(place) as obs:
-            return Check("obs", "ok", f"OBS {obs.version} answers at {place.host}:{place.port}")
+        with ObsClient(address) as obs:
+            return Check("obs", "ok", f"OBS {obs.version} answers at {address.host}:{address.port}")
     except BridgeError as error:
         return Check("obs", "note", str(error), error.hint)
 

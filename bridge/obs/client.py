@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bridge.errors import BridgeError
+from bridge.obs.address import ObsAddress
 from bridge.obs.errors import ObsRefused, foreign
-from bridge.obs.place import ObsPlace
 from engine.clock import monotonic
 
 if TYPE_CHECKING:
@@ -29,17 +29,17 @@ T = TypeVar("T")
 class Answer(dict[str, Any]):
     """What OBS answered. What should be in it and is not raises ObsForeign; so does an answer of another shape."""
 
-    def __init__(self, place: ObsPlace, said: Any) -> None:
+    def __init__(self, address: ObsAddress, said: Any) -> None:
         if not isinstance(said, Mapping):
-            raise foreign(place)
+            raise foreign(address)
         try:
-            super().__init__({key: self._read(place, value) for key, value in said.items()})
+            super().__init__({key: self._read(address, value) for key, value in said.items()})
         except RecursionError:  # a few hundred tables in one another
-            raise foreign(place) from None
-        self._place = place
+            raise foreign(address) from None
+        self._address = address
 
     def __missing__(self, key: str) -> Any:
-        raise foreign(self._place)
+        raise foreign(self._address)
 
     def text(self, key: str) -> str:
         """What should be a string."""
@@ -63,23 +63,23 @@ class Answer(dict[str, Any]):
 
     def _of(self, kind: type[T], value: Any) -> T:
         if not isinstance(value, kind):
-            raise foreign(self._place)
+            raise foreign(self._address)
         return value
 
     @classmethod
-    def _read(cls, place: ObsPlace, value: Any) -> Any:
+    def _read(cls, address: ObsAddress, value: Any) -> Any:
         if isinstance(value, list):
-            return [cls._read(place, each) for each in value]
-        return cls(place, value) if isinstance(value, Mapping) else value
+            return [cls._read(address, each) for each in value]
+        return cls(address, value) if isinstance(value, Mapping) else value
 
 
 class ObsClient:
     """One connection. Any thread may ask; `on_event` hears everything OBS tells, `on_lost` once that it is over."""
 
-    def __init__(self, place: ObsPlace, on_event: OnEvent | None = None, on_lost: Callable[[], None] | None = None):
+    def __init__(self, address: ObsAddress, on_event: OnEvent | None = None, on_lost: Callable[[], None] | None = None):
         """Connect. Raises ObsAway, ObsLocked or ObsForeign, each with a next step."""
-        self.place = place
-        self._link = _open(place, on_event or (lambda name, data: None), on_lost or (lambda: None))
+        self.address = address
+        self._link = _open(address, on_event or (lambda name, data: None), on_lost or (lambda: None))
         try:
             self.version = str(self.ask("GetVersion")["obsVersion"])  # answered only once OBS is ready
         except BaseException:
@@ -93,10 +93,10 @@ class ObsClient:
         """
         deadline = monotonic() + READY_WITHIN
         while True:
-            answer = Answer(self.place, self._link.ask(request, data))
-            status = Answer(self.place, answer["requestStatus"])
+            answer = Answer(self.address, self._link.ask(request, data))
+            status = Answer(self.address, answer["requestStatus"])
             if status["result"]:
-                return Answer(self.place, answer.get("responseData") or {})
+                return Answer(self.address, answer.get("responseData") or {})
             if status["code"] != NOT_READY or monotonic() > deadline:
                 raise ObsRefused(request, status["code"], status.get("comment", ""))
             time.sleep(READY_RETRY)
@@ -112,9 +112,9 @@ class ObsClient:
         self.close()
 
 
-def _open(place: ObsPlace, on_event: OnEvent, on_lost: Callable[[], None]) -> Connection:
+def _open(address: ObsAddress, on_event: OnEvent, on_lost: Callable[[], None]) -> Connection:
     try:
         from bridge.obs.connection import Connection
     except ImportError as error:
         raise BridgeError(f"remote control of OBS needs {error.name}", "pip install 'latentcast[obs]'") from error
-    return Connection(place, on_event, on_lost, TIMEOUT)
+    return Connection(address, on_event, on_lost, TIMEOUT)

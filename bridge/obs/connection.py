@@ -18,8 +18,8 @@ from obswebsocket import core, obsws, requests
 from obswebsocket.exceptions import ConnectionFailure, MessageTimeout
 from websocket import ABNF, WebSocket, WebSocketConnectionClosedException, WebSocketException, WebSocketTimeoutException
 
+from bridge.obs.address import ObsAddress
 from bridge.obs.errors import away, foreign, locked
-from bridge.obs.place import ObsPlace
 
 WRONG_PASSWORD = 4009  # close code of obs-websocket
 NORMAL = 1000
@@ -37,10 +37,10 @@ OnEvent = Callable[[str, Mapping[str, Any]], None]  # name and data; called on a
 class Connection(obsws):  # type: ignore[misc]  # the library has no types
     """One connection to OBS, made at once and never again by itself."""
 
-    def __init__(self, place: ObsPlace, on_event: OnEvent, on_lost: Callable[[], None], timeout: float) -> None:
+    def __init__(self, address: ObsAddress, on_event: OnEvent, on_lost: Callable[[], None], timeout: float) -> None:
         """Raises ObsAway, ObsLocked or ObsForeign."""
-        super().__init__(place.host, place.port, place.password, legacy=False, timeout=timeout)
-        self._place, self._on_lost = place, on_lost
+        super().__init__(address.host, address.port, address.password, legacy=False, timeout=timeout)
+        self._address, self._on_lost = address, on_lost
         self._asking = Lock()  # the library counts its questions without one
         self._over = Event()
         self._leaving = False
@@ -70,11 +70,11 @@ class Connection(obsws):  # type: ignore[misc]  # the library has no types
             return answer
         except MessageTimeout:
             what = "has gone" if self._over.is_set() else "does not answer"
-            raise away(self._place, what) from None
+            raise away(self._address, what) from None
         except (OSError, WebSocketException):
-            raise away(self._place, "has gone") from None
+            raise away(self._address, "has gone") from None
         except _NONSENSE:
-            raise foreign(self._place) from None
+            raise foreign(self._address) from None
 
     def disconnect(self) -> None:
         """Called by the library when the other side has hung up; the thread that noticed ends by itself."""
@@ -100,12 +100,12 @@ class Connection(obsws):  # type: ignore[misc]  # the library has no types
 
     def _why(self, error: Exception) -> Exception:
         if self.ws.close_code == WRONG_PASSWORD:
-            return locked(self._place)
+            return locked(self._address)
         if isinstance(error, WebSocketTimeoutException | WebSocketConnectionClosedException | ConnectionResetError):
-            return foreign(self._place) if self.ws.connected_once else away(self._place)
+            return foreign(self._address) if self.ws.connected_once else away(self._address)
         if isinstance(error, OSError):
-            return away(self._place)
-        return foreign(self._place)
+            return away(self._address)
+        return foreign(self._address)
 
 
 class _Socket(WebSocket):  # type: ignore[misc]

@@ -38,7 +38,7 @@ def install(plugins: Path | None = None, library: Path | None = None) -> Path:
 
     Doing it again replaces it in one step, also while OBS runs.
     """
-    target = _place(plugins or plugins_folder())
+    target = _target(plugins or plugins_folder())
     if library is not None:
         if not library.exists():
             raise CannotInstall(f"there is no {library}", "name a plugin that was built, or leave --library out")
@@ -103,7 +103,7 @@ def _home(plugins: Path) -> Path:
     return plugins / (f"{NAME}.plugin" if sys.platform == "darwin" else NAME)
 
 
-def _place(plugins: Path) -> Path:
+def _target(plugins: Path) -> Path:
     if sys.platform == "darwin":
         return _home(plugins)  # a bundle, which is a folder
     return _home(plugins) / "bin" / "64bit" / (NAME + (".dll" if sys.platform == "win32" else ".so"))

@@ -19,7 +19,7 @@ from bridge.control.control import ControlState, Event, OutputStatus
 from bridge.control.metrics import Meter
 from bridge.control.state import run_state
 from bridge.media.pacing import BURST
-from bridge.obs.place import find_place
+from bridge.obs.address import find_address
 from bridge.options import RunOptions
 from bridge.playout.playout import Playout
 from bridge.process import terminal
@@ -102,7 +102,7 @@ class Run:
         )
         self.obs = ObsSurface(
             self.control,
-            lambda: find_place(options.obs_host, options.obs_port),
+            lambda: find_address(options.obs_host, options.obs_port),
             options.scenes,
             options.obs_text,
             self.line.say,

@@ -17,10 +17,10 @@ from typing import Any, Literal
 
 from bridge.control.control import ControlState
 from bridge.errors import BridgeError
+from bridge.obs.address import ObsAddress
 from bridge.obs.client import ObsClient
 from bridge.obs.errors import ObsAway, ObsLocked, ObsRefused
-from bridge.obs.place import ObsPlace
-from bridge.obs.stock import hangs, wake
+from bridge.obs.setup import hangs, wake
 from engine.errors import EngineError
 from engine.preset import load_preset
 
@@ -51,7 +51,7 @@ class ObsSurface:
     def __init__(
         self,
         control: ControlState,
-        find: Callable[[], ObsPlace],
+        find: Callable[[], ObsAddress],
         scenes: Mapping[str, Changes],
         text: str = "",
         say: Callable[[str], None] = lambda sentence: None,
@@ -87,27 +87,27 @@ class ObsSurface:
         """Follow one OBS after the other until told to stop."""
         wait, told, refused = FIRST_WAIT, "", None
         while not self._stopping.is_set():
-            place = self._find()
-            if place == refused:  # with the same password, it would say no again
+            address = self._find()
+            if address == refused:  # with the same password, it would say no again
                 self._stopping.wait(LONGEST_WAIT)
                 continue
             try:
-                self._follow(place)
+                self._follow(address)
                 wait, told = FIRST_WAIT, ""
             except BridgeError as error:
-                refused = place if isinstance(error, ObsLocked) else None
+                refused = address if isinstance(error, ObsLocked) else None
                 if error.sentence != told:  # once for each reason
                     told = error.sentence
                     self._do(self._control.fail, told, "obs")
             self._stopping.wait(wait)
             wait = min(2 * wait, LONGEST_WAIT)
 
-    def _follow(self, place: ObsPlace) -> None:
+    def _follow(self, address: ObsAddress) -> None:
         """Be connected, until OBS goes. Raises BridgeError if it cannot be reached."""
         while not self._news.empty():
             self._news.get()  # of the OBS before
-        with ObsClient(place, self._heard, lambda: self._news.put("lost")) as obs:
-            self._do(self._say, f"obs: following OBS {obs.version} at {place.host}:{place.port}")
+        with ObsClient(address, self._heard, lambda: self._news.put("lost")) as obs:
+            self._do(self._say, f"obs: following OBS {obs.version} at {address.host}:{address.port}")
             self._news.put("scene")
             shown, wrong, hung = "", False, False
             while (news := self._next()) != "lost":

@@ -27,7 +27,7 @@ import numpy as np
 from bridge.adapters.obs import ObsSink, ObsSource
 from bridge.adapters.testcard import BITS, draw_card, draw_number, read_number
 from bridge.media.picture import Picture
-from bridge.obs.stock import MEDIA, PICTURE, media_settings, program_settings
+from bridge.obs.setup import MEDIA, PICTURE, media_settings, program_settings
 from bridge.options import parse_size
 from bridge.rings.ring import RingWriter
 from engine.clock import monotonic

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.adapters.obs import ObsSource
 from bridge.adapters.testcard import CORNERS, GROUND, draw_card
-from bridge.obs.stock import PICTURE, SCENE, program_settings
+from bridge.obs.setup import PICTURE, SCENE, program_settings
 from tests.obs.lab import SCENE as LAB
 from tests.obs.lab import Lab, free_port, until
 from tests.obs.running import Beside, command

@@ -7,9 +7,9 @@ from bridge.adapters.base import load_sink, load_source, survey
 from bridge.adapters.testcard import read_number
 from bridge.children.blocking_child import OneChild
 from bridge.obs import client
+from bridge.obs.address import ObsAddress
 from bridge.obs.client import ObsClient
-from bridge.obs.place import ObsPlace
-from bridge.obs.stock import SCENE, Wanted, set_up
+from bridge.obs.setup import SCENE, Wanted, set_up
 from tests.obs import lab, remote
 from tests.obs.lab import SCENE as LAB
 from tests.obs.lab import Display, Lab, free_port, until
@@ -73,7 +73,7 @@ def our_picture_in_its_camera(obs):
     """Out of `--out obs`, into OBS's Media source, out of OBS's virtual camera, and in by --in camera:N."""
     port = free_port()
     with sending(f"obs:{port}"):
-        with ObsClient(ObsPlace(port=obs.port, password=obs.password)) as asked:
+        with ObsClient(ObsAddress(port=obs.port, password=obs.password)) as asked:
             set_up(asked, Wanted(port=port))
         obs.call("SetCurrentProgramScene", sceneName=SCENE)
         seen["picture in OBS"] = corners(obs.shows(is_card, SCENE, PATIENCE))

@@ -15,7 +15,7 @@ from bridge.adapters.obs import CALLERS, READERS, ObsSink, ObsSource, to_bgra
 from bridge.adapters.testcard import draw_card
 from bridge.errors import AdapterUnavailable
 from bridge.obs.nut import NutWriter
-from bridge.obs.stock import program_settings
+from bridge.obs.setup import program_settings
 from bridge.obs.wire import claimed_rate
 from engine.clock import monotonic
 from engine.frame import Frame

@@ -8,7 +8,7 @@ import pytest
 from bridge.adapters.base import EXTRAS, Device
 from bridge.cli.commands import main
 from bridge.diagnosis import devices, doctor
-from bridge.obs.place import ObsPlace
+from bridge.obs.address import ObsAddress
 from bridge.options import RunOptions
 from bridge.run.app import _make_ring
 from engine.preset import load_preset
@@ -64,16 +64,16 @@ def test_what_the_remote_control_of_obs_needs_is_said(monkeypatch, tmp_path):
     assert doctor._obs().fix == "pip install 'latentcast[obs]'"
 
     monkeypatch.setattr(doctor, "find_spec", lambda name: name)
-    monkeypatch.setattr(doctor, "find_place", lambda: ObsPlace(enabled=False))
+    monkeypatch.setattr(doctor, "find_address", lambda: ObsAddress(enabled=False))
     assert "tick Enable WebSocket server" in doctor._obs().fix
 
     with Speaker() as obs:
-        place = ObsPlace(port=obs.port)
-        monkeypatch.setattr(doctor, "find_place", lambda: place)
+        address = ObsAddress(port=obs.port)
+        monkeypatch.setattr(doctor, "find_address", lambda: address)
         assert doctor._obs() == ("obs", "ok", f"OBS 29.0.2 answers at 127.0.0.1:{obs.port}", "")
 
     away = doctor._obs()
-    assert (away.level, away.found) == ("note", f"OBS at 127.0.0.1:{place.port} does not answer")
+    assert (away.level, away.found) == ("note", f"OBS at 127.0.0.1:{address.port} does not answer")
     assert away.fix.startswith("start OBS")
 
 

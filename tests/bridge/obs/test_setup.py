@@ -7,11 +7,11 @@ import pytest
 
 from bridge.cli.commands import main
 from bridge.errors import BridgeError
-from bridge.obs import stock
+from bridge.obs import setup
+from bridge.obs.address import PASSWORD, ObsAddress
 from bridge.obs.client import ObsClient
 from bridge.obs.errors import ObsForeign
-from bridge.obs.place import PASSWORD, ObsPlace
-from bridge.obs.stock import MEDIA, OURS, PICTURE, STATE, TEXTS, Wanted, hangs, remove, set_up, wake
+from bridge.obs.setup import MEDIA, OURS, PICTURE, STATE, TEXTS, Wanted, hangs, remove, set_up, wake
 from tests.bridge.obs.speaker import Speaker
 
 pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
@@ -40,8 +40,8 @@ ANYTHING = [(request, key) for request, answer in SENSE.items() for key in answe
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(stock, "GONE_WITHIN", 0.005)
-    monkeypatch.setattr(stock, "time", SimpleNamespace(sleep=lambda seconds: None))
+    monkeypatch.setattr(setup, "GONE_WITHIN", 0.005)
+    monkeypatch.setattr(setup, "time", SimpleNamespace(sleep=lambda seconds: None))
 
 
 @pytest.mark.parametrize(("request_", "key"), ANYTHING)
@@ -49,7 +49,7 @@ def test_whatever_obs_answers_is_done_or_said_in_one_sentence(request_, key):
     answers = [{**SENSE[request_], key: nonsense} for nonsense in NONSENSE]
     if isinstance(rows := SENSE[request_][key], list) and rows and isinstance(rows[0], dict):
         answers += [{key: [{**rows[0], name: nonsense}]} for name in rows[0] for nonsense in NONSENSE]
-    with Speaker(said=SENSE) as there, ObsClient(ObsPlace(port=there.port)) as obs:
+    with Speaker(said=SENSE) as there, ObsClient(ObsAddress(port=there.port)) as obs:
         for answer in answers:
             for inputs in ([], OURSELVES):
                 there.said("GetInputList", {"inputs": inputs})
@@ -70,7 +70,7 @@ def test_whatever_obs_answers_is_done_or_said_in_one_sentence(request_, key):
 def test_a_memory_in_obs_that_was_damaged_is_said_with_a_next_step_and_nothing_is_changed(noted, deed):
     said = {**SENSE, "GetInputList": {"inputs": OURSELVES}, "GetInputSettings": {"inputSettings": {OURS: noted}}}
     damaged = Speaker(said=said)
-    with damaged as there, ObsClient(ObsPlace(port=there.port)) as obs, pytest.raises(BridgeError) as error:
+    with damaged as there, ObsClient(ObsAddress(port=there.port)) as obs, pytest.raises(BridgeError) as error:
         deed(obs)
 
     assert "cannot be read" in str(error.value)
@@ -83,7 +83,7 @@ def test_record_settings_changed_in_two_profiles_are_given_back_in_each_and_a_pr
     answers = {**SENSE, "GetInputList": {"inputs": OURSELVES}}
     answers["GetInputSettings"] = {"inputSettings": {OURS: json.dumps({"was": was})}}
     answers["GetProfileList"] = {"currentProfileName": "Two", "profiles": ["One", "Two"]}
-    with Speaker(said=answers) as there, ObsClient(ObsPlace(port=there.port)) as obs:
+    with Speaker(said=answers) as there, ObsClient(ObsAddress(port=there.port)) as obs:
         with pytest.raises(BridgeError, match="profile 'One'") as error:
             remove(obs)
         assert "choose the profile 'One'" in error.value.hint

@@ -337,7 +337,7 @@ def _ask_if_there(obs: ObsClient, request: str, **data: Any) -> Answer:
     except ObsRefused as error:
         if error.code != MISSING:
             raise
-        return Answer(obs.place, {})
+        return Answer(obs.address, {})
 
 
 def _remove_scene(obs: ObsClient, name: str) -> str:
