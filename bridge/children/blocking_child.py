@@ -14,7 +14,7 @@ from bridge.process.interpreter import python
 from bridge.process.protocol import ENDS_WITHIN, FINISHES_WITHIN, Failure, Stage, decode
 
 
-class OneChild:
+class BlockingChild:
     """`python -m MODULE ARGUMENTS`, between entering and leaving a `with`."""
 
     def __init__(self, module: str, *arguments: str) -> None:

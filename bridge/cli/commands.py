@@ -293,7 +293,7 @@ def _selftest(given: argparse.Namespace) -> int:
     options = RunOptions().changed({name: vars(given)[name] for name in ("size", "fps", "duration") if name in given})
     source, sink = selftest.choose(given.source, given.sink)
     loop = selftest.Loop(source, sink, *(options.size or selftest.SIZE), options.fps or 30, options.duration or 4)
-    source, checks = selftest_process.hold(loop)
+    source, checks = selftest_process.run_apart(loop)
     if "json" in given:
         printing.print_json({"in": source, "out": sink, "checks": [check._asdict() for check in checks]})
     else:

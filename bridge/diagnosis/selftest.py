@@ -18,7 +18,7 @@ from threading import Event, Thread
 from bridge.adapters.base import SINKS, SOURCES, FrameSource, SeesAlpha, load_source, sink_names
 from bridge.adapters.channel import KINDS, Channel
 from bridge.adapters.testcard import TestCard
-from bridge.children.blocking_child import OneChild
+from bridge.children.blocking_child import BlockingChild
 from bridge.errors import AdapterUnavailable, BridgeError
 from bridge.media.picture import Picture
 from bridge.rings.ring import RingWriter
@@ -86,7 +86,7 @@ def play(loop: Loop) -> Seen:
     with ExitStack() as stack:
         writer = stack.enter_context(RingWriter.create(ring, loop.width, loop.height))
         arguments = ("--ring", ring, "--fps", f"{loop.fps:g}", "--", loop.sink)
-        child = stack.enter_context(OneChild("bridge.adapters.sink_main", *arguments))
+        child = stack.enter_context(BlockingChild("bridge.adapters.sink_main", *arguments))
         device = child.opened(OPENS_WITHIN)
         stack.enter_context(_player(writer, loop, seen))
         if loop.sink.startswith(FINISHED_FIRST):

@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
     checks: list[Check]
 
 
-def hold(loop: Loop) -> Outcome:
+def run_apart(loop: Loop) -> Outcome:
     """Test a pair of adapters apart from this process. Raises BridgeError, also where a library crashes or hangs."""
     with subprocess.Popen(
         python("-m", "bridge.diagnosis.selftest_process", json.dumps(asdict(loop))), stdout=subprocess.PIPE
@@ -51,7 +51,7 @@ def hold(loop: Loop) -> Outcome:
     return Outcome(body["source"], [Check(*check) for check in body["checks"]])
 
 
-def outcome(loop: Loop) -> Outcome:
+def run_here(loop: Loop) -> Outcome:
     """Test a pair of adapters here. Raises BridgeError if either end does not open."""
     seen = play(loop)
     return Outcome(seen.source, list(judge(loop, seen)))
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
     """Be the process that tests."""
     body: dict[str, object]
     try:
-        body = outcome(Loop(**json.loads(arguments[0])))._asdict()
+        body = run_here(Loop(**json.loads(arguments[0])))._asdict()
     except EngineError as error:
         body = {"error": str(error), "hint": error.hint}
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bridge.adapters.base import load_sink, load_source, survey
 from bridge.adapters.testcard import read_number
-from bridge.children.blocking_child import OneChild
+from bridge.children.blocking_child import BlockingChild
 from bridge.media.slate import slate
 from tests.vm.inside import PATIENCE, Player, Seen, corners, failure, watch
 
@@ -24,7 +24,7 @@ def look():
     seen["cameras before"] = [device.uri for device in survey("camera")]
     player = Player(RING)
     arguments = ("--ring", RING, "--", f"virtualcam:{CAMERA},/dev/video9,slate=2")
-    with OneChild("bridge.adapters.sink_main", *arguments) as ours:
+    with BlockingChild("bridge.adapters.sink_main", *arguments) as ours:
         seen["name"] = ours.opened(PATIENCE)
         seen["cameras"] = [device.uri for device in survey("camera")]
         source = load_source("camera:9")
@@ -45,15 +45,15 @@ def look():
 
         seen["second owner"] = failure(lambda: second("virtualcam:/dev/video9"))
         source.close()
-    with OneChild("bridge.adapters.sink_main", *arguments) as again:
+    with BlockingChild("bridge.adapters.sink_main", *arguments) as again:
         seen["again"] = again.opened(PATIENCE)
         again.kill()
-    with OneChild("bridge.adapters.sink_main", *arguments) as again:
+    with BlockingChild("bridge.adapters.sink_main", *arguments) as again:
         seen["after a kill"] = again.opened(PATIENCE)
 
 
 def second(uri):
-    with OneChild("bridge.adapters.sink_main", "--ring", RING, "--", uri) as child:
+    with BlockingChild("bridge.adapters.sink_main", "--ring", RING, "--", uri) as child:
         child.opened(PATIENCE)
 
 
@@ -71,9 +71,10 @@ def refuse():
 
 def test_itself():
     """With more patience than people have, since everything is slow in here."""
-    code = "from bridge import cli, selftest, trial; trial.hold = trial.outcome\n"
+    code = "from bridge.cli import commands; from bridge.diagnosis import selftest, selftest_process\n"
+    code += "selftest_process.run_apart = selftest_process.run_here\n"
     code += f"selftest.OPENS_WITHIN = selftest.FOUND_WITHIN = selftest.APPEARS_WITHIN = {PATIENCE}\n"
-    code += "cli.main(['selftest', 'virtualcam:320x240@15', '--size', '320x240', '--fps', '5', '--json'])"
+    code += "commands.main(['selftest', 'virtualcam:320x240@15', '--size', '320x240', '--fps', '5', '--json'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout, done.stderr
     seen["selftest"] = {check["name"]: check["level"] for check in json.loads(done.stdout)["checks"]}

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from bridge.adapters import virtualcam
 from bridge.adapters.base import load_sink, load_source, survey
 from bridge.adapters.testcard import read_number
-from bridge.children.blocking_child import OneChild
+from bridge.children.blocking_child import BlockingChild
 from bridge.obs import client
 from bridge.obs.address import ObsAddress
 from bridge.obs.client import ObsClient
@@ -87,7 +87,7 @@ def our_picture_in_its_camera(obs):
 @contextmanager
 def sending(uri):
     """A sink's process, which has opened."""
-    with OneChild("bridge.adapters.sink_main", "--ring", RING, "--", uri) as child:
+    with BlockingChild("bridge.adapters.sink_main", "--ring", RING, "--", uri) as child:
         child.opened(PATIENCE)
         yield
 
