@@ -12,7 +12,7 @@ from engine.clock import monotonic
 from engine.frame import Frame
 
 FIRST = "latentcast-in"  # the ring of the first filter in OBS
-PATIENCE = 2.0  # seconds without a ring before people are told: a source that changes its size takes a moment
+RING_TIMEOUT = 2.0  # seconds without a ring before people are told: a source that changes its size takes a moment
 NAP = 0.05
 
 
@@ -64,7 +64,7 @@ class ObsFilter:
         return True
 
     def _wait(self, timeout: float) -> None:
-        if monotonic() - self._lost > PATIENCE:
+        if monotonic() - self._lost > RING_TIMEOUT:
             self._told = True
             raise self._missing()
         time.sleep(min(timeout, NAP))

@@ -24,7 +24,7 @@ from engine.frame import Frame
 PROGRAM = "the other program"
 NAP = 0.002  # seconds between two looks
 TURN = 0.0005  # seconds for the run loop to hear what is new
-SEARCH = 1.0  # seconds in which every server that is there has been heard of
+SEARCH_TIMEOUT = 1.0  # seconds in which every server that is there has been heard of
 TURN_EVERY = 0.25  # seconds
 
 
@@ -47,8 +47,8 @@ class RunLoop:
         return list(self._directory.servers)
 
     def search(self, name: str) -> Any:
-        """The server people mean by `name`, any for an empty one; None if there is none after SEARCH seconds."""
-        deadline = monotonic() + SEARCH
+        """The server people mean by `name`, any if it is empty; None if none appears within SEARCH_TIMEOUT."""
+        deadline = monotonic() + SEARCH_TIMEOUT
         while (found := _pick(self.servers(), name)) is None and monotonic() < deadline:
             time.sleep(NAP)
         return found

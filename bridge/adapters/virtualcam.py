@@ -27,8 +27,8 @@ from engine.frame import Frame
 
 WIDTH, HEIGHT, FPS = 1280, 720, 30.0  # what every program takes
 LARGEST = 3840  # pixels to a side
-OPENS_WITHIN = 30.0  # seconds; a driver may be slow, and whoever waits for us has a patience of his own
-PATIENCE = 3.0  # seconds without a new picture after which the slate is shown
+OPEN_TIMEOUT = 30.0  # seconds; a driver may be slow, and the caller has a timeout of its own
+SLATE_AFTER = 3.0  # seconds without a new picture after which the slate is shown
 _FORM = re.compile(r"(?:(\d+)x(\d+))?(?:@(\d+(?:\.\d+)?))?")
 
 
@@ -44,7 +44,7 @@ class Wish:
     height: int = HEIGHT
     fps: float = FPS
     device: str | None = None
-    slate: float = PATIENCE
+    slate: float = SLATE_AFTER
 
     @classmethod
     def read(cls, where: str) -> Wish:
@@ -93,7 +93,7 @@ class VirtualCamera:
         self._ready, self._over = Event(), Event()
         self._thread = Thread(target=self._run, name="virtual camera", daemon=True)
         self._thread.start()
-        if not self._ready.wait(OPENS_WITHIN):
+        if not self._ready.wait(OPEN_TIMEOUT):
             raise AdapterUnavailable("the virtual camera does not answer", "close the programs that show it")
         self._check()
 

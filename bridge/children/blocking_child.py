@@ -11,7 +11,7 @@ from typing import Self
 
 from bridge.errors import AdapterFailed, BridgeError
 from bridge.process.interpreter import python
-from bridge.process.protocol import ENDS_WITHIN, FINISHES_WITHIN, Failure, Stage, decode
+from bridge.process.protocol import END_TIMEOUT, FINISH_TIMEOUT, Failure, Stage, decode
 
 
 class BlockingChild:
@@ -59,11 +59,11 @@ class BlockingChild:
         self._process.stdin.close()
         try:
             self._hear_out()
-            self._process.wait(ENDS_WITHIN)
+            self._process.wait(END_TIMEOUT)
         except (queue.Empty, subprocess.TimeoutExpired):
             self.kill()
             if self._part:
-                late = f"it was not finished, without a sign of life for {FINISHES_WITHIN:g} s"
+                late = f"it was not finished, without a sign of life for {FINISH_TIMEOUT:g} s"
                 raise AdapterFailed(late, f"what was recorded until then is in {self._part}") from None
 
     def kill(self) -> None:
@@ -74,7 +74,7 @@ class BlockingChild:
     def _hear_out(self) -> None:
         """Wait for its last line. Raises queue.Empty if it is silent for too long."""
         if self._part:
-            while self._lines.get(timeout=FINISHES_WITHIN):
+            while self._lines.get(timeout=FINISH_TIMEOUT):
                 pass
             self._part = ""
 

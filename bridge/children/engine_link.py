@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from bridge.children.supervisor import Child
 from bridge.control.control import EngineStatus
 from bridge.errors import BridgeError
-from bridge.process.protocol import OPENING, Beat, Failure, Report, Reset, SetParams, Stage, decode, encode
+from bridge.process.protocol import OPEN_TIMEOUT, Beat, Failure, Report, Reset, SetParams, Stage, decode, encode
 from engine.params import Params
 
 RETRY = 0.05  # seconds until the next try to get a line to an engine that still has earlier ones to read
@@ -41,7 +41,7 @@ class EngineLink:
     ) -> None:
         self.stage = "offline"
         self.failed = self.worked = False
-        self.deadline, self._beats = OPENING, 0
+        self.deadline, self._beats = OPEN_TIMEOUT, 0
         self._said = Stage("offline")
         self._why = ""  # its last word, if that was a failure
         self._told = ""  # what people were told last, if it has not worked since
@@ -91,7 +91,7 @@ class EngineLink:
 
     def started(self) -> None:
         self._why, self._forget = "", False  # it has nothing to forget yet
-        self.worked, self._beats, self.deadline = False, 0, OPENING
+        self.worked, self._beats, self.deadline = False, 0, OPEN_TIMEOUT
         self._enter("starting")
         self.update(self._params)
 

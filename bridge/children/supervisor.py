@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from bridge.children.restarts import LONGEST_WAIT, Restarts
 from bridge.process.interpreter import python
-from bridge.process.protocol import ENDS_WITHIN, FINISHES_WITHIN, GAVE_UP
+from bridge.process.protocol import END_TIMEOUT, FINISH_TIMEOUT, GAVE_UP
 from bridge.process.silence import LOOK, Silence
 
 LINE_LIMIT = 2**20  # bytes
@@ -32,7 +32,7 @@ class Listener(Protocol):
 
     @property
     def finishes(self) -> bool:
-        """Whether the child has a file to finish before it ends, for which it has FINISHES_WITHIN after every line."""
+        """Whether the child has a file to finish before it ends, for which it has FINISH_TIMEOUT after every line."""
 
     @property
     def worked(self) -> bool:
@@ -200,7 +200,7 @@ class Child:
             hung = await self._listen(process.stdout)
         finally:
             with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), 0.0 if hung else ENDS_WITHIN)
+                await asyncio.wait_for(process.wait(), 0.0 if hung else END_TIMEOUT)
             self.kill()
             code = await process.wait()
             await logs
@@ -240,7 +240,7 @@ class Child:
         """How the child is late, if it is."""
         silent = self._silence.look()
         if self._stopping:
-            limit = FINISHES_WITHIN if self._listener.finishes else ENDS_WITHIN
+            limit = FINISH_TIMEOUT if self._listener.finishes else END_TIMEOUT
             return f"did not end within {limit:g} s" if silent >= limit else ""
         deadline = self._listener.deadline
         late = deadline is not None and silent >= deadline

@@ -15,7 +15,7 @@ from bridge.adapters.base import ONLY_ON, SURVEYS, Device, survey
 from bridge.errors import AdapterUnavailable
 from bridge.process.interpreter import python
 
-PATIENCE = 20.0  # seconds; a library from a slow disk, and NDI listens for three
+ANSWER_TIMEOUT = 20.0  # seconds; a library from a slow disk, and NDI listens for three
 
 
 class Kind(NamedTuple):
@@ -46,11 +46,11 @@ def _begin(kind: str) -> subprocess.Popen[bytes]:
 def _hear(kind: str, process: subprocess.Popen[bytes]) -> Kind:
     with process:
         try:
-            said, _ = process.communicate(timeout=PATIENCE)
+            said, _ = process.communicate(timeout=ANSWER_TIMEOUT)
             body = json.loads(said.splitlines()[-1])
         except subprocess.TimeoutExpired:
             process.kill()
-            return Kind(kind, (), f"{kind} gave no answer for {PATIENCE:.0f} s", "end the program that uses it")
+            return Kind(kind, (), f"{kind} gave no answer for {ANSWER_TIMEOUT:.0f} s", "end the program that uses it")
         except (ValueError, IndexError):  # it crashed
             fix = f"its library is broken: pip install --force-reinstall 'latentcast[{kind}]'"
             return Kind(kind, (), f"looking for {kind} ended with code {process.returncode}", fix)

@@ -60,7 +60,7 @@ except EngineError as error:
     sys.exit(error.sentence)
 """
 REINSTALL = "pip install --force-reinstall latentcast, or choose another with --preset"
-PATIENCE = 600.0  # seconds an engine may take to load
+LOAD_TIMEOUT = 600.0  # seconds an engine may take to load
 
 
 Level = Literal["ok", "note", "fail"]
@@ -225,7 +225,7 @@ def _ring_size(options: RunOptions) -> int:
 
 def _run(code: str, *arguments: str) -> str:
     command = python("-c", code, *arguments)
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=LOAD_TIMEOUT, check=True).stdout
 
 
 def _last_line(error: Any) -> str:

@@ -26,9 +26,9 @@ from engine.clock import monotonic
 
 SIZE = 640, 360  # pixels
 LEAST = 80, 48  # pixels; below, the card's word and its bars cannot be made out
-OPENS_WITHIN = 20.0  # seconds for the output, a process with a library from a slow disk
-FOUND_WITHIN = 15.0  # seconds for the input, which may appear only some time after the output did
-APPEARS_WITHIN = 10.0  # seconds until the first picture comes back
+OPEN_TIMEOUT = 20.0  # seconds for the output, a process with a library from a slow disk
+FIND_TIMEOUT = 15.0  # seconds for the input, which may appear only some time after the output did
+FIRST_PICTURE_TIMEOUT = 10.0  # seconds until the first picture comes back
 SETTLES = 0.7  # seconds after it that count for nothing: drivers fill their queues
 UNSEEN = {"ndi": "allow NDI in the firewall; where there is no network, set NDI_CONFIG_DIR as docs/ndi.md says"}
 FINISHED_FIRST = "recorder"  # what can be read only when it is whole
@@ -87,7 +87,7 @@ def play(loop: Loop) -> Seen:
         writer = stack.enter_context(RingWriter.create(ring, loop.width, loop.height))
         arguments = ("--ring", ring, "--fps", f"{loop.fps:g}", "--", loop.sink)
         child = stack.enter_context(BlockingChild("bridge.adapters.sink_main", *arguments))
-        device = child.opened(OPENS_WITHIN)
+        device = child.opened(OPEN_TIMEOUT)
         stack.enter_context(_player(writer, loop, seen))
         if loop.sink.startswith(FINISHED_FIRST):
             time.sleep(loop.seconds)
@@ -148,7 +148,7 @@ def _player(ring: RingWriter, loop: Loop, seen: Seen) -> Iterator[None]:
 def _collect(loop: Loop, seen: Seen) -> None:
     source = _open(seen.source, loop)
     try:
-        first = _read_until(source, seen, monotonic() + APPEARS_WITHIN, stop_at=1)
+        first = _read_until(source, seen, monotonic() + FIRST_PICTURE_TIMEOUT, stop_at=1)
         if first and seen.live:
             _read_until(source, seen, monotonic() + SETTLES)
             seen.pictures.clear()
@@ -162,7 +162,7 @@ def _collect(loop: Loop, seen: Seen) -> None:
 
 def _open(uri: str, loop: Loop) -> FrameSource:
     """Open the input as soon as it is there. Raises BridgeError."""
-    deadline = monotonic() + FOUND_WITHIN
+    deadline = monotonic() + FIND_TIMEOUT
     while True:
         source = load_source(uri)
         try:

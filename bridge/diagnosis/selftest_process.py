@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from bridge.adapters.base import EXTRAS
 from bridge.diagnosis.doctor import Check
-from bridge.diagnosis.selftest import APPEARS_WITHIN, FOUND_WITHIN, OPENS_WITHIN, Loop, play
+from bridge.diagnosis.selftest import FIND_TIMEOUT, FIRST_PICTURE_TIMEOUT, OPEN_TIMEOUT, Loop, play
 from bridge.diagnosis.selftest_report import judge
 from bridge.errors import BridgeError
 from bridge.process.interpreter import python
-from bridge.process.protocol import FINISHES_WITHIN
+from bridge.process.protocol import FINISH_TIMEOUT
 from engine.errors import EngineError
 
 MARGIN = 30.0  # seconds beyond what both ends may take; a library from a slow disk
@@ -37,7 +37,7 @@ def run_apart(loop: Loop) -> Outcome:
     ) as process:
         try:
             said, _ = process.communicate(
-                timeout=OPENS_WITHIN + FOUND_WITHIN + APPEARS_WITHIN + FINISHES_WITHIN + 2 * loop.seconds + MARGIN
+                timeout=OPEN_TIMEOUT + FIND_TIMEOUT + FIRST_PICTURE_TIMEOUT + FINISH_TIMEOUT + 2 * loop.seconds + MARGIN
             )
         except subprocess.TimeoutExpired:
             process.kill()

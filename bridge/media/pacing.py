@@ -8,7 +8,7 @@ from engine.frame import Frame
 
 BURST = 4  # pictures that an engine finishes at once, unless it says otherwise: four to a latent frame
 LONG = 24  # bursts; a picture that was in store all that time was never needed
-PAUSE = 4.0  # seconds without a picture, after which what was known of their rate says nothing
+RATE_TIMEOUT = 4.0  # seconds without a picture, after which what was known of their rate says nothing
 
 
 class Pacer:
@@ -31,7 +31,7 @@ class Pacer:
 
     def push(self, frame: Frame, now: float) -> None:
         """Take in a finished picture."""
-        if self._arrivals and now - self._arrivals[-1] > PAUSE:
+        if self._arrivals and now - self._arrivals[-1] > RATE_TIMEOUT:
             self._arrivals.clear()
             self._stores.clear()
         self._arrivals.append(now)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bridge.obs.connection import Connection, OnEvent
 
 TIMEOUT = 5.0  # seconds for an answer, and for a connection
-READY_WITHIN = 15.0  # seconds OBS may be busy with starting, or with changing its scene collection
+READY_TIMEOUT = 15.0  # seconds OBS may be busy with starting, or with changing its scene collection
 READY_RETRY = 0.2  # seconds
 NOT_READY = 207
 T = TypeVar("T")
@@ -91,7 +91,7 @@ class ObsClient:
 
         Raises ObsRefused, ObsAway if it does not answer in time, or ObsForeign if what it answers makes no sense.
         """
-        deadline = monotonic() + READY_WITHIN
+        deadline = monotonic() + READY_TIMEOUT
         while True:
             answer = Answer(self.address, self._link.ask(request, data))
             status = Answer(self.address, answer["requestStatus"])

@@ -26,7 +26,7 @@ STATE = "Latentcast state"
 OURS = "latentcast"  # key of our memory in the settings of PICTURE
 MEDIA = "ffmpeg_source"
 TEXTS = ("text_gdiplus_v3", "text_gdiplus_v2", "text_ft2_source_v2")  # kinds of text, by preference
-GONE_WITHIN = 5.0  # seconds
+REMOVE_TIMEOUT = 5.0  # seconds
 OTHER_COLOURS = ("RGB", "BGRA", "601", "2100PQ", "2100HLG")  # not the 4:2:0 in BT.709 that `--in obs` takes for granted
 MISSING, TAKEN = 600, 601  # what OBS answers about something that does not exist, and about a name that does
 
@@ -255,11 +255,11 @@ def _remove_input(obs: ObsClient, name: str) -> None:
     First from each scene, since OBS would only do that once the scene is shown.
     """
     for scene in _scenes(obs):
-        deadline = monotonic() + GONE_WITHIN
+        deadline = monotonic() + REMOVE_TIMEOUT
         while (item := _item(obs, scene, name)) is not None and monotonic() < deadline:
             obs.ask("RemoveSceneItem", sceneName=scene, sceneItemId=item)
     _ask_if_there(obs, "RemoveInput", inputName=name)  # a source that is in no scene any more may have gone by itself
-    deadline = monotonic() + GONE_WITHIN
+    deadline = monotonic() + REMOVE_TIMEOUT
     while name in _inputs(obs) and monotonic() < deadline:
         time.sleep(0.05)
 

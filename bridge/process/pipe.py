@@ -13,8 +13,8 @@ from typing import Self, TextIO
 
 from bridge.process.protocol import (
     DEADLINE,
-    ENDS_WITHIN,
-    FINISHES_WITHIN,
+    END_TIMEOUT,
+    FINISH_TIMEOUT,
     BadLine,
     Beat,
     Failure,
@@ -112,7 +112,7 @@ class Pipe:
                 self._obey(line)
         self.stopping = True
         self._silence.end()
-        while self._silence.look() < (FINISHES_WITHIN if self.finishes else ENDS_WITHIN):
+        while self._silence.look() < (FINISH_TIMEOUT if self.finishes else END_TIMEOUT):
             time.sleep(LOOK)
         os._exit(1)  # this thread ends with the process, so it came here only because the loop hangs
 

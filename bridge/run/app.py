@@ -23,7 +23,7 @@ from bridge.obs.address import find_address
 from bridge.options import RunOptions
 from bridge.playout.playout import Playout
 from bridge.process import terminal
-from bridge.process.protocol import ENDS_WITHIN, Report
+from bridge.process.protocol import END_TIMEOUT, Report
 from bridge.rings.layout import slots_for
 from bridge.rings.ring import RingWriter, sweep
 from bridge.run.input import Input
@@ -139,7 +139,7 @@ class Run:
     async def end(self, again: asyncio.Event) -> None:
         """Stop. Files that take long to finish are waited for until `again` is set, from when on people know of it."""
         stopping = asyncio.create_task(self.stop())
-        done, _ = await asyncio.wait({stopping}, timeout=ENDS_WITHIN)
+        done, _ = await asyncio.wait({stopping}, timeout=END_TIMEOUT)
         if not done and self.outputs.finishing:
             files = ", ".join(output.file for output in self.outputs.finishing)
             self.line.say(f"finishing {files}; Ctrl-C again ends that at once, and leaves a part")

@@ -10,7 +10,7 @@ from bridge.children.adapter_link import AdapterLink
 from bridge.children.supervisor import module_command
 from bridge.errors import AdapterFailed
 
-OPENS_WITHIN = 20.0  # seconds; some cameras take three, and a busy machine takes its time to start a process
+OPEN_TIMEOUT = 20.0  # seconds; some cameras take three, and a busy machine takes its time to start a process
 ANYTHING = ("camera", "clip")  # what an input that nobody named may be, best first
 
 
@@ -79,7 +79,7 @@ class Input:
         self._link = AdapterLink("input", uri.partition(":")[0], command, self._on_failure)
         self._link.start()
         try:
-            await self._link.opened(OPENS_WITHIN)
+            await self._link.opened(OPEN_TIMEOUT)
         except AdapterFailed:
             await self._link.stop()
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bridge.process.protocol import DEADLINE
 from engine.params import Params
 
-SETTING_UP = 600.0  # seconds: 40 GB come off a slow disk, a processor reads a prompt, kernels are compiled
+SETUP_TIMEOUT = 600.0  # seconds: 40 GB come off a slow disk, a processor reads a prompt, kernels are compiled
 MARGIN = 4.0  # times the slowest chunk: the machine may be busy with something else
 FORGETS = 0.9  # share of what is known of a slow chunk that is left after a faster one
 HEAVY = ("steps", "rows", "lora")  # controls that change what is computed for a chunk
@@ -25,7 +25,7 @@ class ChunkLimit:
     def seconds(self, applied: int) -> float:
         """The limit for the next chunk, the last one having been made with the controls of revision `applied`."""
         if self._rebuilds and applied < self._awaited:
-            return SETTING_UP
+            return SETUP_TIMEOUT
         return max(DEADLINE, float(round(MARGIN * self._expected)))
 
     def expect(self, params: Params) -> None:

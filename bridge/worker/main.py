@@ -17,7 +17,7 @@ from bridge.process import terminal
 from bridge.process.pipe import Pipe
 from bridge.process.protocol import GAVE_UP, Failure, Report, Stage
 from bridge.rings.ring import RingReader, RingWriter
-from bridge.worker.chunk_limit import SETTING_UP, ChunkLimit
+from bridge.worker.chunk_limit import SETUP_TIMEOUT, ChunkLimit
 from bridge.worker.fallback import FallbackRun, ScaledSession
 from bridge.worker.intake import Intake
 from bridge.worker.roles import Control, Inbox, OpenSession, Outbox, Session
@@ -36,7 +36,7 @@ log = logging.getLogger("engine")
 
 
 def run(
-    session: Session, inbox: Inbox, outbox: Outbox, control: Control, limit: ChunkLimit, patience: float = 0.1
+    session: Session, inbox: Inbox, outbox: Outbox, control: Control, limit: ChunkLimit, timeout: float = 0.1
 ) -> None:
     """Serve one stream until told to stop.
 
@@ -46,7 +46,7 @@ def run(
     intake, taken, behind = Intake(), 0, 0.0
     while not control.stopping:
         obey(session, control, limit)
-        if (frame := inbox.next(timeout=patience)) is not None and intake.takes(frame.time, inbox.newest_time):
+        if (frame := inbox.next(timeout=timeout)) is not None and intake.takes(frame.time, inbox.newest_time):
             session.push(frame)
             taken += 1
             behind = inbox.newest_time - frame.time
@@ -135,7 +135,7 @@ def stream(
 ) -> None:
     """Open a session with the current fallback, warm it up and run it until told to stop. Raises what it raises."""
     preset, pipe = fallback.preset, fallback.pipe
-    pipe.beat(SETTING_UP)
+    pipe.beat(SETUP_TIMEOUT)
     session = ScaledSession(open_session(preset), (preset.width, preset.height), (outbox.width, outbox.height))
     pipe.say(Stage("warming", session.device, preset.name))
 

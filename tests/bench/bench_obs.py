@@ -46,7 +46,7 @@ SCOPES = (
     "latentcast_copy",
 )
 SETTLE = 3.0  # seconds
-PATIENCE = 0.1  # seconds to wait for one picture
+READ_TIMEOUT = 0.1  # seconds to wait for one picture
 ODD = 0.93  # the writer's rate, in OBS's, so that the delay spreads over a whole frame
 
 
@@ -100,7 +100,7 @@ def through_the_plugin(library: Path, display: Display, size: tuple[int, int], f
 
 
 def from_ring(out: Follower) -> tuple[int, float] | None:
-    deadline = monotonic() + PATIENCE
+    deadline = monotonic() + READ_TIMEOUT
     while (got := out.newest()) is None:
         if monotonic() > deadline:
             return None
@@ -126,7 +126,7 @@ def through_a_stock_obs(_: None, display: Display, size: tuple[int, int], fps: i
             obs,
             draw_card(*size),
             lambda card, number: sink.send(Frame(card, monotonic(), number)),
-            lambda: (got := source.read(PATIENCE)) and (read_number(got.pixels), got.time),
+            lambda: (got := source.read(READ_TIMEOUT)) and (read_number(got.pixels), got.time),
         )
 
 

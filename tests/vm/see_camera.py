@@ -12,7 +12,7 @@ from bridge.adapters.base import load_sink, load_source, survey
 from bridge.adapters.testcard import read_number
 from bridge.children.blocking_child import BlockingChild
 from bridge.media.slate import slate
-from tests.vm.inside import PATIENCE, Player, Seen, corners, failure, watch
+from tests.vm.inside import TIMEOUT, Player, Seen, corners, failure, watch
 
 RING, CAMERA = "lc-vm", "320x240@15"
 CARD = slice(24, 216)  # the rows of the card in the camera's picture, between the bars of the letterbox
@@ -25,7 +25,7 @@ def look():
     player = Player(RING)
     arguments = ("--ring", RING, "--", f"virtualcam:{CAMERA},/dev/video9,slate=2")
     with BlockingChild("bridge.adapters.sink_main", *arguments) as ours:
-        seen["name"] = ours.opened(PATIENCE)
+        seen["name"] = ours.opened(TIMEOUT)
         seen["cameras"] = [device.uri for device in survey("camera")]
         source = load_source("camera:9")
         source.open(320, 240, 15)
@@ -46,15 +46,15 @@ def look():
         seen["second owner"] = failure(lambda: second("virtualcam:/dev/video9"))
         source.close()
     with BlockingChild("bridge.adapters.sink_main", *arguments) as again:
-        seen["again"] = again.opened(PATIENCE)
+        seen["again"] = again.opened(TIMEOUT)
         again.kill()
     with BlockingChild("bridge.adapters.sink_main", *arguments) as again:
-        seen["after a kill"] = again.opened(PATIENCE)
+        seen["after a kill"] = again.opened(TIMEOUT)
 
 
 def second(uri):
     with BlockingChild("bridge.adapters.sink_main", "--ring", RING, "--", uri) as child:
-        child.opened(PATIENCE)
+        child.opened(TIMEOUT)
 
 
 def refuse():
@@ -70,10 +70,10 @@ def refuse():
 
 
 def test_itself():
-    """With more patience than people have, since everything is slow in here."""
+    """With long timeouts, since everything is slow in here."""
     code = "from bridge.cli import commands; from bridge.diagnosis import selftest, selftest_process\n"
     code += "selftest_process.run_apart = selftest_process.run_here\n"
-    code += f"selftest.OPENS_WITHIN = selftest.FOUND_WITHIN = selftest.APPEARS_WITHIN = {PATIENCE}\n"
+    code += f"selftest.OPEN_TIMEOUT = selftest.FIND_TIMEOUT = selftest.FIRST_PICTURE_TIMEOUT = {TIMEOUT}\n"
     code += "commands.main(['selftest', 'virtualcam:320x240@15', '--size', '320x240', '--fps', '5', '--json'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout, done.stderr

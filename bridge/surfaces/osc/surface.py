@@ -1,5 +1,5 @@
 """
-Knobs over Open Sound Control: UDP in, feedback out. The address space is in osc_space.py.
+Knobs over Open Sound Control: UDP in, feedback out. The address space is in addresses.py.
 
 Messages of a bundle become one change of the desk, all or none. A time tag in the near future is waited for without
 holding anybody up; one in the past, or further ahead than MAX_AHEAD (a clock that disagrees), means now.

@@ -26,8 +26,8 @@ from engine.clock import monotonic
 
 MOST = 128  # connections; a page takes three, and a few more while it loads
 SHARE = 4  # one descriptor in so many may be a connection: the rest is for pictures, engine and files
-EXCHANGE = 10.0  # seconds from a connection, or the last answer, to the end of the next answer
-STALLED = 20.0  # seconds a WebSocket's client may leave unread what was sent
+ANSWER_TIMEOUT = 10.0  # seconds from a connection, or the last answer, to the end of the next answer
+READ_TIMEOUT = 20.0  # seconds a WebSocket's client may leave unread what was sent
 RETRY = 1.0  # seconds between two attempts while the system has no descriptor left
 SAY_EVERY = 60.0  # seconds before the same is said again
 log = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ class Connection(H11Protocol):
     def __init__(self, server: Server) -> None:
         super().__init__(server.config, server.server_state, server.lifespan.state)
         self.logger = _faults
-        self.deadline = monotonic() + EXCHANGE
+        self.deadline = monotonic() + ANSWER_TIMEOUT
         self._our_server = server
 
     def check(self, now: float) -> None:
@@ -142,7 +142,7 @@ class Connection(H11Protocol):
             self.transport.abort()
 
     def on_response_complete(self) -> None:
-        self.deadline = monotonic() + EXCHANGE
+        self.deadline = monotonic() + ANSWER_TIMEOUT
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -163,7 +163,7 @@ class Listener(WebSocketsSansIOProtocol):
 
     def check(self, now: float) -> None:
         if self.transport.is_closing() and self.deadline == math.inf:
-            self.deadline = now + EXCHANGE
+            self.deadline = now + ANSWER_TIMEOUT
         if now > self.deadline:
             self.transport.abort()
 
@@ -171,7 +171,7 @@ class Listener(WebSocketsSansIOProtocol):
         self.frames = []
 
     def pause_writing(self) -> None:
-        self.deadline = monotonic() + STALLED
+        self.deadline = monotonic() + READ_TIMEOUT
         self.writable.clear()  # uvicorn itself does so only in newer versions
 
     def resume_writing(self) -> None:

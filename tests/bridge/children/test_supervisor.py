@@ -91,7 +91,7 @@ async def test_lines_go_down_and_come_up():
 
 @scene
 async def test_stopping_is_prompt_and_leaves_no_process(monkeypatch):
-    monkeypatch.setattr(supervisor, "ENDS_WITHIN", 30.0)  # it is not made to end: it ends
+    monkeypatch.setattr(supervisor, "END_TIMEOUT", 30.0)  # it is not made to end: it ends
     async with child(TALK) as (talker, notes):
         await until(lambda: notes.lines)
         pid, began = talker.pid, monotonic()
@@ -104,7 +104,7 @@ async def test_stopping_is_prompt_and_leaves_no_process(monkeypatch):
 
 @scene
 async def test_a_child_that_will_not_end_is_made_to(monkeypatch):
-    monkeypatch.setattr(supervisor, "ENDS_WITHIN", 0.2)
+    monkeypatch.setattr(supervisor, "END_TIMEOUT", 0.2)
     async with child("print('hi', flush=True)\nwhile True: pass") as (talker, notes):
         await until(lambda: notes.lines)
         pid = talker.pid
@@ -113,7 +113,7 @@ async def test_a_child_that_will_not_end_is_made_to(monkeypatch):
 
 
 @scene
-async def test_a_child_that_dies_is_back_with_growing_patience():
+async def test_a_child_that_dies_is_started_again_after_growing_waits():
     async with child("import sys; print('up', flush=True); sys.exit(3)") as (talker, notes):
         began = monotonic()
         await until(lambda: notes.starts == 3)
@@ -260,8 +260,8 @@ time.sleep({then})
 
 @scene
 async def test_what_is_being_finished_has_all_the_time_it_takes_while_it_gets_on(monkeypatch):
-    monkeypatch.setattr(supervisor, "ENDS_WITHIN", 0.2)
-    monkeypatch.setattr(supervisor, "FINISHES_WITHIN", 2.0)
+    monkeypatch.setattr(supervisor, "END_TIMEOUT", 0.2)
+    monkeypatch.setattr(supervisor, "FINISH_TIMEOUT", 2.0)
     async with child(FINISHES.format(beats=6, then=0)) as (recorder, notes):
         await until(lambda: notes.lines)
         notes.finishes = True
@@ -272,7 +272,7 @@ async def test_what_is_being_finished_has_all_the_time_it_takes_while_it_gets_on
 
 @scene
 async def test_what_cannot_be_finished_is_ended_and_said(monkeypatch):
-    monkeypatch.setattr(supervisor, "FINISHES_WITHIN", 1.0)
+    monkeypatch.setattr(supervisor, "FINISH_TIMEOUT", 1.0)
     async with child(FINISHES.format(beats=1, then=600)) as (recorder, notes):
         await until(lambda: notes.lines)
         notes.finishes, pid = True, recorder.pid
@@ -283,7 +283,7 @@ async def test_what_cannot_be_finished_is_ended_and_said(monkeypatch):
 
 @scene
 async def test_an_end_is_not_put_off_by_talking_if_there_is_nothing_to_finish(monkeypatch):
-    monkeypatch.setattr(supervisor, "ENDS_WITHIN", 0.5)
+    monkeypatch.setattr(supervisor, "END_TIMEOUT", 0.5)
     async with child(FINISHES.format(beats=600, then=0)) as (talker, notes):
         await until(lambda: notes.lines)
 

@@ -71,7 +71,7 @@ def test_ndi_sources_are_listed_with_their_computers(ndi_here):
     ],
 )
 def test_a_driver_that_crashes_or_hangs_takes_only_its_own_line_along(monkeypatch, code, problem):
-    monkeypatch.setattr(devices, "PATIENCE", 2.0)
+    monkeypatch.setattr(devices, "ANSWER_TIMEOUT", 2.0)
     monkeypatch.setattr(devices, "python", lambda *_: [sys.executable, "-c", code])
 
     (kind,) = devices.look(["spout"])

@@ -17,9 +17,9 @@ from tests.bridge.obs.speaker import Speaker
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch):
+def generous_timeouts(monkeypatch):
     """More than people have, since the machine may be busy."""
-    monkeypatch.setattr(doctor, "PATIENCE", 900.0)
+    monkeypatch.setattr(doctor, "LOAD_TIMEOUT", 900.0)
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_a_model_that_does_not_load_is_said_in_one_line(monkeypatch):
 
 @pytest.mark.process
 def test_a_model_that_takes_too_long_is_no_riddle(monkeypatch):
-    monkeypatch.setattr(doctor, "PATIENCE", 0.5)
+    monkeypatch.setattr(doctor, "LOAD_TIMEOUT", 0.5)
     monkeypatch.setattr(doctor, "ENGINE", "import time\ntime.sleep(60)\n")
 
     assert doctor._model("tiny").found.startswith("tiny does not load: not within")

@@ -116,7 +116,7 @@ def test_what_a_program_in_between_does_is_found_and_the_exit_code_says_so(capsy
 
 
 def test_when_nothing_comes_back_it_says_so_and_does_not_wait_for_ever(capsys, monkeypatch):
-    monkeypatch.setattr(selftest, "APPEARS_WITHIN", 0.5)
+    monkeypatch.setattr(selftest, "FIRST_PICTURE_TIMEOUT", 0.5)
     monkeypatch.setattr(selftest_process, "run_apart", selftest_process.run_here)
     with RingWriter.create(ring_name(), 160, 96) as still:
         assert main(["selftest", f"ring:{still.name}", f"ring:{ring_name()}", "--json"]) == 1
@@ -146,7 +146,7 @@ def test_what_cannot_be_tested_is_one_sentence_and_a_next_step(capsys, arguments
 
 
 def test_our_own_sender_that_does_not_appear_is_told_from_somebody_elses(monkeypatch):
-    monkeypatch.setattr(selftest, "FOUND_WITHIN", 0.5)
+    monkeypatch.setattr(selftest, "FIND_TIMEOUT", 0.5)
     monkeypatch.setattr(selftest, "partner", lambda sink, device: "ring:lc-ta-nobody")
     monkeypatch.setitem(selftest.UNSEEN, "ring", "say where it is")
 
@@ -156,7 +156,7 @@ def test_our_own_sender_that_does_not_appear_is_told_from_somebody_elses(monkeyp
 
 
 def test_a_ring_that_never_appears_is_said(capsys, monkeypatch):
-    monkeypatch.setattr(selftest, "FOUND_WITHIN", 0.5)
+    monkeypatch.setattr(selftest, "FIND_TIMEOUT", 0.5)
     monkeypatch.setattr(selftest_process, "run_apart", selftest_process.run_here)
 
     assert main(["selftest", "ring:lc-ta-nobody", f"ring:{ring_name()}"]) == 2
@@ -173,7 +173,7 @@ def test_a_ring_that_never_appears_is_said(capsys, monkeypatch):
 )
 def test_a_driver_that_crashes_or_hangs_is_one_sentence_and_a_next_step(capsys, monkeypatch, code, words):
     monkeypatch.setattr(selftest_process, "python", lambda *_: [sys.executable, "-c", code])
-    for limit in ("OPENS_WITHIN", "FOUND_WITHIN", "APPEARS_WITHIN", "FINISHES_WITHIN", "MARGIN"):
+    for limit in ("OPEN_TIMEOUT", "FIND_TIMEOUT", "FIRST_PICTURE_TIMEOUT", "FINISH_TIMEOUT", "MARGIN"):
         monkeypatch.setattr(selftest_process, limit, 1.0)
 
     assert main(["selftest", "ndi", "--duration", "0.1"]) == 2

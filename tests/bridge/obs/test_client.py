@@ -35,7 +35,7 @@ def test_an_obs_that_is_not_ready_is_asked_again():
 
 
 def test_an_obs_that_never_gets_ready_is_given_up(monkeypatch):
-    monkeypatch.setattr(module, "READY_WITHIN", 0.5)
+    monkeypatch.setattr(module, "READY_TIMEOUT", 0.5)
     with Speaker(lambda request, number: BUSY) as there, pytest.raises(ObsRefused, match="not ready") as error:
         ObsClient(ObsAddress(port=there.port))
 

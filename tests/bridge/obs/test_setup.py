@@ -40,7 +40,7 @@ ANYTHING = [(request, key) for request, answer in SENSE.items() for key in answe
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(setup, "GONE_WITHIN", 0.005)
+    monkeypatch.setattr(setup, "REMOVE_TIMEOUT", 0.005)
     monkeypatch.setattr(setup, "time", SimpleNamespace(sleep=lambda seconds: None))
 
 

@@ -24,8 +24,8 @@ SOON = 0.5  # seconds, in place of EXCHANGE
 
 @pytest.fixture
 def hasty(monkeypatch):
-    monkeypatch.setattr(server, "EXCHANGE", SOON)
-    monkeypatch.setattr(server, "STALLED", SOON)
+    monkeypatch.setattr(server, "ANSWER_TIMEOUT", SOON)
+    monkeypatch.setattr(server, "READ_TIMEOUT", SOON)
 
 
 @pytest.fixture
