@@ -148,7 +148,7 @@ def _load(path: str, scheme: str) -> Callable[..., object]:
     module, _, name = path.partition(":")
     system, called = ONLY_ON.get(scheme, (sys.platform, ""))
     if sys.platform != system:
-        raise AdapterUnavailable(f"{scheme} is there on {called} only", "use ring:NAME or ndi:NAME here")
+        raise AdapterUnavailable(f"{scheme} works on {called} only", "use ring:NAME or ndi:NAME here")
     try:
         return cast(Callable[..., object], getattr(import_module(module), name))
     except ImportError as error:

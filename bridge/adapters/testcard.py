@@ -31,7 +31,7 @@ class TestCard(Drawn):
 
 
 def read_number(picture: Picture) -> int:
-    """The number (modulo 2^16) that the bars of a test card's picture show, after whatever befell it."""
+    """The number (modulo 2^16) that the bars of a test card's picture show, even if it was scaled or compressed."""
     row = picture[-max(1, _bar(picture) // 2)].mean(axis=1)
     number = 0
     for cell in np.array_split(row, BITS):

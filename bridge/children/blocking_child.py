@@ -1,4 +1,4 @@
-"""One of our adapters' processes, driven by a program that has no event loop: started, heard, and ended for certain."""
+"""An adapter's process for a program without an event loop: it is started, listened to, and always ended."""
 
 from __future__ import annotations
 
@@ -48,10 +48,12 @@ class BlockingChild:
                         raise AdapterFailed(error, hint)
         except queue.Empty:
             raise AdapterFailed(f"it did not open within {within:g} s", "is another program using it?") from None
-        raise AdapterFailed("it ended without a word", "run it again with the same arguments, or look at doctor")
+        raise AdapterFailed(
+            "it ended without an error message", "run it again with the same arguments, or look at doctor"
+        )
 
     def end(self) -> None:
-        """Ask it to end, and insist if it does not; a file is finished as long as that gets on. Twice is fine.
+        """Ask it to end, and kill it if it does not; a file is finished while that makes progress. Twice is fine.
 
         Raises AdapterFailed for a file that is not.
         """
@@ -63,7 +65,7 @@ class BlockingChild:
         except (queue.Empty, subprocess.TimeoutExpired):
             self.kill()
             if self._part:
-                late = f"it was not finished, without a sign of life for {FINISH_TIMEOUT:g} s"
+                late = f"the file was not finished: no progress for {FINISH_TIMEOUT:g} s"
                 raise AdapterFailed(late, f"what was recorded until then is in {self._part}") from None
 
     def kill(self) -> None:

@@ -41,7 +41,7 @@ def _add_setup(ours: Any, command: MakeCommand, _: AddControls) -> None:
     setup.add_argument("--port", metavar="PORT", help=f"where `--out obs` listens ({PICTURE_PORT})")
     setup.add_argument("--program", action="store_true", help="have OBS's record button send the program to `--in obs`")
     setup.add_argument("--program-port", metavar="PORT", help=f"where `--in obs` listens ({PROGRAM_PORT})")
-    setup.add_argument("--state", action="store_true", help="also make a text that says how the run stands")
+    setup.add_argument("--state", action="store_true", help="also make a text source that shows the state of the run")
     _add_address(setup)
 
 
@@ -80,7 +80,7 @@ def _remove(given: argparse.Namespace) -> int:
 
 
 def _add_map(ours: Any, command: MakeCommand, add_controls: AddControls) -> None:
-    scenes = command(ours, "map", _map, "have a scene of OBS change the prompt, or any other control")
+    scenes = command(ours, "map", _map, "let a scene of OBS change the prompt or any other control")
     scenes.add_argument(
         "scene", metavar="SCENE", nargs="?", help="a scene's name; without one, what is mapped is listed"
     )
@@ -100,9 +100,9 @@ def _map(given: argparse.Namespace) -> int:
         _say([_line(scene, changes) for scene, changes in known.items()] or [f"{path} maps no scene."])
     elif "forget" in given:
         forget_scene(path, given.scene)
-        _say([f"{given.scene!r} changes nothing any more."])
+        _say([f"{given.scene!r} no longer changes anything."])
     elif changes:
-        _say([_line(given.scene, map_scene(path, given.scene, changes)), f"Written to {path}; the next run heeds it."])
+        _say([_line(given.scene, map_scene(path, given.scene, changes)), f"Written to {path}; the next run uses it."])
     else:
         known = read_config(getattr(given, "config", None)).scenes
         _say([_line(given.scene, known.get(given.scene, {}))])

@@ -1,4 +1,4 @@
-"""Looks at this machine the way a run would, and says for everything missing what to do about it."""
+"""`latentcast doctor`: checks everything a run needs on this machine, and says how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ try:
 except EngineError as error:
     sys.exit(error.sentence)
 free, need = free_bytes(device), measure(preset, pick_dtype(device)).most
-print(f"takes {gib(need)} of memory on {device}, {gib(free) if free else 'nobody knows how much is'} free")
+print(f"takes {gib(need)} of memory on {device}, {gib(free) + ' is free' if free else 'how much is free is unknown'}")
 """
 ENGINE = """
 import sys
@@ -147,7 +147,7 @@ def _outputs() -> Iterator[Check]:
         if kind.problem:
             yield Check(kind.name, "note", kind.problem, kind.fix)
         else:
-            there = ", ".join(device.uri for device in kind.devices) or "no sender just now"
+            there = ", ".join(device.uri for device in kind.devices) or "no sender found"
             yield Check(kind.name, "ok", f"can be used; {there}")
 
 
@@ -231,6 +231,6 @@ def _run(code: str, *arguments: str) -> str:
 def _last_line(error: Any) -> str:
     """The end of a traceback is the sentence in it."""
     if isinstance(error, subprocess.TimeoutExpired):
-        return f"not within {error.timeout:.0f} s; wait, and try again when less is going on"
+        return f"it did not finish within {error.timeout:.0f} s; close other programs and try again"
     lines = str(getattr(error, "stderr", "") or error).strip().splitlines()
-    return lines[-1][:300] if lines else "it ended without a word"
+    return lines[-1][:300] if lines else "it ended without an error message"

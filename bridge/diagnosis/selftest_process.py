@@ -1,6 +1,6 @@
 """A self-test in a process of its own: `python -m bridge.diagnosis.selftest_process LOOP`, a selftest.Loop as JSON.
 
-A driver that crashes or hangs is then a sentence, and not the end of the terminal's program.
+A driver that crashes or hangs then ends this process only, and the command reports it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MARGIN = 30.0  # seconds beyond what both ends may take; a library from a slow d
 
 
 class Outcome(NamedTuple):
-    """source: the input that was looked at.   checks: what befell the card."""
+    """source: the input that was read.   checks: what was found."""
 
     source: str
     checks: list[Check]
@@ -41,7 +41,9 @@ def run_apart(loop: Loop) -> Outcome:
             )
         except subprocess.TimeoutExpired:
             process.kill()
-            raise BridgeError(f"the test of {loop.sink} hangs", "end other programs that use it, try again") from None
+            raise BridgeError(
+                f"the test of {loop.sink} did not finish in time", "end other programs that use it, try again"
+            ) from None
     try:
         body = json.loads(said.splitlines()[-1])
     except (ValueError, IndexError):

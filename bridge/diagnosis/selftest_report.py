@@ -1,4 +1,4 @@
-"""What befell a test card on its way: colours, flips, alpha, rate and delay, as findings with a next step. Pure."""
+"""What changed in a test card on its way: colours, flips, alpha, rate and delay, each with a next step. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def judge(loop: Loop, seen: Seen) -> Iterator[Check]:
     picture = seen.pictures[len(seen.pictures) // 2][0]
     flip, swapped, difference = recognise(picture, draw_card(loop.width, loop.height))
     if difference > STRANGER:
-        yield Check("picture", "fail", "something else than the card came back", "name the input that shows the output")
+        yield Check(
+            "picture", "fail", "another picture came back, not the card", "name the input that shows the output"
+        )
         return
     marked = _marked(loop, seen)
     yield _flip(marked, flip)

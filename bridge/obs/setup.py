@@ -84,7 +84,7 @@ def remove(obs: ObsClient) -> list[str]:
     said = []
     if "was" in memory:
         _restore(obs, memory)
-        said.append("The record settings are as they were; restart OBS so that it takes note.")
+        said.append("The record settings are as before; restart OBS to apply them.")
     for name in (STATE, PICTURE):
         if _made_by_us(obs, name):
             _remove_input(obs, name)
@@ -182,7 +182,7 @@ def _state(obs: ObsClient, scene: str) -> str:
         raise BridgeError("this OBS has no text source", "leave out --state")
     settings = {"text": "latentcast is not running", OURS: "{}"}
     obs.ask("CreateInput", sceneName=scene, inputName=STATE, inputKind=kind, inputSettings=settings)
-    return f"Made the text {STATE!r}, which says how a run with `--obs-text {STATE!r}` stands."
+    return f"Made the text {STATE!r}, which shows the state of a run with `--obs-text {STATE!r}`."
 
 
 def _note_program(obs: ObsClient, port: int, memory: dict[str, Any]) -> None:
@@ -218,7 +218,9 @@ def _colours(obs: ObsClient) -> list[str]:
     odd = [f"{name} {value}" for name, value in chosen.items() if value in OTHER_COLOURS]
     if not odd:
         return []
-    return [f"Colours will be off with OBS's {' and '.join(odd)}: choose NV12 and Rec. 709 in its Settings, Advanced."]
+    return [
+        f"Colours will be wrong with OBS's {' and '.join(odd)}: choose NV12 and Rec. 709 in its Settings, Advanced."
+    ]
 
 
 def program_settings(port: int) -> dict[str, str]:

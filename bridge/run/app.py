@@ -142,7 +142,7 @@ class Run:
         done, _ = await asyncio.wait({stopping}, timeout=END_TIMEOUT)
         if not done and self.outputs.finishing:
             files = ", ".join(output.file for output in self.outputs.finishing)
-            self.line.say(f"finishing {files}; Ctrl-C again ends that at once, and leaves a part")
+            self.line.say(f"finishing {files}; Ctrl-C again stops at once and leaves an unfinished file")
             again.clear()
             asking = asyncio.create_task(again.wait())
             await asyncio.wait({stopping, asking}, return_when=asyncio.FIRST_COMPLETED)
@@ -176,9 +176,9 @@ class Run:
         if others:
             yield f"also {', '.join(others)}"
         if self.web.is_open:
-            yield "whoever in the network has that address sees the camera and turns every control; nobody else gets in"
+            yield "anyone with that address sees the camera and can change every control; nobody else can"
         if self.osc.is_open:
-            yield f"whoever in the network reaches UDP port {self.osc.port} turns every control: OSC knows no passwords"
+            yield f"anyone who reaches UDP port {self.osc.port} can change every control: OSC has no passwords"
 
     # ---- actions
 

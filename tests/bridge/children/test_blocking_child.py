@@ -31,7 +31,7 @@ def test_a_recording_that_hangs_while_it_is_finished_is_said_with_what_is_left(r
     monkeypatch.setattr(blocking_child, "FINISH_TIMEOUT", 2.0)
     with BlockingChild(*recorder) as child:
         child.opened(60.0)
-        with pytest.raises(AdapterFailed, match="without a sign of life for 2 s") as error:
+        with pytest.raises(AdapterFailed, match="no progress for 2 s") as error:
             child.end()
 
     assert error.value.hint == f"what was recorded until then is in {tmp_path / 'show.mp4.part'}"

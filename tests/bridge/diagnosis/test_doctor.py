@@ -86,7 +86,7 @@ def test_an_output_says_whether_it_can_be_used_and_what_to_do_if_not(monkeypatch
 
     assert (ndi.level, ndi.found) == ("ok", "can be used; ndi:VM (Stage)")
     assert (virtualcam.level, virtualcam.found, virtualcam.fix) == ("note", lacking.problem, lacking.fix)
-    assert (spout.level, spout.found) == ("ok", "can be used; no sender just now")
+    assert (spout.level, spout.found) == ("ok", "can be used; no sender found")
 
 
 def test_a_taken_port_is_a_failure_that_names_the_option(options):
