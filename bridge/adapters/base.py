@@ -40,7 +40,7 @@ class FrameSource(Protocol):
     The contract, which tests/bridge/adapters/test_contract.py runs against every source in SOURCES:
 
     * `open` claims the device and settles `fps` and `name`, or raises AdapterUnavailable. Pictures of any other size
-      are scaled to cover `width` x `height` and cropped in the middle. `fps` is a wish; 0 leaves it to the source.
+      are scaled to cover `width` x `height` and cropped in the middle. `fps` is a request; 0 leaves it to the source.
     * `read` returns the next frame, or None if none came within `timeout` seconds. A device's frame bears the moment it
       came; one of a film bears the moment it is due, which may lie ahead, and whoever shows it waits until then.
       Indices count up. It raises AdapterUnavailable when the device is gone.

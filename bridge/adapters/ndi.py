@@ -25,7 +25,7 @@ from engine.clock import monotonic
 from engine.frame import Frame
 
 PROGRAM = "the other program"
-NAP = 0.002  # seconds between two looks; NDI's own waiting receiver loses pictures when it shares a process
+POLL_EVERY = 0.002  # seconds between two looks; NDI's own waiting receiver loses pictures when it shares a process
 SEARCH_TIMEOUT = 3.0  # seconds in which a source on this network has been heard of
 CONNECTION_TIMEOUT = 3.0  # seconds without a connection after which a source has gone
 RGBX = (FourCC.RGBX, FourCC.RGBA)
@@ -107,7 +107,7 @@ class NdiSource:
             if monotonic() >= deadline:
                 self._check_connected()
                 return None
-            time.sleep(NAP)
+            time.sleep(POLL_EVERY)
         self._heard = monotonic()
         self._last = self._copy()
         self._index += 1

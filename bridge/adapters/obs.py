@@ -24,9 +24,9 @@ from bridge.obs.wire import HOST, PICTURE_PORT, PROGRAM_PORT, port_of
 from engine.clock import monotonic
 from engine.frame import Frame
 
-READERS = 8  # at most; one OBS is one reader, however many scenes show it
-CALLERS = 8  # at most who have connected and shown nothing yet: anything on this machine may knock
-WAITING = 2  # pictures: OBS sends two at once after it was held up, and neither is to be lost for that
+MAX_READERS = 8  # at most; one OBS is one reader, however many scenes show it
+MAX_CALLERS = 8  # at most who have connected and shown nothing yet: anything on this machine may knock
+MAX_WAITING = 2  # pictures: OBS sends two at once after it was held up, and neither is to be lost for that
 
 
 class ObsSink:
@@ -67,7 +67,7 @@ class ObsSink:
     def _welcome(self, guest: socket.socket) -> None:
         with self._lock:
             alive = [reader for reader in self._readers if reader.alive]
-            if len(alive) >= READERS:
+            if len(alive) >= MAX_READERS:
                 stuck = next((reader for reader in alive if reader.behind), None)
                 if stuck is None:
                     guest.close()
@@ -90,7 +90,7 @@ class ObsSource:
         self._guest: socket.socket | None = None  # whose pictures are seen
         self._callers: list[socket.socket] = []  # who have connected and sent no picture yet
         self._news = Condition()
-        self._waiting: deque[tuple[av.VideoFrame, float]] = deque(maxlen=WAITING)
+        self._waiting: deque[tuple[av.VideoFrame, float]] = deque(maxlen=MAX_WAITING)
         self._failure: AdapterUnavailable | None = None
         self._numbers = count()
 
@@ -124,7 +124,7 @@ class ObsSource:
 
     def _welcome(self, guest: socket.socket) -> None:
         with self._news:
-            if len(self._callers) >= CALLERS:
+            if len(self._callers) >= MAX_CALLERS:
                 _hang_up(self._callers.pop(0))
             self._callers.append(guest)
         Thread(target=self._take, args=(guest,), name=self.name, daemon=True).start()

@@ -13,7 +13,7 @@ from engine.frame import Frame
 
 FIRST = "latentcast-in"  # the ring of the first filter in OBS
 RING_TIMEOUT = 2.0  # seconds without a ring before people are told: a source that changes its size takes a moment
-NAP = 0.05
+POLL_EVERY = 0.05
 
 
 class ObsFilter:
@@ -67,7 +67,7 @@ class ObsFilter:
         if monotonic() - self._lost > RING_TIMEOUT:
             self._told = True
             raise self._missing()
-        time.sleep(min(timeout, NAP))
+        time.sleep(min(timeout, POLL_EVERY))
 
     def _missing(self) -> AdapterUnavailable:
         hint = "in OBS, add the filter Latentcast effect to a source that is on program, and see its properties"

@@ -10,7 +10,7 @@ from bridge.media.picture import Picture
 
 BITS = 16  # of the frame number, shown as bars along the lower edge, the highest bit at the left
 PERIOD = 90  # frames for the disc to go round
-GROUND = 56  # of 255, the grey behind everything
+BACKGROUND = 56  # of 255, the grey behind everything
 CORNERS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 
 
@@ -41,7 +41,7 @@ def read_number(picture: Picture) -> int:
 
 def draw_card(width: int, height: int) -> Picture:
     """Everything that does not move."""
-    card = np.full((height, width, 3), GROUND, np.uint8)
+    card = np.full((height, width, 3), BACKGROUND, np.uint8)
     grid = max(4, height // 12)
     card[::grid] = card[:, ::grid] = 80
     side_y, side_x = height // 5, width // 5

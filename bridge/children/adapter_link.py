@@ -12,7 +12,7 @@ from bridge.control.control import OutputState, OutputStatus
 from bridge.errors import AdapterFailed, BridgeError
 from bridge.process.protocol import OPEN_TIMEOUT, Beat, Failure, Stage, decode
 
-PROVED = 4  # beats after which an adapter counts as working, some two seconds
+PROVEN_BEATS = 4  # beats after which an adapter counts as working, some two seconds
 
 log = logging.getLogger("adapter")
 
@@ -53,7 +53,7 @@ class AdapterLink:
 
     @property
     def worked(self) -> bool:
-        return self._beats >= PROVED
+        return self._beats >= PROVEN_BEATS
 
     def start(self) -> None:
         """Begin to keep it running. Needs the event loop."""

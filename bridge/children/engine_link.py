@@ -12,9 +12,9 @@ from bridge.errors import BridgeError
 from bridge.process.protocol import OPEN_TIMEOUT, Beat, Failure, Report, Reset, SetParams, Stage, decode, encode
 from engine.params import Params
 
-RETRY = 0.05  # seconds until the next try to get a line to an engine that still has earlier ones to read
+RETRY_DELAY = 0.05  # seconds until the next try to get a line to an engine that still has earlier ones to read
 
-HOPELESS = "choose another preset, or mend it and start the engine again"
+GIVEN_UP_HINT = "choose another preset, or mend it and start the engine again"
 
 log = logging.getLogger("engine")
 
@@ -121,7 +121,7 @@ class EngineLink:
     def ended(self, reason: str, final: bool) -> None:
         self.failed = final
         if self._child.hopeless:
-            self._tell(f"{reason}; {HOPELESS}")
+            self._tell(f"{reason}; {GIVEN_UP_HINT}")
         elif reason and not self._why:
             self._tell(f"{reason}; it is started again")
         self._enter("error" if final else "starting")
@@ -143,4 +143,4 @@ class EngineLink:
         sent = self._child.send(lines)
         self._forget = self._forget and not sent
         if not sent and self._child.pid is not None:  # the next engine is told when it starts
-            self._retry = asyncio.get_running_loop().call_later(RETRY, self._flush)
+            self._retry = asyncio.get_running_loop().call_later(RETRY_DELAY, self._flush)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from bridge.children.restarts import LONGEST_WAIT, Restarts
 from bridge.process.interpreter import python
 from bridge.process.protocol import END_TIMEOUT, FINISH_TIMEOUT, GAVE_UP
-from bridge.process.silence import LOOK, Silence
+from bridge.process.silence import CHECK_EVERY, Silence
 
 LINE_LIMIT = 2**20  # bytes
 DESCRIPTORS = 12  # that starting a process takes; asyncio loses sight of one that got only some of them
@@ -220,7 +220,7 @@ class Child:
         reading = asyncio.ensure_future(_next_line(voice))
         try:
             while True:
-                await asyncio.wait({reading}, timeout=LOOK)
+                await asyncio.wait({reading}, timeout=CHECK_EVERY)
                 if reading.done():
                     if not (line := reading.result()):
                         return ""

@@ -225,7 +225,7 @@ def _render(given: argparse.Namespace) -> int:
         if source:
             loss = render.render(source, target, preset, params, on_progress)
         else:
-            render.imagine(target, seconds, preset, params, on_progress)
+            render.render_from_words(target, seconds, preset, params, on_progress)
     if not loss:
         return 0
     printing.print_error(BridgeError(loss, f"{target} holds all that could be"))

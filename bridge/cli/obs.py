@@ -14,8 +14,8 @@ from bridge.cli import printing
 from bridge.obs import install
 from bridge.obs.address import find_address
 from bridge.obs.client import ObsClient
-from bridge.obs.errors import ObsLocked
-from bridge.obs.setup import SCENE, STATE, Wanted, remove, set_up
+from bridge.obs.errors import ObsPasswordError
+from bridge.obs.setup import SCENE, STATE, SetupOptions, remove, set_up
 from bridge.obs.wire import PICTURE_PORT, PROGRAM_PORT, port_of
 from bridge.options import config_path, read_config
 from engine.params import CONTROLS, Control
@@ -51,7 +51,7 @@ def _add_remove(ours: Any, command: MakeCommand, _: AddControls) -> None:
 
 def _setup(given: argparse.Namespace) -> int:
     said = vars(given)
-    wanted = Wanted(
+    wanted = SetupOptions(
         said.get("scene", SCENE),
         port_of(said.get("port", ""), PICTURE_PORT),
         "program" in said,
@@ -146,7 +146,7 @@ def connect(given: argparse.Namespace) -> ObsClient:
     address = find_address(vars(given).get("obs_host", "127.0.0.1"), port)
     try:
         return ObsClient(address)
-    except ObsLocked:
+    except ObsPasswordError:
         if not sys.stdin.isatty():
             raise
     return ObsClient(replace(address, password=getpass.getpass("Password of OBS's WebSocket server: ")))

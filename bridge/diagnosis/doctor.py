@@ -21,7 +21,7 @@ from bridge.diagnosis import devices
 from bridge.errors import BridgeError, system_says
 from bridge.obs.address import find_address
 from bridge.obs.client import ObsClient
-from bridge.obs.errors import SWITCH_ON
+from bridge.obs.errors import ENABLE_HINT
 from bridge.options import RunOptions
 from bridge.process.interpreter import python
 from bridge.rings.layout import ring_size, slots_for
@@ -30,9 +30,9 @@ from engine.preset import Preset, load_preset
 
 RINGS = 3  # that a run makes
 CODECS = {"libx264": "recording", "aac": "sound of a rendered file", "mjpeg": "the web page"}
-TORCH = "import json, torch; c = torch.cuda.is_available(); m = torch.backends.mps.is_available();\
+TORCH_PROGRAM = "import json, torch; c = torch.cuda.is_available(); m = torch.backends.mps.is_available();\
  print(json.dumps([torch.__version__, torch.cuda.get_device_name(0) if c else 'mps' if m else 'cpu']))"
-ROOM = """
+MEMORY_PROGRAM = """
 import sys
 from engine.device import pick_device, pick_dtype
 from engine.errors import EngineError
@@ -48,7 +48,7 @@ except EngineError as error:
 free, need = free_bytes(device), measure(preset, pick_dtype(device)).most
 print(f"takes {gib(need)} of memory on {device}, {gib(free) + ' is free' if free else 'how much is free is unknown'}")
 """
-ENGINE = """
+LOAD_PROGRAM = """
 import sys
 from engine.errors import EngineError
 from engine.preset import load_preset
@@ -98,7 +98,7 @@ def _python() -> Check:
 def _torch() -> Check:
     """In a process of its own: the bridge never loads torch, and a broken install may crash instead of raising."""
     try:
-        version, device = json.loads(_run(TORCH))
+        version, device = json.loads(_run(TORCH_PROGRAM))
     except (subprocess.SubprocessError, ValueError) as error:
         return Check("torch", "fail", _last_line(error), "pip install torch, following https://pytorch.org/get-started")
     if device == "cpu":
@@ -112,7 +112,7 @@ def _room(options: RunOptions) -> Check:
     try:
         load_preset(options.preset)
         size = [str(side) for side in options.size or ()]
-        return Check("model memory", "ok", f"{options.preset} {_run(ROOM, options.preset, *size).strip()}")
+        return Check("model memory", "ok", f"{options.preset} {_run(MEMORY_PROGRAM, options.preset, *size).strip()}")
     except EngineError as error:
         return Check("model memory", "fail", str(error), error.hint)
     except subprocess.SubprocessError as error:
@@ -123,7 +123,7 @@ def _room(options: RunOptions) -> Check:
 def _model(name: str, size: tuple[int, int] | None = None) -> Check:
     try:
         load_preset(name)
-        _run(ENGINE, name, *map(str, size or ()))
+        _run(LOAD_PROGRAM, name, *map(str, size or ()))
     except EngineError as error:
         return Check("model", "fail", str(error), error.hint)
     except subprocess.SubprocessError as error:
@@ -157,7 +157,7 @@ def _obs() -> Check:
         return Check("obs", "note", "remote control of OBS needs obswebsocket", "pip install 'latentcast[obs]'")
     address = find_address()
     if not address.enabled:
-        return Check("obs", "note", "OBS's WebSocket server is off", SWITCH_ON)
+        return Check("obs", "note", "OBS's WebSocket server is off", ENABLE_HINT)
     try:
         with ObsClient(address) as obs:
             return Check("obs", "ok", f"OBS {obs.version} answers at {address.host}:{address.port}")

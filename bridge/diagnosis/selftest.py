@@ -25,13 +25,15 @@ from bridge.rings.ring import RingWriter
 from engine.clock import monotonic
 
 SIZE = 640, 360  # pixels
-LEAST = 80, 48  # pixels; below, the card's word and its bars cannot be made out
+MIN_SIZE = 80, 48  # pixels; below, the card's word and its bars cannot be made out
 OPEN_TIMEOUT = 20.0  # seconds for the output, a process with a library from a slow disk
 FIND_TIMEOUT = 15.0  # seconds for the input, which may appear only some time after the output did
 FIRST_PICTURE_TIMEOUT = 10.0  # seconds until the first picture comes back
-SETTLES = 0.7  # seconds after it that count for nothing: drivers fill their queues
-UNSEEN = {"ndi": "allow NDI in the firewall; where there is no network, set NDI_CONFIG_DIR as docs/ndi.md says"}
-FINISHED_FIRST = "recorder"  # what can be read only when it is whole
+WARMUP = 0.7  # seconds after it that count for nothing: drivers fill their queues
+NOT_FOUND_HINTS = {
+    "ndi": "allow NDI in the firewall; where there is no network, set NDI_CONFIG_DIR as docs/ndi.md says"
+}
+READ_WHEN_CLOSED = "recorder"  # what can be read only when it is whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def choose(first: str, second: str) -> tuple[str, str]:
 
 def play(loop: Loop) -> Seen:
     """Send the card around and collect what comes back. Raises BridgeError if either end does not open."""
-    if loop.width < LEAST[0] or loop.height < LEAST[1]:
+    if loop.width < MIN_SIZE[0] or loop.height < MIN_SIZE[1]:
         raise BridgeError(f"the test card cannot be read at {loop.width}x{loop.height}", "use --size 80x48 or larger")
     ring = f"lc-{os.getpid()}-selftest"
     seen = Seen()
@@ -89,7 +91,7 @@ def play(loop: Loop) -> Seen:
         child = stack.enter_context(BlockingChild("bridge.adapters.sink_main", *arguments))
         device = child.opened(OPEN_TIMEOUT)
         stack.enter_context(_player(writer, loop, seen))
-        if loop.sink.startswith(FINISHED_FIRST):
+        if loop.sink.startswith(READ_WHEN_CLOSED):
             time.sleep(loop.seconds)
             child.end()
             seen.live = False
@@ -110,7 +112,7 @@ def partner(sink: str, device: str) -> str:
         return sink if where else f"{scheme}:{device}"
     if scheme == "virtualcam" and device.startswith("/dev/video"):
         return f"camera:{device.removeprefix('/dev/video')}"
-    if scheme == FINISHED_FIRST:
+    if scheme == READ_WHEN_CLOSED:
         return str(Path(where).with_name(device))
     raise BridgeError(f"which input shows {sink} is not known", "name it first: latentcast selftest IN OUT")
 
@@ -118,7 +120,9 @@ def partner(sink: str, device: str) -> str:
 def _unseen(loop: Loop, error: AdapterUnavailable) -> BridgeError:
     """What to say when it is our own sender that does not appear."""
     scheme = loop.sink.partition(":")[0]
-    return BridgeError(f"{loop.sink} sends, and is not found on this machine: {error}", UNSEEN.get(scheme, error.hint))
+    return BridgeError(
+        f"{loop.sink} sends, and is not found on this machine: {error}", NOT_FOUND_HINTS.get(scheme, error.hint)
+    )
 
 
 @contextmanager
@@ -150,7 +154,7 @@ def _collect(loop: Loop, seen: Seen) -> None:
     try:
         first = _read_until(source, seen, monotonic() + FIRST_PICTURE_TIMEOUT, stop_at=1)
         if first and seen.live:
-            _read_until(source, seen, monotonic() + SETTLES)
+            _read_until(source, seen, monotonic() + WARMUP)
             seen.pictures.clear()
         if first:
             most = sys.maxsize if seen.live else len(seen.sent)

@@ -26,8 +26,8 @@ CHUNK = 2**20  # bytes read at a time
 READ_OPTIONS = {"fflags": "nobuffer", "probesize": "32", "analyzeduration": "0"}  # nothing has to be guessed
 SIGNATURE = b"nut/multimedia container"  # how every NUT begins
 SET_UP = "`latentcast obs setup --program` sets OBS up: Custom Output (FFmpeg), container nut, video encoder yuv4"
-LIMITED = 12, 239  # of 255; limited range is 16 to 235, and what was scaled or dithered goes a little beyond
-BEYOND = 0.001  # share of brightnesses
+LIMITED_RANGE = 12, 239  # of 255; limited range is 16 to 235, and what was scaled or dithered goes a little beyond
+OUTSIDE_SHARE = 0.001  # share of brightnesses
 
 
 class NotNut(BridgeError):
@@ -124,7 +124,7 @@ class Levels:
         form = picture.format
         if form.is_rgb or not form.is_planar or picture.color_range != ColorRange.UNSPECIFIED:
             return
-        self._full = self._full or _beyond(picture, form.components[0].bits) > BEYOND
+        self._full = self._full or _beyond(picture, form.components[0].bits) > OUTSIDE_SHARE
         if self._full:
             picture.color_range = ColorRange.JPEG
 
@@ -133,7 +133,7 @@ def _beyond(picture: av.VideoFrame, bits: int) -> float:
     """The share of brightnesses outside of what limited range has, in every fourth row."""
     plane, kind = picture.planes[0], np.dtype(np.uint8 if bits == 8 else np.uint16)
     rows = np.frombuffer(plane, kind).reshape(plane.height, -1)[::4, : plane.width]  # type: ignore[call-overload]
-    low, high = (level << (bits - 8) for level in LIMITED)
+    low, high = (level << (bits - 8) for level in LIMITED_RANGE)
     return float(np.mean((rows < low) | (rows > high)))
 
 

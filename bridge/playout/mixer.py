@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from bridge.media.pacing import Pacer, Rate
 from bridge.media.picture import blend
 from bridge.media.slate import slate
-from bridge.playout.history import SECONDS, History
+from bridge.playout.history import MAX_AGE, History
 from engine.frame import Frame
 from engine.params import Params
 
@@ -51,7 +51,7 @@ class Mixer:
         self._rate.add(frame.time)
         self._pacer.period = self._rate.period
         self._dry, self._dry_news = frame, now
-        self._history.add(frame, 0.0 if self.silence(now) < 1 else SECONDS / self.period)
+        self._history.add(frame, 0.0 if self.silence(now) < 1 else MAX_AGE / self.period)
 
     def take_wet(self, frame: Frame, now: float) -> None:
         """A picture came from the engine."""

@@ -1,4 +1,4 @@
-"""A child's ends of its two pipes: wishes come in on stdin, reports go out on stdout."""
+"""A child's ends of its two pipes: requests come in on stdin, reports go out on stdout."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from bridge.process.protocol import (
     decode,
     encode,
 )
-from bridge.process.silence import LOOK, Silence
+from bridge.process.silence import CHECK_EVERY, Silence
 from engine.clock import monotonic
 from engine.errors import EngineError
 from engine.params import Params
 
 BEAT_EVERY = 0.5  # seconds
-BUSY = 0.001  # seconds of computing between two beats; what our own threads take is well below
+MIN_CPU_TIME = 0.001  # seconds of computing between two beats; what our own threads take is well below
 
 
 class Pipe:
@@ -113,14 +113,14 @@ class Pipe:
         self.stopping = True
         self._silence.end()
         while self._silence.look() < (FINISH_TIMEOUT if self.finishes else END_TIMEOUT):
-            time.sleep(LOOK)
+            time.sleep(CHECK_EVERY)
         os._exit(1)  # this thread ends with the process, so it came here only because the loop hangs
 
     def _beat_while_busy(self, over: threading.Event) -> None:
         before = 0.0
         while not over.wait(BEAT_EVERY):
             spent = time.process_time() - time.thread_time()
-            if spent - before > BUSY:
+            if spent - before > MIN_CPU_TIME:
                 self.beat(self._deadline)
             before = spent
 

@@ -36,9 +36,9 @@ from engine.errors import EngineError
 from engine.preset import Preset, load_preset
 
 ENGINE = "bridge.worker.main"  # a module to run
-LOOK = 0.1  # seconds between two looks at the state
+CHECK_EVERY = 0.1  # seconds between two looks at the state
 PUBLISH_EVERY = 5  # looks
-TURN = 0.0005  # seconds a thread may keep the interpreter while the playout waits; Python's own 5 ms add up
+SWITCH_INTERVAL = 0.0005  # seconds a thread may keep the interpreter while the playout waits; Python's own 5 ms add up
 
 
 def run(options: RunOptions, engine: str = ENGINE) -> int:
@@ -46,7 +46,7 @@ def run(options: RunOptions, engine: str = ENGINE) -> int:
 
     Raises EngineError for what cannot be started, with nothing left behind.
     """
-    sys.setswitchinterval(TURN)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     terminal.write_in_background()
     return asyncio.run(_run(options, engine))
 
@@ -248,7 +248,7 @@ class Run:
         while True:
             for _ in range(PUBLISH_EVERY):
                 self._look()
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(CHECK_EVERY)
             self.control.publish(**self.meter.fields())
             self.line.refresh()
 

@@ -19,14 +19,14 @@ from bridge.control.control import ControlState
 from bridge.errors import BridgeError
 from bridge.obs.address import ObsAddress
 from bridge.obs.client import ObsClient
-from bridge.obs.errors import ObsAway, ObsLocked, ObsRefused
+from bridge.obs.errors import ObsPasswordError, ObsRefused, ObsUnreachable
 from bridge.obs.setup import hangs, wake
 from engine.errors import EngineError
 from engine.preset import load_preset
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0  # seconds between two attempts, doubling
-LOOK = 1.0  # seconds between two looks at whether the text is still true, and the picture still moves
-SETTLE = 0.5  # seconds a scene has to stay before its preset is run: another model takes seconds to load
+CHECK_EVERY = 1.0  # seconds between two looks at whether the text is still true, and the picture still moves
+PRESET_DELAY = 0.5  # seconds a scene has to stay before its preset is run: another model takes seconds to load
 SCENE_EVENTS = (  # after which another scene may be on; OBS is asked which, so that what is done last is true
     "SceneTransitionStarted",
     "CurrentProgramSceneChanged",
@@ -95,7 +95,7 @@ class ObsSurface:
                 self._follow(address)
                 wait, told = FIRST_WAIT, ""
             except BridgeError as error:
-                refused = address if isinstance(error, ObsLocked) else None
+                refused = address if isinstance(error, ObsPasswordError) else None
                 if error.sentence != told:  # once for each reason
                     told = error.sentence
                     self._do(self._control.fail, told, "obs")
@@ -131,7 +131,7 @@ class ObsSurface:
     def _next(self) -> News:
         """The next news, if need be that there was none for a while."""
         try:
-            return self._news.get(timeout=LOOK) if self._text or self._picture else self._news.get()
+            return self._news.get(timeout=CHECK_EVERY) if self._text or self._picture else self._news.get()
         except Empty:
             return "quiet"
 
@@ -160,7 +160,7 @@ class ObsSurface:
             self._do(self._control.fail, f"OBS has no text source {self._text!r}; {hint}", "obs")
             log.debug("%s", error)
             return False
-        except ObsAway:
+        except ObsUnreachable:
             return True  # the news that it has gone is on its way
 
     def _do(self, call: Callable[..., None], *arguments: Any) -> None:
@@ -184,7 +184,7 @@ class ObsSurface:
         except EngineError as error:
             self._control.fail(f"scene {scene!r:.80}: {error.sentence}", "obs")
         if "preset" in changes:
-            self._preset = self._loop.call_later(SETTLE, self._run_preset, changes["preset"])
+            self._preset = self._loop.call_later(PRESET_DELAY, self._run_preset, changes["preset"])
 
     def _run_preset(self, preset: str) -> None:
         """Run another model, unless it is the one that was asked for last. A file goes by its name too."""

@@ -27,7 +27,7 @@ import numpy as np
 from bridge.adapters.obs import ObsSink, ObsSource
 from bridge.adapters.testcard import BITS, draw_card, draw_number, read_number
 from bridge.media.picture import Picture
-from bridge.obs.setup import MEDIA, PICTURE, media_settings, program_settings
+from bridge.obs.setup import MEDIA_KIND, PICTURE, media_settings, program_settings
 from bridge.options import parse_size
 from bridge.rings.ring import RingWriter
 from engine.clock import monotonic
@@ -119,7 +119,7 @@ def through_a_stock_obs(_: None, display: Display, size: tuple[int, int], fps: i
             adapter.open(*size, fps)
             stack.callback(adapter.close)
         obs = stack.enter_context(Lab(display, size, fps, sections(program_settings(back))))
-        add_source(obs, PICTURE, MEDIA, **media_settings(into))
+        add_source(obs, PICTURE, MEDIA_KIND, **media_settings(into))
         if whole:
             obs.call("StartRecord")
         yield Loop(

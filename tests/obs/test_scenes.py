@@ -7,7 +7,7 @@ import pytest
 from bridge.control.control import ControlState
 from bridge.obs.address import ObsAddress, find_address
 from bridge.obs.client import ObsClient
-from bridge.obs.errors import ObsLocked, ObsRefused
+from bridge.obs.errors import ObsPasswordError, ObsRefused
 from bridge.obs.setup import SCENE, STATE
 from bridge.surfaces import obs_scenes as surface
 from bridge.surfaces.obs_scenes import ObsSurface
@@ -142,7 +142,7 @@ def test_a_hundred_switches_at_ten_a_second_end_on_the_last_one(obs, scenes, des
 
 
 def test_only_a_scene_that_stays_runs_its_preset(obs, scenes, desk, monkeypatch):
-    monkeypatch.setattr(surface, "SETTLE", 3.0)  # so that a busy machine is no scene that stays
+    monkeypatch.setattr(surface, "PRESET_DELAY", 3.0)  # so that a busy machine is no scene that stays
     scenes["Scene ink"] = {"preset": "tiny"}
     mine = desk(place(obs), scenes)
     mine.until(lambda: mine.said)
@@ -274,7 +274,7 @@ def test_a_refusal_has_its_code_and_its_comment(obs):
 @pytest.mark.parametrize("password, word", [("wrong-one", "takes another"), ("", "wants a")])
 def test_a_wrong_password_is_one_sentence_and_never_shown(obs, password, word, caplog):
     caplog.set_level("DEBUG")
-    with pytest.raises(ObsLocked, match=word) as error:
+    with pytest.raises(ObsPasswordError, match=word) as error:
         ObsClient(ObsAddress(port=obs.port, password=password))
 
     assert "Show Connect Info" in error.value.hint

@@ -9,7 +9,7 @@ from bridge.children.blocking_child import BlockingChild
 from bridge.obs import client
 from bridge.obs.address import ObsAddress
 from bridge.obs.client import ObsClient
-from bridge.obs.setup import SCENE, Wanted, set_up
+from bridge.obs.setup import SCENE, SetupOptions, set_up
 from tests.obs import lab, remote
 from tests.obs.lab import SCENE as LAB
 from tests.obs.lab import Display, Lab, free_port, until
@@ -74,7 +74,7 @@ def our_picture_in_its_camera(obs):
     port = free_port()
     with sending(f"obs:{port}"):
         with ObsClient(ObsAddress(port=obs.port, password=obs.password)) as asked:
-            set_up(asked, Wanted(port=port))
+            set_up(asked, SetupOptions(port=port))
         obs.call("SetCurrentProgramScene", sceneName=SCENE)
         seen["picture in OBS"] = corners(obs.shows(is_card, SCENE, TIMEOUT))
         obs.call("StartVirtualCam")

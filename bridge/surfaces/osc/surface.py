@@ -26,7 +26,7 @@ from engine.params import Params
 MAX_AHEAD = 10.0  # seconds
 DIGITS = 5  # behind the point; half a step of a 32-bit float at 30, the largest a control takes, is 1e-6
 MAX_WAITING = 1024  # batches with a time tag in the future
-BEAT = 1.0  # seconds between heartbeats
+HEARTBEAT_EVERY = 1.0  # seconds between heartbeats
 log = logging.getLogger(__name__)
 
 
@@ -98,7 +98,7 @@ class OscSurface:
     def _beat(self) -> None:
         if self._feedback:
             self._feedback.beat()
-            self._beating = asyncio.get_running_loop().call_later(BEAT, self._beat)
+            self._beating = asyncio.get_running_loop().call_later(HEARTBEAT_EVERY, self._beat)
 
     def _schedule(self, batch: Batch, sender: Address) -> None:
         delay = batch.time - time.time()

@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-KEPT = 30 * 24 * 3600  # seconds a browser keeps the cookie: a tablet may restart in the middle of a show
+COOKIE_AGE = 30 * 24 * 3600  # seconds a browser keeps the cookie: a tablet may restart in the middle of a show
 HINT = "open the address that `latentcast run` printed, with ?token= and all"
 PAGE = """<!doctype html>
 <html lang="en">
@@ -59,7 +59,7 @@ class Access:
         cookie back.
         """
         answer = HTMLResponse(PAGE.format(head='<meta http-equiv="refresh" content="0; url=/">', text="one moment"))
-        answer.set_cookie(self._cookie, self._token, max_age=KEPT, httponly=True, samesite="strict")
+        answer.set_cookie(self._cookie, self._token, max_age=COOKIE_AGE, httponly=True, samesite="strict")
         return answer
 
 

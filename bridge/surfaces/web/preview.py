@@ -20,7 +20,7 @@ from engine.clock import monotonic
 FPS = 30.0  # pictures per second, at most
 MAX_WIDTH = 960  # pixels; a larger picture is shown smaller, because the page is a monitor and not an output
 QUALITY = 4  # of mjpeg's scale from 2 (best) to 31
-NAP = 0.004  # seconds between two looks at the ring
+POLL_EVERY = 0.004  # seconds between two looks at the ring
 RING_TIMEOUT = 0.5  # seconds without a picture after which the ring may be another one
 
 
@@ -116,7 +116,7 @@ class Preview:
             elif now - last > RING_TIMEOUT and reader.orphaned:
                 return
             else:
-                time.sleep(NAP)
+                time.sleep(POLL_EVERY)
 
     async def _publish(self, jpeg: bytes) -> None:
         async with self._news:

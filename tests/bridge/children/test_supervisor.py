@@ -297,7 +297,7 @@ FAILS = "import sys; print('up', flush=True); raise ValueError('a preset of nons
 async def test_a_child_that_fails_in_the_same_way_at_every_start_is_left_alone_until_someone_asks():
     async with child(FAILS) as (failing, notes):
         await until(lambda: notes.ends and notes.ends[-1][1])
-        assert notes.starts == restarts.ALIKE
+        assert notes.starts == restarts.MAX_SAME_FAILURES
         assert failing.hopeless
         assert "fails in the same way at every start: ValueError: ('a preset of nonsense at'" in notes.ends[-1][0]
 
@@ -313,7 +313,7 @@ async def test_a_child_that_has_worked_is_tried_again_for_ever():
         await until(lambda: notes.starts == 1)
         await until(lambda: notes.ends)
         notes.worked = False
-        await until(lambda: notes.starts > restarts.ALIKE + 1)
+        await until(lambda: notes.starts > restarts.MAX_SAME_FAILURES + 1)
 
         assert not failing.hopeless
 

@@ -124,7 +124,7 @@ def test_a_port_whose_last_run_has_just_ended_is_free(options):
 def test_weights_that_were_never_fetched_come_with_their_own_advice(monkeypatch, tmp_path):
     monkeypatch.setenv("LATENTCAST_MODELS", str(tmp_path))
     roomy = "import engine.measure\nengine.measure.free_bytes = lambda _device: 2**50\n"
-    monkeypatch.setattr(doctor, "ENGINE", roomy + doctor.ENGINE)
+    monkeypatch.setattr(doctor, "LOAD_PROGRAM", roomy + doctor.LOAD_PROGRAM)
 
     check = doctor._model("wan-1.3b")
 
@@ -134,7 +134,7 @@ def test_weights_that_were_never_fetched_come_with_their_own_advice(monkeypatch,
 
 
 def test_a_model_that_does_not_load_is_said_in_one_line(monkeypatch):
-    monkeypatch.setattr(doctor, "ENGINE", "raise RuntimeError('weights are damaged')")
+    monkeypatch.setattr(doctor, "LOAD_PROGRAM", "raise RuntimeError('weights are damaged')")
 
     check = doctor._model("tiny")
 
@@ -146,7 +146,7 @@ def test_a_model_that_does_not_load_is_said_in_one_line(monkeypatch):
 @pytest.mark.process
 def test_a_model_that_takes_too_long_is_no_riddle(monkeypatch):
     monkeypatch.setattr(doctor, "LOAD_TIMEOUT", 0.5)
-    monkeypatch.setattr(doctor, "ENGINE", "import time\ntime.sleep(60)\n")
+    monkeypatch.setattr(doctor, "LOAD_PROGRAM", "import time\ntime.sleep(60)\n")
 
     assert doctor._model("tiny").found.startswith("tiny does not load: not within")
 
@@ -154,7 +154,7 @@ def test_a_model_that_takes_too_long_is_no_riddle(monkeypatch):
 @pytest.mark.process
 def test_a_model_too_large_for_this_machine_is_said_before_it_is_loaded(monkeypatch):
     full = "import engine.measure\nengine.measure.free_bytes = lambda _device: 2**20\n"
-    monkeypatch.setattr(doctor, "ROOM", full + doctor.ROOM)
+    monkeypatch.setattr(doctor, "MEMORY_PROGRAM", full + doctor.MEMORY_PROGRAM)
 
     check = doctor._room(RunOptions(preset="tiny"))
 
@@ -167,8 +167,8 @@ def test_a_model_too_large_for_this_machine_is_said_before_it_is_loaded(monkeypa
 @pytest.mark.process
 def test_a_model_too_large_is_said_once_and_one_that_fits_at_the_asked_size_is_loaded_at_it(options, monkeypatch):
     full = "import engine.measure\nengine.measure.free_bytes = lambda _device: 2**20\n"
-    monkeypatch.setattr(doctor, "ROOM", full + doctor.ROOM)
-    monkeypatch.setattr(doctor, "ENGINE", "import sys\nsys.exit('it was loaded at ' + ' '.join(sys.argv[2:]))")
+    monkeypatch.setattr(doctor, "MEMORY_PROGRAM", full + doctor.MEMORY_PROGRAM)
+    monkeypatch.setattr(doctor, "LOAD_PROGRAM", "import sys\nsys.exit('it was loaded at ' + ' '.join(sys.argv[2:]))")
 
     large = [check for check in doctor.examine(options) if check.level == "fail"]
     small = doctor._model("tiny", (64, 32))
@@ -178,10 +178,10 @@ def test_a_model_too_large_is_said_once_and_one_that_fits_at_the_asked_size_is_l
 
 
 def test_a_broken_torch_is_a_failure_and_not_a_crash(monkeypatch):
-    monkeypatch.setattr(doctor, "TORCH", "import os; os.abort()")
+    monkeypatch.setattr(doctor, "TORCH_PROGRAM", "import os; os.abort()")
     assert doctor._torch().level == "fail"
 
-    monkeypatch.setattr(doctor, "TORCH", "print('hello')")
+    monkeypatch.setattr(doctor, "TORCH_PROGRAM", "print('hello')")
     assert doctor._torch().level == "fail"
 
 

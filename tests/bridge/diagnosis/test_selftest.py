@@ -148,7 +148,7 @@ def test_what_cannot_be_tested_is_one_sentence_and_a_next_step(capsys, arguments
 def test_our_own_sender_that_does_not_appear_is_told_from_somebody_elses(monkeypatch):
     monkeypatch.setattr(selftest, "FIND_TIMEOUT", 0.5)
     monkeypatch.setattr(selftest, "partner", lambda sink, device: "ring:lc-ta-nobody")
-    monkeypatch.setitem(selftest.UNSEEN, "ring", "say where it is")
+    monkeypatch.setitem(selftest.NOT_FOUND_HINTS, "ring", "say where it is")
 
     with pytest.raises(BridgeError, match="sends, and is not found on this machine: there is no ring named") as error:
         selftest.play(selftest.Loop("", f"ring:{ring_name()}"))

@@ -10,7 +10,7 @@ from bridge.errors import BridgeError
 from bridge.obs import client as module
 from bridge.obs.address import ObsAddress
 from bridge.obs.client import ObsClient
-from bridge.obs.errors import ObsAway, ObsForeign, ObsRefused
+from bridge.obs.errors import NotObs, ObsRefused, ObsUnreachable
 from engine.clock import monotonic
 from tests.bridge.obs.speaker import Speaker
 from tests.bridge.running import free_port
@@ -45,14 +45,14 @@ def test_an_obs_that_never_gets_ready_is_given_up(monkeypatch):
 def test_an_obs_that_hangs_is_given_up_and_the_next_question_is_answered_with_its_own_answer(impatient):
     hung = Speaker(lambda request, number: None if number == 2 else WELL)
     with hung as there, ObsClient(ObsAddress(port=there.port)) as client:
-        with pytest.raises(ObsAway, match="does not answer"):
+        with pytest.raises(ObsUnreachable, match="does not answer"):
             client.ask("GetSceneList")
 
         assert client.ask("GetVersion")["obsVersion"] == "29.0.2"
 
 
 def test_a_server_that_says_nothing_is_no_obs_of_today(impatient):
-    with Speaker(silent=True) as there, pytest.raises(ObsForeign, match="not OBS 28") as error:
+    with Speaker(silent=True) as there, pytest.raises(NotObs, match="not OBS 28") as error:
         ObsClient(ObsAddress(port=there.port))
 
     assert "update OBS" in error.value.hint
@@ -60,14 +60,14 @@ def test_a_server_that_says_nothing_is_no_obs_of_today(impatient):
 
 @pytest.mark.parametrize("greeting", ['{"update-type": "Hello"}', "not JSON", "[]", '{"op": 0}', "7", "[" * 200_000])
 def test_a_server_that_greets_otherwise_is_no_obs_of_today(greeting):
-    with Speaker(greeting=greeting) as there, pytest.raises(ObsForeign, match="not OBS 28"):
+    with Speaker(greeting=greeting) as there, pytest.raises(NotObs, match="not OBS 28"):
         ObsClient(ObsAddress(port=there.port))
 
 
 @pytest.mark.parametrize("status", [{}, [], "fine", 7, {"result": False}])
 def test_an_answer_that_makes_no_sense_is_one_sentence(status):
     odd = Speaker(lambda request, number: WELL if number == 1 else status)
-    with odd as there, ObsClient(ObsAddress(port=there.port)) as client, pytest.raises(ObsForeign, match="not OBS 28"):
+    with odd as there, ObsClient(ObsAddress(port=there.port)) as client, pytest.raises(NotObs, match="not OBS 28"):
         client.ask("GetSceneList")
 
 
@@ -76,14 +76,14 @@ def test_tables_in_tables_without_end_are_one_sentence():
     for _ in range(600):
         deep = {"scenes": deep}
     odd = Speaker(said={"GetSceneList": deep})
-    with odd as there, ObsClient(ObsAddress(port=there.port)) as client, pytest.raises(ObsForeign, match="not OBS 28"):
+    with odd as there, ObsClient(ObsAddress(port=there.port)) as client, pytest.raises(NotObs, match="not OBS 28"):
         client.ask("GetSceneList")
 
 
 @pytest.mark.parametrize("said", [{"scenes": [{}]}, {"scenes": [{"name": 1}]}, {}, {"scene": 7}, [], "scenes"])
 def test_an_answer_that_lacks_what_belongs_in_it_is_one_sentence(said):
     odd = Speaker(said={"GetSceneList": said})
-    with odd as there, ObsClient(ObsAddress(port=there.port)) as client, pytest.raises(ObsForeign, match="not OBS 28"):
+    with odd as there, ObsClient(ObsAddress(port=there.port)) as client, pytest.raises(NotObs, match="not OBS 28"):
         [each["sceneName"] for each in client.ask("GetSceneList")["scenes"]]
 
 
@@ -98,20 +98,20 @@ def test_a_web_server_is_no_obs():
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with pytest.raises(ObsForeign):
+        with pytest.raises(NotObs):
             ObsClient(ObsAddress(port=listener.getsockname()[1]))
         thread.join()
 
 
 def test_nobody_there_is_one_sentence_with_a_next_step():
-    with pytest.raises(ObsAway, match="does not answer") as error:
+    with pytest.raises(ObsUnreachable, match="does not answer") as error:
         ObsClient(ObsAddress(port=free_port()))
 
     assert "start OBS" in error.value.hint
 
 
 def test_an_obs_whose_server_is_off_is_told_where_to_switch_it_on():
-    with pytest.raises(ObsAway) as error:
+    with pytest.raises(ObsUnreachable) as error:
         ObsClient(ObsAddress(port=free_port(), enabled=False))
 
     assert "start OBS" not in error.value.hint
@@ -139,7 +139,7 @@ def test_hanging_up_oneself_is_not_told():
         client.close()
 
     assert not lost
-    with pytest.raises(ObsAway):
+    with pytest.raises(ObsUnreachable):
         client.ask("GetVersion")
 
 
