@@ -119,7 +119,7 @@ class Camera:
             raise AdapterUnavailable(f"{self.name} sent no picture for {FRAME_TIMEOUT:.0f} seconds", "plug it in again")
 
 
-def survey() -> list[Device]:
+def list_devices() -> list[Device]:
     """The cameras of this machine, whether or not somebody uses them."""
     return [Device(f"camera:{number}", name) for number, name in camera_names.cameras()]
 

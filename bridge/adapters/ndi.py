@@ -142,7 +142,7 @@ class NdiSource:
             raise AdapterUnavailable(f"NDI source {self.name} has gone", f"start it again in {PROGRAM}")
 
 
-def survey() -> list[Device]:
+def list_devices() -> list[Device]:
     """The sources on this network that are heard of within SEARCH_TIMEOUT seconds."""
     with Finder() as finder:
         time.sleep(SEARCH_TIMEOUT)

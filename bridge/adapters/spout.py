@@ -127,7 +127,7 @@ class SpoutSource:
         return self._seen
 
 
-def survey() -> list[Device]:
+def list_devices() -> list[Device]:
     """The senders of this machine."""
     receiver = SpoutGL.SpoutReceiver()
     try:

@@ -154,7 +154,7 @@ class SyphonSource:
         return self._client.new_frame_image if self._client.has_new_frame else None
 
 
-def survey() -> list[Device]:
+def list_devices() -> list[Device]:
     """The servers of this machine."""
     loop = RunLoop()
     try:

@@ -148,7 +148,7 @@ class VirtualCamera:
             time.sleep(max(0.0, due - monotonic()))
 
 
-def survey() -> list[Device]:
+def list_devices() -> list[Device]:
     """The virtual cameras of this machine. Raises AdapterUnavailable if there is none."""
     found = [Device(f"virtualcam:{name}", what) for name, what in camera_names.virtual()]
     if not found:

@@ -111,7 +111,7 @@ class AdapterLink:
                     self._on_failure(str(message))
 
     def ended(self, reason: str, final: bool) -> None:
-        if reason and (self._failure is None or self._child.hopeless):
+        if reason and (self._failure is None or self._child.always_fails):
             self._failure = self._ended(reason, "" if final else "it is started again")
             if self._settled.is_set() or not final:
                 self._on_failure(str(self._failure))

@@ -42,9 +42,9 @@ class EngineLink:
         self.stage = "offline"
         self.failed = self.worked = False
         self.deadline, self._beats = OPEN_TIMEOUT, 0
-        self._said = Stage("offline")
-        self._why = ""  # its last word, if that was a failure
-        self._told = ""  # what people were told last, if it has not worked since
+        self._last_stage = Stage("offline")
+        self._last_failure = ""  # its last word, if that was a failure
+        self._last_shown = ""  # what people were told last, if it has not worked since
         self._params = params
         self._forget = False  # a reset was asked for and not passed on yet
         self._retry: asyncio.TimerHandle | None = None
@@ -55,8 +55,8 @@ class EngineLink:
     @property
     def status(self) -> EngineStatus:
         """The engine as surfaces show it."""
-        said = self._said
-        return EngineStatus(self._child.pid, self._child.restarts, self.stage, said.device, said.preset)
+        last = self._last_stage
+        return EngineStatus(self._child.pid, self._child.restarts, self.stage, last.device, last.preset)
 
     def start(self) -> None:
         """Begin to keep an engine running. Needs the event loop."""
@@ -65,7 +65,7 @@ class EngineLink:
 
     def restart(self, command: Sequence[str] | None = None) -> None:
         """End this engine and start another at once, with `command` if given."""
-        self.failed, self._told = False, ""
+        self.failed, self._last_shown = False, ""
         self._child.restart(command)
 
     async def stop(self) -> None:
@@ -90,7 +90,7 @@ class EngineLink:
     # ---- what the supervisor tells us
 
     def started(self) -> None:
-        self._why, self._forget = "", False  # it has nothing to forget yet
+        self._last_failure, self._forget = "", False  # it has nothing to forget yet
         self.worked, self._beats, self.deadline = False, 0, OPEN_TIMEOUT
         self._enter("starting")
         self.update(self._params)
@@ -101,10 +101,10 @@ class EngineLink:
         except BridgeError as error:
             log.warning("%s", error)
             return
-        self._why = str(message) if isinstance(message, Failure) else ""
+        self._last_failure = str(message) if isinstance(message, Failure) else ""
         match message:
             case Stage(stage):
-                self._said = message
+                self._last_stage = message
                 self._enter(stage)
                 if message.progress.startswith("compiling"):
                     self._on_progress(message.progress)
@@ -113,23 +113,23 @@ class EngineLink:
                 self._beats += self.stage == "streaming"
                 self.worked = self.worked or self._beats > 1  # the first one comes before the first chunk
             case Report():
-                self.worked, self._told = True, ""
+                self.worked, self._last_shown = True, ""
                 self._on_report(message)
             case Failure():
-                self._tell(self._why)
+                self._tell(self._last_failure)
 
     def ended(self, reason: str, final: bool) -> None:
         self.failed = final
-        if self._child.hopeless:
+        if self._child.always_fails:
             self._tell(f"{reason}; {GIVEN_UP_HINT}")
-        elif reason and not self._why:
+        elif reason and not self._last_failure:
             self._tell(f"{reason}; it is started again")
         self._enter("error" if final else "starting")
 
     def _tell(self, sentence: str) -> None:
         """Tell people, once: what keeps an engine from starting would be told at every try."""
-        if sentence != self._told:
-            self._told = sentence
+        if sentence != self._last_shown:
+            self._last_shown = sentence
             self._on_failure(sentence)
 
     def _enter(self, stage: str) -> None:

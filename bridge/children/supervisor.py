@@ -67,14 +67,14 @@ class End(NamedTuple):
 class Child:
     """One process, and the ones after it. Each ends by itself when its stdin does, so none is left if we are killed.
 
-    hopeless: it failed in the same way at every start, and is left alone.
+    always_fails: it failed in the same way at every start, and is left alone.
     """
 
     def __init__(self, name: str, command: Sequence[str], listener: Listener) -> None:
         self.name = name
         self.command = tuple(command)
         self.restarts = 0
-        self.hopeless = False
+        self.always_fails = False
         self.pid: int | None = None
         self._listener = listener
         self._process: asyncio.subprocess.Process | None = None
@@ -92,7 +92,7 @@ class Child:
         """Begin to keep it running, unless a restart that was asked for earlier has. Needs the event loop."""
         if self._keeper is not None and not self._keeper.done():
             return
-        self._stopping = self.hopeless = False
+        self._stopping = self.always_fails = False
         self._policy = Restarts()
         self._hurry.clear()
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
@@ -160,8 +160,10 @@ class Child:
             self._tell(self._listener.ended, "", False)
             return 0.0
         wait = None if end.code == GAVE_UP else self._policy.wait_after(self._listener.worked, end.words)
-        self.hopeless = wait is None and end.code != GAVE_UP
-        reason = f"{self.name} fails in the same way at every start: {end.words:.200}" if self.hopeless else end.reason
+        self.always_fails = wait is None and end.code != GAVE_UP
+        reason = (
+            f"{self.name} fails in the same way at every start: {end.words:.200}" if self.always_fails else end.reason
+        )
         self._tell(self._listener.ended, reason, wait is None)
         return wait
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from bridge.adapters.base import ONLY_ON, SURVEYS, Device, survey
+from bridge.adapters.base import DEVICE_LISTS, ONLY_ON, Device, list_devices
 from bridge.errors import AdapterUnavailable
 from bridge.process.interpreter import python
 
@@ -27,7 +27,7 @@ class Kind(NamedTuple):
     fix: str = ""
 
 
-def look(kinds: Iterable[str] = tuple(SURVEYS)) -> list[Kind]:
+def look(kinds: Iterable[str] = tuple(DEVICE_LISTS)) -> list[Kind]:
     """Look for all of these kinds at once. Raises nothing: what fails is a Kind with a problem."""
     processes = [(kind, _begin(kind)) for kind in kinds]
     return [_hear(kind, process) for kind, process in processes]
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
     """Be the process that looks for one kind."""
     found = Kind(arguments[0])
     try:
-        found = found._replace(devices=tuple(survey(found.name)))
+        found = found._replace(devices=tuple(list_devices(found.name)))
     except AdapterUnavailable as error:
         found = found._replace(problem=str(error), fix=error.hint)
     sys.stdout.write("\n" + json.dumps(found._asdict()) + "\n")  # after whatever a library may have printed

@@ -28,7 +28,7 @@ class FallbackRun:
 
     def __init__(self, preset: Preset, pipe: Pipe) -> None:
         self.preset, self.pipe, self.params = preset, pipe, preset.params
-        self._why = ""
+        self._reason = ""
 
     @property
     def stopping(self) -> bool:
@@ -59,7 +59,7 @@ class FallbackRun:
 
         if not is_out_of_memory(error):
             raise error
-        self._why = f"out of memory ({str(error).strip().splitlines()[0]:.120})" if str(error) else "out of memory"
+        self._reason = f"out of memory ({str(error).strip().splitlines()[0]:.120})" if str(error) else "out of memory"
 
     def step_down(self) -> None:
         """Go to the next smaller fallback, and report it. Raises TooLarge if there is none."""
@@ -68,9 +68,13 @@ class FallbackRun:
         release()
         step = step_down(self.preset, self.params, self._small_codec())
         if step is None:
-            raise TooLarge(f"{self._why}, and nothing more can be reduced", "use a smaller --preset, or a larger card")
+            raise TooLarge(
+                f"{self._reason}, and nothing more can be reduced", "use a smaller --preset, or a larger card"
+            )
         self.preset, done = step
-        self.say(Failure(f"{self._why}: {done} from now on", "a smaller --size or --preset leaves the choice to you"))
+        self.say(
+            Failure(f"{self._reason}: {done} from now on", "a smaller --size or --preset leaves the choice to you")
+        )
 
     def _small_codec(self) -> CodecSpec | None:
         if not self.preset.leaner:

@@ -8,7 +8,7 @@ import tempfile
 
 import numpy as np
 
-from bridge.adapters.base import load_sink, load_source, survey
+from bridge.adapters.base import list_devices, load_sink, load_source
 from bridge.adapters.testcard import read_number
 from bridge.children.blocking_child import BlockingChild
 from bridge.media.slate import slate
@@ -20,13 +20,13 @@ seen = Seen()
 
 
 def look():
-    seen["virtual"] = [device.uri for device in survey("virtualcam")]
-    seen["cameras before"] = [device.uri for device in survey("camera")]
+    seen["virtual"] = [device.uri for device in list_devices("virtualcam")]
+    seen["cameras before"] = [device.uri for device in list_devices("camera")]
     player = Player(RING)
     arguments = ("--ring", RING, "--", f"virtualcam:{CAMERA},/dev/video9,slate=2")
     with BlockingChild("bridge.adapters.sink_main", *arguments) as ours:
         seen["name"] = ours.opened(TIMEOUT)
-        seen["cameras"] = [device.uri for device in survey("camera")]
+        seen["cameras"] = [device.uri for device in list_devices("camera")]
         source = load_source("camera:9")
         source.open(320, 240, 15)
         pictures = watch(source, 6)[5:]
@@ -83,7 +83,7 @@ def test_itself():
 def without():
     subprocess.run(["/sbin/rmmod", "v4l2loopback"], check=True)
     seen["no module"] = failure(lambda: load_sink("virtualcam").open(64, 48, 30))
-    seen["no module listed"] = failure(lambda: survey("virtualcam"))
+    seen["no module listed"] = failure(lambda: list_devices("virtualcam"))
 
 
 if __name__ == "__main__":

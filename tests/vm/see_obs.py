@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 
 from bridge.adapters import virtualcam
-from bridge.adapters.base import load_sink, load_source, survey
+from bridge.adapters.base import list_devices, load_sink, load_source
 from bridge.adapters.testcard import read_number
 from bridge.children.blocking_child import BlockingChild
 from bridge.obs import client
@@ -93,7 +93,7 @@ def sending(uri):
 
 
 def cameras():
-    return [device.uri for device in survey("camera")]
+    return [device.uri for device in list_devices("camera")]
 
 
 def is_card(picture, off=ALIKE):

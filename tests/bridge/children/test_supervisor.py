@@ -298,12 +298,12 @@ async def test_a_child_that_fails_in_the_same_way_at_every_start_is_left_alone_u
     async with child(FAILS) as (failing, notes):
         await until(lambda: notes.ends and notes.ends[-1][1])
         assert notes.starts == restarts.MAX_SAME_FAILURES
-        assert failing.hopeless
+        assert failing.always_fails
         assert "fails in the same way at every start: ValueError: ('a preset of nonsense at'" in notes.ends[-1][0]
 
         failing.restart([sys.executable, "-c", TALK])
         await until(lambda: "hello" in notes.lines)
-        assert not failing.hopeless
+        assert not failing.always_fails
 
 
 @scene
@@ -315,7 +315,7 @@ async def test_a_child_that_has_worked_is_tried_again_for_ever():
         notes.worked = False
         await until(lambda: notes.starts > restarts.MAX_SAME_FAILURES + 1)
 
-        assert not failing.hopeless
+        assert not failing.always_fails
 
 
 CROWDED = """
