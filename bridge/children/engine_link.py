@@ -46,7 +46,7 @@ class EngineLink:
         self._last_failure = ""  # its last word, if that was a failure
         self._last_shown = ""  # what people were told last, if it has not worked since
         self._params = params
-        self._forget = False  # a reset was asked for and not passed on yet
+        self._reset_pending = False  # a reset was asked for and not passed on yet
         self._retry: asyncio.TimerHandle | None = None
         self._on_report, self._on_failure, self._on_stage = on_report, on_failure, on_stage
         self._on_progress = on_progress
@@ -83,14 +83,14 @@ class EngineLink:
 
     def reset(self) -> None:
         """Let the engine forget the stream so far, as soon as it takes a line."""
-        self._forget = True
+        self._reset_pending = True
         if self._retry is None:
             self._flush()
 
     # ---- what the supervisor tells us
 
     def started(self) -> None:
-        self._last_failure, self._forget = "", False  # it has nothing to forget yet
+        self._last_failure, self._reset_pending = "", False  # it has nothing to forget yet
         self.worked, self._beats, self.deadline = False, 0, OPEN_TIMEOUT
         self._enter("starting")
         self.update(self._params)
@@ -139,8 +139,8 @@ class EngineLink:
 
     def _flush(self) -> None:
         self._retry = None
-        lines = encode(Reset()) * self._forget + encode(SetParams(self._params.to_dict()))
+        lines = encode(Reset()) * self._reset_pending + encode(SetParams(self._params.to_dict()))
         sent = self._child.send(lines)
-        self._forget = self._forget and not sent
+        self._reset_pending = self._reset_pending and not sent
         if not sent and self._child.pid is not None:  # the next engine is told when it starts
             self._retry = asyncio.get_running_loop().call_later(RETRY_DELAY, self._flush)

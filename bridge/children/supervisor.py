@@ -79,7 +79,7 @@ class Child:
         self._listener = listener
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._hurry = asyncio.Event()  # do not wait any longer: a restart or a stop was asked for
+        self._skip_wait = asyncio.Event()  # do not wait any longer: a restart or a stop was asked for
         self._stopping = False
         self._silence = Silence()
         self._policy = Restarts()
@@ -94,7 +94,7 @@ class Child:
             return
         self._stopping = self.always_fails = False
         self._policy = Restarts()
-        self._hurry.clear()
+        self._skip_wait.clear()
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
         self._keeper.add_done_callback(self._kept)
 
@@ -106,17 +106,17 @@ class Child:
             self.restarts += self._keeper is not None
             self.start()
         else:
-            self._hurry.set()
+            self._skip_wait.set()
             self.kill()
 
     async def stop(self) -> str:
         """Ask it to end, and insist if it does not; how it ended if it was not by itself. Twice is fine."""
         self._stopping = True
-        self._hurry.set()
+        self._skip_wait.set()
         if self._keeper is None:
             return ""
         self._silence.end()
-        self._hint()
+        self._close_stdin()
         await asyncio.wait({self._keeper})  # not the task itself: who waits for it may be cancelled, it may not
         return self._unfinished
 
@@ -143,7 +143,7 @@ class Child:
     async def _keep(self) -> None:
         self._unfinished = ""
         while not self._stopping:
-            end = await self._live()
+            end = await self._run_once()
             self.pid = self._process = None
             if self._stopping:
                 self._unfinished = end.reason if end.code else ""
@@ -156,7 +156,7 @@ class Child:
 
     def _wait_after(self, end: End) -> float | None:
         """Tell how a process ended; seconds until the next start, None if there is none."""
-        if self._hurry.is_set():
+        if self._skip_wait.is_set():
             self._tell(self._listener.ended, "", False)
             return 0.0
         wait = None if end.code == GAVE_UP else self._policy.wait_after(self._listener.worked, end.words)
@@ -177,10 +177,10 @@ class Child:
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), seconds)
-        self._hurry.clear()
+            await asyncio.wait_for(self._skip_wait.wait(), seconds)
+        self._skip_wait.clear()
 
-    async def _live(self) -> End:
+    async def _run_once(self) -> End:
         """One life of the process, from start to end. Whatever is raised on the way, it is not left behind alive."""
         try:
             process = self._process = await self._begin()
@@ -195,8 +195,8 @@ class Child:
         hung = ""
         try:
             if self._stopping:
-                self._hint()
-            elif self._hurry.is_set():  # a restart was asked for while this one was on its way
+                self._close_stdin()
+            elif self._skip_wait.is_set():  # a restart was asked for while this one was on its way
                 self.kill()
             self._tell(self._listener.started)
             hung = await self._listen(process.stdout)
@@ -213,13 +213,13 @@ class Child:
         """Start the process. Raises OSError, ValueError; there is none then."""
         _spare_descriptors()
         return await asyncio.create_subprocess_exec(
-            *self.command, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=LINE_LIMIT, **_apart()
+            *self.command, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=LINE_LIMIT, **_own_group()
         )
 
-    async def _listen(self, voice: asyncio.StreamReader) -> str:
+    async def _listen(self, stdout: asyncio.StreamReader) -> str:
         """Hear the child out; how it hung if it did."""
         self._silence.end()
-        reading = asyncio.ensure_future(_next_line(voice))
+        reading = asyncio.ensure_future(_next_line(stdout))
         try:
             while True:
                 await asyncio.wait({reading}, timeout=CHECK_EVERY)
@@ -227,7 +227,7 @@ class Child:
                     if not (line := reading.result()):
                         return ""
                     self._hear(line)
-                    reading = asyncio.ensure_future(_next_line(voice))
+                    reading = asyncio.ensure_future(_next_line(stdout))
                 if overdue := self._overdue():
                     return overdue
         finally:
@@ -254,7 +254,7 @@ class Child:
             self._last_words = line.strip() or self._last_words
             self._log.info("%s", line.rstrip())
 
-    def _hint(self) -> None:
+    def _close_stdin(self) -> None:
         """Close the child's stdin: it is to finish what it does and end."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
@@ -284,7 +284,7 @@ def _spare_descriptors() -> None:
             os.close(descriptor)
 
 
-def _apart() -> dict[str, Any]:
+def _own_group() -> dict[str, Any]:
     """Ctrl-C in a terminal goes to everything in the foreground; the bridge alone decides when its children end."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -293,7 +293,7 @@ def _apart() -> dict[str, Any]:
 
 def _end(process: asyncio.subprocess.Process) -> None:
     if sys.platform != "win32":
-        os.killpg(process.pid, signal.SIGKILL)  # see _apart
+        os.killpg(process.pid, signal.SIGKILL)  # see _own_group
     elif process.returncode is None:
         process.kill()
 

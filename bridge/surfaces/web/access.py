@@ -39,7 +39,7 @@ class Access:
         if not any(hmac.compare_digest(one.encode(), self._token.encode()) for one in given):
             answer: ASGIApp = _refusal(asked, "that is not the token of this run" if given else "this needs a token")
         elif scope["path"] == "/" and "token" in asked.query_params:
-            answer = self._welcome()
+            answer = self._store_token()
         else:
             answer = self._app
         await answer(scope, receive, send)
@@ -52,7 +52,7 @@ class Access:
         if scheme.lower() == "bearer":
             yield token.strip()
 
-    def _welcome(self) -> Response:
+    def _store_token(self) -> Response:
         """Keep the token, and go on to the address without it.
 
         The page goes there by itself. After a redirect of a link on another site, the browser would keep a strict
