@@ -28,7 +28,7 @@ class Listener(Protocol):
 
     @property
     def deadline(self) -> float | None:
-        """Seconds without a line after which the child counts as hung, as things stand; None for never."""
+        """Current deadline: after this many seconds without a line the child counts as hung; None for never."""
 
     @property
     def finishes(self) -> bool:
@@ -65,9 +65,9 @@ class End(NamedTuple):
 
 
 class Child:
-    """One process, and the ones after it. Each ends by itself when its stdin does, so none is left if we are killed.
+    """One process, and the ones after it. Each ends when its stdin closes, so none is left if we are killed.
 
-    always_fails: it failed in the same way at every start, and is left alone.
+    always_fails: it failed in the same way at every start, and is not started again.
     """
 
     def __init__(self, name: str, command: Sequence[str], listener: Listener) -> None:
@@ -79,7 +79,7 @@ class Child:
         self._listener = listener
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._skip_wait = asyncio.Event()  # do not wait any longer: a restart or a stop was asked for
+        self._skip_wait = asyncio.Event()  # end the wait now: a restart or a stop was requested
         self._stopping = False
         self._silence = Silence()
         self._policy = Restarts()
@@ -129,7 +129,7 @@ class Child:
         return True
 
     def _kept(self, keeper: asyncio.Task[None]) -> None:
-        """What should not fail did: it is said, and the child is kept all the same."""
+        """After an unexpected error in the keeper: log it, and keep the child running all the same."""
         error = None if keeper.cancelled() else keeper.exception()
         if error is not None:
             self._log.error("keeping it failed, and begins again", exc_info=error)
@@ -181,7 +181,7 @@ class Child:
         self._skip_wait.clear()
 
     async def _run_once(self) -> End:
-        """One life of the process, from start to end. Whatever is raised on the way, it is not left behind alive."""
+        """Run the process once, from start to end. It is always ended, whatever is raised meanwhile."""
         try:
             process = self._process = await self._begin()
         except OSError as error:
@@ -217,7 +217,7 @@ class Child:
         )
 
     async def _listen(self, stdout: asyncio.StreamReader) -> str:
-        """Hear the child out; how it hung if it did."""
+        """Read the child's lines until the end; how it hung, if it did."""
         self._silence.end()
         reading = asyncio.ensure_future(_next_line(stdout))
         try:

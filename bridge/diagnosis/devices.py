@@ -1,6 +1,6 @@
-"""What there is to take pictures from and to send them to. `python -m bridge.diagnosis.devices KIND`: a kind, as JSON.
+"""Lists the devices that pictures can come from and go to. `python -m bridge.diagnosis.devices KIND`: a kind, as JSON.
 
-Each kind is looked at in a process of its own: a driver that hangs or crashes takes only its own line along.
+Each kind is looked at in a process of its own: a driver that hangs or crashes affects only its own line.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SMOOTHING = 0.3  # weight of the newest chunk in what is known of the engine's speed
-MAX_CREDIT = 2.0  # frames: room for a camera's jitter, not for a run of frames after a pause
+MAX_CREDIT = 2.0  # frames: allows for a camera's jitter, not for a burst of frames after a pause
 MAX_LAG = 0.1  # seconds a frame may always lie behind the newest one
 
 

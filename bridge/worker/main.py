@@ -73,9 +73,9 @@ def obey(session: Session, control: Control, limit: ChunkLimit) -> None:
 
 
 def warm(session: Session, preset: Preset, params: Params, say: Callable[[str], None] = lambda progress: None) -> float:
-    """Do some chunks of nothing, so that allocation, tuning and the first prompt do not cost the first real one.
+    """Run some grey chunks, so that allocation, tuning and the first prompt do not delay the first real one.
 
-    Two will do, but where kernels are compiled or graphs recorded the window has to be full for the last of them.
+    Two are enough, unless kernels are compiled or graphs recorded: then the window must be full in the last one.
     say: called before each chunk with how far it is; compiling may take a minute, and then one is told.
     Returns the seconds that the slowest chunk took.
     """
@@ -103,7 +103,7 @@ def warm_chunks(preset: Preset, params: Params) -> int:
 
 
 def rebuilds(preset: Preset) -> bool:
-    """Whether another shape of the work is another kernel or graph, which takes its time to make."""
+    """Whether a new shape needs a new kernel or graph, which takes long to make."""
     return preset.accel.compiler != "none" or preset.accel.graphs
 
 

@@ -1,8 +1,8 @@
 """
 uvicorn, with limits it does not have: how many may be connected, and for how long without an answer.
 
-Whoever opens connections and says nothing must cost the run nothing. So connections are taken one at a time, never more
-than a part of the descriptors this process may have, and whatever takes too long is cut. asyncio's own server takes as
+An idle connection must cost the run nothing. So connections are accepted one at a time, use at most a part of the file
+descriptors of this process, and are closed when they take too long. asyncio's own server takes as
 many as there are descriptors, and then the log fills with thousands of tracebacks a second.
 """
 

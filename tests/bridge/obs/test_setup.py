@@ -103,7 +103,7 @@ def test_record_settings_changed_in_two_profiles_are_given_back_in_each_and_a_pr
 
         there.said("GetInputSettings", {"inputSettings": kept})
         there.said("GetProfileList", {"currentProfileName": "One", "profiles": ["One", "Two"]})
-        assert any("as they were" in sentence for sentence in remove(obs))
+        assert any("as before" in sentence for sentence in remove(obs))
 
     assert json.loads(kept[MEMORY_KEY]) == {"was": {"One/Output/Mode": "Simple"}}
     assert [name for name, _ in there.questions].count("SetProfileParameter") == 2
