@@ -85,7 +85,7 @@ def render(
         return reader.loss()
 
 
-def imagine(
+def render_from_words(
     target: Path,
     seconds: float,
     preset: Preset,

@@ -19,8 +19,8 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, InvalidMessage, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from bridge.obs.address import ObsAddress
 from bridge.obs.errors import away, foreign, locked
-from bridge.obs.place import ObsPlace
 
 HELLO, IDENTIFY, IDENTIFIED, EVENT, REQUEST, RESPONSE = 0, 1, 2, 5, 6, 7  # op codes
 RPC_VERSION = 1
@@ -36,16 +36,16 @@ OnEvent = Callable[[str, Mapping[str, Any]], None]  # name and data; called on t
 class Connection:
     """One connection to OBS, made at once and never again by itself. Any thread may ask."""
 
-    def __init__(self, place: ObsPlace, on_event: OnEvent, on_lost: Callable[[], None], timeout: float) -> None:
-        """Raises ObsAway, ObsLocked or ObsForeign."""
-        self._place, self._timeout = place, timeout
+    def __init__(self, address: ObsAddress, on_event: OnEvent, on_lost: Callable[[], None], timeout: float) -> None:
+        """Raises ObsUnreachable, ObsPasswordError or NotObs."""
+        self._address, self._timeout = address, timeout
         self._on_event, self._on_lost = on_event, on_lost
         self._numbers = count(1)
         self._waiting: dict[str, Future[dict[str, Any]]] = {}  # by the request's number
         self._leaving = False
-        self._socket = _open(place, timeout)
+        self._socket = _open(address, timeout)
         try:
-            _identify(self._socket, place, timeout)
+            _identify(self._socket, address, timeout)
         except BaseException:
             self._socket.close()
             raise
@@ -53,7 +53,7 @@ class Connection:
         self._thread.start()
 
     def ask(self, request: str, data: dict[str, Any]) -> dict[str, Any]:
-        """Send one request; the whole answer, with its `requestStatus`. Raises ObsAway."""
+        """Send one request; the whole answer, with its `requestStatus`. Raises ObsUnreachable."""
         number = str(next(self._numbers))
         answer = self._waiting[number] = Future()
         question = {"requestType": request, "requestId": number, "requestData": data}
@@ -61,9 +61,9 @@ class Connection:
             self._socket.send(json.dumps({"op": REQUEST, "d": question}))
             return answer.result(self._timeout)
         except TimeoutError:
-            raise away(self._place) from None
+            raise away(self._address) from None
         except (OSError, WebSocketException, CancelledError):
-            raise away(self._place, "has gone") from None
+            raise away(self._address, "has gone") from None
         finally:
             self._waiting.pop(number, None)
 
@@ -99,8 +99,8 @@ class Connection:
             self._on_lost()
 
 
-def _open(place: ObsPlace, timeout: float) -> ClientConnection:
-    url = f"ws://[{place.host}]:{place.port}" if ":" in place.host else f"ws://{place.host}:{place.port}"
+def _open(address: ObsAddress, timeout: float) -> ClientConnection:
+    url = f"ws://[{address.host}]:{address.port}" if ":" in address.host else f"ws://{address.host}:{address.port}"
     try:
         connecting = connect(
             url,
@@ -114,28 +114,28 @@ def _open(place: ObsPlace, timeout: float) -> ClientConnection:
         )
         return connecting.__enter__()  # websockets 17 takes it for opened by no other way; closing it needs no `with`
     except (OSError, EOFError):
-        raise away(place) from None
+        raise away(address) from None
     except InvalidMessage as error:  # closed in the middle of the handshake, or no HTTP
-        raise (away(place) if isinstance(error.__cause__, EOFError | OSError) else foreign(place)) from None
+        raise (away(address) if isinstance(error.__cause__, EOFError | OSError) else foreign(address)) from None
     except (WebSocketException, *_MALFORMED):
-        raise foreign(place) from None
+        raise foreign(address) from None
 
 
-def _identify(socket: ClientConnection, place: ObsPlace, timeout: float) -> None:
+def _identify(socket: ClientConnection, address: ObsAddress, timeout: float) -> None:
     """Introduce ourselves, with the password if OBS wants one. Errors hide what was sent."""
     try:
         hello = _expect(socket, HELLO, timeout)
         data: dict[str, Any] = {"rpcVersion": RPC_VERSION}
         if challenge := hello.get("authentication"):
-            secret = _digest(place.password + challenge["salt"])
+            secret = _digest(address.password + challenge["salt"])
             data["authentication"] = _digest(secret + challenge["challenge"])
         socket.send(json.dumps({"op": IDENTIFY, "d": data}))
         _expect(socket, IDENTIFIED, timeout)
     except ConnectionClosed as error:
         wrong = error.rcvd is not None and error.rcvd.code == WRONG_PASSWORD
-        raise (locked(place) if wrong else foreign(place)) from None
+        raise (locked(address) if wrong else foreign(address)) from None
     except (OSError, WebSocketException, *_MALFORMED):
-        raise foreign(place) from None
+        raise foreign(address) from None
 
 
 def _expect(socket: ClientConnection, op: int, timeout: float) -> dict[str, Any]:

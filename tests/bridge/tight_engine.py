@@ -3,7 +3,7 @@
 import os
 import sys
 
-from bridge.worker import main
+from bridge.worker.main import main
 from engine.measure import AllocationCounter
 
 if __name__ == "__main__":

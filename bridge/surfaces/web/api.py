@@ -27,7 +27,9 @@ from engine.preset import load_preset, preset_names
 
 STATIC = Path(__file__).with_name("static")
 MAX_BODY = 65536  # bytes
-BEAT = 2.0  # seconds; nobody who listens to events is left without a word for longer, and can tell that we are gone
+STATUS_EVERY = (
+    2.0  # seconds; nobody who listens to events is left without a word for longer, and can tell that we are gone
+)
 
 
 class BadRequest(BridgeError):
@@ -89,7 +91,7 @@ class Api:
     async def events(self, socket: WebSocket) -> None:
         """First the status, then every event as {"kind", "data", "revision"}; a "status" carries all of it.
 
-        With no news for BEAT seconds, the status again.
+        With no news for STATUS_EVERY seconds, the status again.
         """
         await socket.accept()
         mailbox = Mailbox()
@@ -111,7 +113,7 @@ class Api:
     async def _tell(self, socket: WebSocket, mailbox: Mailbox) -> None:
         while True:
             try:
-                events = await asyncio.wait_for(mailbox.take(), BEAT)
+                events = await asyncio.wait_for(mailbox.take(), STATUS_EVERY)
             except TimeoutError:
                 events = [Event("status", {}, self._control.params.revision)]
             for event in events:

@@ -385,7 +385,7 @@ def test_a_full_disk_is_noticed_before(taehv, hub, place, monkeypatch, tmp_path)
 
     offer = Offer("some/large", "", 1000, "0" * 64)
     part = download.Part(load_preset("wan-1.3b").dit.source, tmp_path / "x", "dit")
-    errand = download.Errand(part, offer, tmp_path / "arrival")
+    errand = download.Transfer(part, offer, tmp_path / "arrival")
     monkeypatch.setattr("bridge.weights.download.shutil.disk_usage", lambda _folder: type("Full", (), {"free": 1999}))
 
     with pytest.raises(HubError, match="1999 bytes|2.0 kB free"):
