@@ -143,7 +143,7 @@ def test_a_model_that_takes_too_long_is_no_riddle(monkeypatch):
     monkeypatch.setattr(doctor, "LOAD_TIMEOUT", 0.5)
     monkeypatch.setattr(doctor, "LOAD_PROGRAM", "import time\ntime.sleep(60)\n")
 
-    assert doctor._model("tiny").found.startswith("tiny does not load: not within")
+    assert doctor._model("tiny").found.startswith("tiny does not load: it did not finish within")
 
 
 @pytest.mark.process

@@ -6,7 +6,7 @@ import platformdirs
 import pytest
 from platformdirs import macos, unix, windows
 
-from engine.places import cache_folder, locate, models_folder
+from engine.paths import cache_folder, locate, models_folder
 
 SYSTEMS = {
     unix.Unix: ".cache/latentcast",
@@ -34,7 +34,7 @@ def test_weights_lie_in_the_systems_cache_folder(folder):
 
 def test_weights_that_an_earlier_version_downloaded_elsewhere_are_found(folder, tmp_path, monkeypatch):
     former = tmp_path / "elsewhere"
-    monkeypatch.setattr("engine.places._former_cache_folder", lambda: former)
+    monkeypatch.setattr("engine.paths._former_cache_folder", lambda: former)
     assert cache_folder() == folder
 
     former.mkdir()
