@@ -15,6 +15,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import h11
 import uvicorn
@@ -166,6 +167,13 @@ class Listener(WebSocketsSansIOProtocol):
             self.deadline = now + EXCHANGE
         if now > self.deadline:
             self.transport.abort()
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if (
+            self.close_sent
+        ):  # uvicorn logs an error for every client that is refused by a response, as without the token
+            self.handshake_complete = True
 
     def send_receive_event_to_app(self) -> None:
         self.frames = []
