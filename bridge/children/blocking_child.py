@@ -48,7 +48,9 @@ class OneChild:
                         raise AdapterFailed(error, hint)
         except queue.Empty:
             raise AdapterFailed(f"it did not open within {within:g} s", "is another program using it?") from None
-        raise AdapterFailed("it ended without a word", "run it again with the same arguments, or look at doctor")
+        raise AdapterFailed(
+            "it ended without an error message", "run it again with the same arguments, or look at doctor"
+        )
 
     def end(self) -> None:
         """Ask it to end, and insist if it does not; a file is finished as long as that gets on. Twice is fine.

@@ -99,7 +99,9 @@ def build_parser() -> Parser:
     doctor = _command(commands, "doctor", _doctor, "check this machine, and say what to do about what is missing")
     doctor.add_argument("--preset", metavar="NAME", help="the model to check")
     listing = _command(commands, "devices", _devices, "list cameras, rings and other programs, and what to type")
-    selftest = _command(commands, "selftest", _selftest, "send the test card out and in again, and say what befell it")
+    selftest = _command(
+        commands, "selftest", _selftest, "send the test card out and in again, and report how it arrived"
+    )
     _add_selftest_options(selftest)
     controls = _command(commands, "controls", _controls, "everything that can be turned while it plays")
     obs.add_commands(commands, _command, _add_controls)

@@ -46,7 +46,7 @@ try:
 except EngineError as error:
     sys.exit(error.sentence)
 free, need = free_bytes(device), measure(preset, pick_dtype(device)).most
-print(f"takes {gib(need)} of memory on {device}, {gib(free) if free else 'nobody knows how much is'} free")
+print(f"takes {gib(need)} of memory on {device}, {f'{gib(free)} free' if free else 'the free memory is unknown'}")
 """
 ENGINE = """
 import sys
@@ -233,4 +233,4 @@ def _last_line(error: Any) -> str:
     if isinstance(error, subprocess.TimeoutExpired):
         return f"not within {error.timeout:.0f} s; wait, and try again when less is going on"
     lines = str(getattr(error, "stderr", "") or error).strip().splitlines()
-    return lines[-1][:300] if lines else "it ended without a word"
+    return lines[-1][:300] if lines else "it ended without an error message"

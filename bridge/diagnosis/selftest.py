@@ -1,4 +1,4 @@
-"""`latentcast selftest`: sends the test card out of one adapter, takes it in by another, and says what befell it.
+"""`latentcast selftest`: sends the test card out of one adapter, takes it in by another, and reports how it arrived.
 
 The output runs in a process of its own, as in a run; so whatever is between the two, a driver or somebody's program,
 is met the way a run will meet it.

@@ -24,7 +24,7 @@ MARGIN = 30.0  # seconds beyond what both ends may take; a library from a slow d
 
 
 class Outcome(NamedTuple):
-    """source: the input that was looked at.   checks: what befell the card."""
+    """source: the input that was looked at.   checks: how the card arrived."""
 
     source: str
     checks: list[Check]

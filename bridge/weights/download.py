@@ -213,7 +213,7 @@ def _convert(source: Path, part: Part, preset: str) -> None:
     command = python("-m", "engine.convert", str(source), str(part.target), "--kind", part.kind, "--preset", preset)
     done = subprocess.run([*command, *dtype], capture_output=True, text=True, check=False)
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        said = (done.stderr.strip().splitlines() or ["it ended without an error message"])[-1]
         raise HubError(f"{part.target.name} cannot be made: {said}", "")
 
 
