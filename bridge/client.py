@@ -46,14 +46,14 @@ def ask(options: RunOptions, method: str, path: str, body: Any = None) -> Any:
         hint = "start it with `latentcast run`, or name its port with --web-port"
         raise NotRunning(f"latentcast is not running at {where}", hint) from error
     except (HTTPException, ValueError) as error:
-        raise _stranger(where) from error
+        raise _not_latentcast(where) from error
 
 
 def ask_status(options: RunOptions) -> dict[str, Any]:
     """How the running instance stands. Raises NotRunning for another program's answer too, whatever JSON that is."""
     answer = ask(options, "GET", "/api/status")
     if not (isinstance(answer, dict) and answer.keys() >= STATUS and _is_engine(answer["engine"])):
-        raise _stranger(f"port {options.web_port}")
+        raise _not_latentcast(f"port {options.web_port}")
     return answer
 
 
@@ -66,8 +66,8 @@ def _refusal(body: bytes, where: str, status: int) -> BridgeError:
         answer = json.loads(body)
         return BridgeError(answer["error"], TOKEN_HINT if status == HTTPStatus.UNAUTHORIZED else answer["hint"])
     except (ValueError, KeyError, TypeError):
-        return _stranger(where)
+        return _not_latentcast(where)
 
 
-def _stranger(where: str) -> NotRunning:
+def _not_latentcast(where: str) -> NotRunning:
     return NotRunning(f"what answers at {where} is not latentcast", "name the right port with --web-port")

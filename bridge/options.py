@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from bridge.errors import BridgeError
 from engine.params import as_written
 from engine.preset import load_preset
@@ -93,7 +95,14 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def config_path() -> Path:
-    """Where this user's bridge.toml lies, whether or not there is one."""
+    """Where this user's bridge.toml lies, whether or not there is one; an earlier version's, if only that is there."""
+    usual = platformdirs.user_config_path("latentcast", appauthor=False, roaming=True) / "bridge.toml"
+    former = _former_config_path()
+    return former if former.is_file() and not usual.is_file() else usual
+
+
+def _former_config_path() -> Path:
+    """Where it was before platformdirs said where: another place on macOS."""
     home = Path.home() / ".config"
     if sys.platform == "win32":
         home = Path(os.environ.get("APPDATA", home))

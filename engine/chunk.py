@@ -1,4 +1,4 @@
-"""Frames in, chunks out, pictures back: the only place where pixels become tensors and tensors become pixels."""
+"""Converts frames to chunks of tensors, and decoded tensors back to frames."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Chunk:
     stamps: tuple[Stamp, ...]
 
     def pixels(self, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """[T, 3, H, W] in [-1, 1]. On CUDA the copy is only begun: nothing waits for it.
+        """[T, 3, H, W] in [-1, 1]. On CUDA the copy is asynchronous.
 
-        Elsewhere it is waited for: MPS would read the host's memory when it may be gone (pytorch#189690).
+        Elsewhere the host waits for it: MPS might read the host's memory after it was freed (pytorch#189690).
         """
         host, aside = torch.from_numpy(np.stack([frame.pixels for frame in self.frames])), device.type == "cuda"
         host = host.pin_memory() if aside else host
@@ -60,7 +60,7 @@ class Chunker:
         return self.take_as(self._length, self.backlog) if self.backlog else None
 
     def take_as(self, frames: int, real: int) -> Chunk | None:
-        """A chunk of `frames` frames made of `real` that wait, the last one repeated; None while there are too few."""
+        """A chunk of `frames` frames: the next `real` ones, the last repeated; None while there are too few."""
         if len(self._waiting) < real:
             return None
         taken = [self._waiting.popleft() for _ in range(real)]
@@ -78,5 +78,5 @@ def to_bytes(pixels: Tensor) -> Tensor:
 
 
 def to_pictures(bytes: Tensor, stamps: tuple[Stamp, ...]) -> list[Frame]:
-    """uint8 [T, H, W, 3] on the host -> one frame per stamp, carrying the time its light was caught."""
+    """uint8 [T, H, W, 3] on the host -> one frame per stamp, with its capture time."""
     return [Frame(picture, time, index) for picture, (time, index) in zip(bytes.numpy(), stamps, strict=False)]

@@ -1,4 +1,4 @@
-"""Where and in what precision to compute, and how long it took without making the device wait."""
+"""Chooses device and dtype, and times the stages of a chunk without synchronising the device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def pick_device(name: str | None = None) -> torch.device:
     known = [kind for kind, count in there.items() if count]
     try:
         device = torch.device(name or known[0])
-    except RuntimeError:  # it is no device's name
+    except RuntimeError:  # not a device name
         device = torch.device("meta")
     if (device.index or 0) >= there.get(device.type, 0):
         raise DeviceUnavailable(f"there is no device {name!r:.80} here", f"available: {', '.join(known)}")
@@ -39,18 +39,18 @@ def pick_dtype(device: torch.device) -> torch.dtype:
 
 
 class StageClock:
-    """Milliseconds per stage of a chunk. On CUDA it leaves events in the stream and reads them when all is done."""
+    """Milliseconds per stage of a chunk. On CUDA it records events, and reads them when the chunk is done."""
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
         self._marks: list[tuple[str, Any]] = []
 
     def mark(self, stage: str) -> None:
-        """Stage `stage` starts now, on the stream that is current, and the one before it ends; "" is none, a gap."""
+        """End the stage before and start `stage`, on the current CUDA stream; "" is a gap between stages."""
         self._marks.append((stage, self._now()))
 
     def end(self) -> list[tuple[str, Any]]:
-        """End the last stage and start over; what `read` makes milliseconds of, when it no longer keeps one waiting."""
+        """End the last stage and start over. Returns the marks for `read`, which is called when the device is done."""
         marks, self._marks = [*self._marks, ("", self._now())], []
         return marks
 
@@ -72,5 +72,5 @@ class StageClock:
     def _between(self, start: Any, end: Any) -> float:
         if not self._cuda:
             return float((end - start) * 1000)
-        end.synchronize()  # the pictures are already out by the time anyone asks
+        end.synchronize()  # does not wait: the pictures were already waited for
         return float(start.elapsed_time(end))

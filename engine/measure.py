@@ -1,4 +1,4 @@
-"""How much memory a preset takes and how much there is: models without memory of their own run once and are counted.
+"""How much memory a preset takes and how much is free. Models run once on the meta device, and tensors are counted.
 
 python -m engine.measure        a table of every preset
 """
@@ -23,11 +23,11 @@ from torch.utils._pytree import tree_leaves
 
 from engine.accel import fp8
 from engine.errors import EngineError
-from engine.memory import Need, check_room, gib
+from engine.memory import MemoryNeed, check_room, gib
 from engine.models.build import make_codec, make_denoiser, make_text
 from engine.models.interfaces import CodecState, Context
-from engine.models.words import STEP
-from engine.places import locate
+from engine.models.prompt_padding import LENGTH_STEP
+from engine.paths import locate
 from engine.preset import Preset, load_preset, preset_names
 from engine.stream.kvcache import KVCache
 from engine.stream.pace import plan_of
@@ -36,12 +36,12 @@ from engine.stream.work import Batch, Row
 META = torch.device("meta")
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")  # the last is how cuBLAS and cuDNN say it
 CGROUP = Path("/sys/fs/cgroup")  # where Linux says what a container may have
-FADING = 5  # embeddings while one prompt fades into another: both weighed, both stacked, and their sum
-PLENTY = 16  # times what is seen at a glance; all that a preset takes is two or three times that
+FADE_EMBEDDINGS = 5  # there are so many embeddings while prompts fade: both weighted, both stacked, and their sum
+AMPLE_FACTOR = 16  # times the quick estimate; a preset really takes two or three times the estimate
 
 
-class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of the tensors that operations make, while they live.
+class AllocationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of the tensors that operations allocate, while they live.
 
     now, most: at this moment, and at the worst one.   limit: more than this raises torch.OutOfMemoryError.
     device:    whose tensors count, "meta" or "cpu".
@@ -55,7 +55,7 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = [leaf.untyped_storage() for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        self._known.update(given)  # what was there before is not ours to count, nor a view of it
+        self._known.update(given)  # tensors from before are not counted, nor views of them
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
             if (
@@ -79,8 +79,8 @@ class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.now -= size
 
 
-class ThinAttention(TorchFunctionMode):
-    """Attention as GPUs do it, whose table of scores is never there as a whole."""
+class FusedAttention(TorchFunctionMode):
+    """Replaces scaled_dot_product_attention while counting: fused kernels never materialise the score matrix."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is nn.functional.scaled_dot_product_attention:
@@ -89,7 +89,9 @@ class ThinAttention(TorchFunctionMode):
 
 
 @torch.no_grad()
-def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None, layers: range | None = None) -> Need:
+def memory_estimate(
+    preset: Preset, dtype: torch.dtype, rows: int | None = None, layers: range | None = None
+) -> MemoryNeed:
     """What `preset` takes on a device that computes in `dtype`, with its own controls or `rows` rows.
 
     layers: of the denoiser, only the part that has these blocks.
@@ -100,24 +102,23 @@ def measure(preset: Preset, dtype: torch.dtype, rows: int | None = None, layers:
     for model in (denoiser, codec, text):
         model.to(META, dtype)
     rounding = _rounding(denoiser) if preset.accel.fp8 else 0
-    tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
-    cache = KVCache(preset.window, preset.dit, tokens, META, dtype, layers)
+    cache = KVCache(preset.window, preset.dit, preset.tokens, META, dtype, layers)
     cache.rows(rows)
     context = denoiser.context(torch.empty(1, preset.dit.text_len, preset.dit.text_dim, device=META, dtype=dtype))
-    state, coding = _coding(codec, preset, dtype)
-    words, works = size_of(part for pair in context for part in pair), [*coding]
-    works.append(_denoising(denoiser, preset, cache, context, rows))
-    beside = {"device": _weights(text)}.get(preset.text.place, 0)  # while the others are loaded
-    return Need(
+    state, coding = _codec_bytes(codec, preset, dtype)
+    context_bytes, peaks = size_of(part for pair in context for part in pair), [*coding]
+    peaks.append(_denoising_bytes(denoiser, preset, cache, context, rows))
+    text_beside = {"device": _weights(text)}.get(preset.text.place, 0)  # while the others are loaded
+    return MemoryNeed(
         denoiser=_weights(denoiser),
         codec=_weights(codec),
         text=0 if preset.text.place == "cpu" else _weights(text),
         window=cache.size,
-        prompt=words + FADING * preset.dit.text_len * preset.dit.text_dim * dtype.itemsize,
+        prompt=context_bytes + FADE_EMBEDDINGS * preset.dit.text_len * preset.dit.text_dim * dtype.itemsize,
         stream=state,
-        work=max(works),
-        graphs=sum(works) + 2 * state + words if preset.accel.graphs else 0,  # states come in and go out
-        loading=rounding + _weights(codec) + beside if rounding else 0,
+        work=max(peaks),
+        graphs=sum(peaks) + 2 * state + context_bytes if preset.accel.graphs else 0,  # states come in and go out
+        loading=rounding + _weights(codec) + text_beside if rounding else 0,
     )
 
 
@@ -126,10 +127,10 @@ def _weights(model: Any) -> int:
 
 
 def _rounding(denoiser: Any) -> int:
-    """Round its layers to 8 bits; the bytes that takes at most: all of them as they were, and the largest one's new."""
+    """Round the layers to 8 bits. Returns the peak in bytes: all old weights, and what rounding the largest takes."""
     plain = _weights(denoiser)
     layers = [layer for layer in denoiser.modules() if type(layer) is nn.Linear]
-    with Counting() as count:
+    with AllocationCounter() as count:
         fp8.Linear8(max(layers, key=lambda layer: layer.weight.numel()))
     fp8.replace_layers(denoiser)
     return plain + int(count.most)
@@ -145,39 +146,39 @@ def size_of(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.numel() * tensor.itemsize for tensor in tensors)
 
 
-def _coding(codec: Any, preset: Preset, dtype: torch.dtype) -> tuple[int, list[int]]:
-    """What the codec keeps from chunk to chunk, and the most that encoding and decoding take for one."""
+def _codec_bytes(codec: Any, preset: Preset, dtype: torch.dtype) -> tuple[int, list[int]]:
+    """Bytes of the codec's state between chunks, and peak bytes of encoding and of decoding one chunk."""
     encoding = decoding = None
     most = [0, 0]
     for frames in (preset.chunk.first, preset.chunk.later):
         pixels = torch.empty(frames, 3, preset.height, preset.width, device=META, dtype=dtype)
-        with _counted() as count:
+        with _counting_fused() as count:
             latents, encoding = codec.encode(pixels, encoding)
-            most[0] = max(most[0], count.most - _held(encoding))
-        with _counted() as count:
+            most[0] = max(most[0], count.most - _state_bytes(encoding))
+        with _counting_fused() as count:
             decoded, decoding = codec.decode(torch.empty_like(latents), decoding)
-            most[1] = max(most[1], count.most - _held(decoding))
+            most[1] = max(most[1], count.most - _state_bytes(decoding))
         del decoded
-    return _held(encoding or (), decoding or ()), [max(0, work) for work in most]
+    return _state_bytes(encoding or (), decoding or ()), [max(0, work) for work in most]
 
 
-def _held(*states: CodecState) -> int:
-    """Bytes of what a codec keeps; views of one tensor count once."""
+def _state_bytes(*states: CodecState) -> int:
+    """Bytes of a codec's states; views of one tensor count once."""
     stores = [part.untyped_storage() for state in states for part in state]
     return sum({store._cdata: store.nbytes() for store in stores}.values())
 
 
-def _denoising(denoiser: Any, preset: Preset, cache: KVCache, context: Context, rows: int) -> int:
-    """The most a pass over a full window takes."""
+def _denoising_bytes(denoiser: Any, preset: Preset, cache: KVCache, context: Context, rows: int) -> int:
+    """Peak bytes of one pass over a full window."""
     slots, frames = preset.window.slots, max(1, preset.chunk.later // preset.codec.temporal)
-    codec, places = preset.codec, tuple(range(slots - frames, slots))
-    row = Row(0, places, slots - frames, (0,), slots, (0,) * preset.window.sinks)
+    codec, newest = preset.codec, tuple(range(slots - frames, slots))
+    row = Row(0, newest, slots - frames, (0,), slots, (0,) * preset.window.sinks)
     cache.begin(Batch((row,) * rows, passes=1))
     sides = preset.height // codec.spatial, preset.width // codec.spatial
     latents = torch.empty(rows, frames, codec.channels, *sides, device=META, dtype=cache.keys[0].dtype)
     x = latents if denoiser.begins else _tokens(latents, preset)
     t = torch.zeros(rows, frames, device=META, dtype=torch.int64)
-    with _counted() as count:
+    with _counting_fused() as count:
         denoiser(x, t, cache, _longest(context, preset))
         return count.most
 
@@ -189,51 +190,52 @@ def _tokens(latents: Tensor, preset: Preset) -> Tensor:
 
 
 def _longest(context: Context, preset: Preset) -> Context:
-    """The prompt that takes the most work: long, with some padding, so that its scores are there as a whole."""
-    if preset.dit.text_len <= STEP:
+    """The context that takes the most memory: long, with some padding, so that the score matrix is materialised."""
+    if preset.dit.text_len <= LENGTH_STEP:
         return context
     return [(*pair, torch.empty(preset.dit.text_len, device=META)) for pair in context]
 
 
 @contextmanager
-def _counted() -> Iterator[Counting]:
-    with Counting() as count, ThinAttention():
+def _counting_fused() -> Iterator[AllocationCounter]:
+    with AllocationCounter() as count, FusedAttention():
         yield count
 
 
 def preflight(preset: Preset, device: torch.device, dtype: torch.dtype) -> None:
     """Raises TooLarge, naming presets that do fit, if `preset` cannot run here; before anything is loaded.
 
-    Where there is PLENTY of room nothing is counted: for that torch imports its compiler, which takes as long as torch.
+    With AMPLE_FACTOR times the quick estimate free, nothing is counted: counting makes torch import its compiler, which
+    takes as long as importing torch.
     """
-    free, seen = free_bytes(device), at_a_glance(preset)
-    if free is not None and seen is not None and PLENTY * seen < free:
+    free, estimate = free_bytes(device), quick_estimate(preset)
+    if free is not None and estimate is not None and AMPLE_FACTOR * estimate < free:
         return
     if device.type != "cuda":  # nothing is recorded there
         preset = replace(preset, accel=replace(preset.accel, graphs=False))
-    need = measure(preset, dtype)
+    need = memory_estimate(preset, dtype)
     too_large = free is not None and need.least > free
     others = dict(_others(preset.name, dtype)) if too_large else {}
     check_room(preset, need, free, str(device), others)
 
 
-def at_a_glance(preset: Preset) -> int | None:
+def quick_estimate(preset: Preset) -> int | None:
     """Bytes of the preset's weight files, and of its window in float32; None where a file is missing."""
     files = [locate(spec.weights) for spec in (preset.codec, preset.dit, preset.text)]
     if not all(file.is_file() for file in files):
         return None
-    places = own_rows(preset) * preset.window.slots * (preset.width // preset.unit) * (preset.height // preset.unit)
+    tokens = own_rows(preset) * preset.window.slots * preset.tokens
     keys_and_values = 2 * preset.dit.layers * preset.dit.dim * torch.float32.itemsize
-    return sum(file.stat().st_size for file in files) + places * keys_and_values
+    return sum(file.stat().st_size for file in files) + tokens * keys_and_values
 
 
-def _others(name: str, dtype: torch.dtype) -> Iterator[tuple[str, Need]]:
+def _others(name: str, dtype: torch.dtype) -> Iterator[tuple[str, MemoryNeed]]:
     for other in preset_names():
         try:
             if other != name:
-                yield other, measure(load_preset(other), dtype)
+                yield other, memory_estimate(load_preset(other), dtype)
         except EngineError:
-            continue  # it lacks a library, say; it is no advice then
+            continue  # it cannot run here, say for a missing library: not worth advising
 
 
 def free_bytes(device: torch.device) -> int | None:
@@ -251,22 +253,22 @@ def _left_in_container() -> Iterator[int]:
         limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
         cached = next(line for line in (CGROUP / "memory.stat").read_text().splitlines() if line.startswith("file "))
         if limit.isdecimal():
-            yield int(limit) - int(used) + int(cached.split()[1])  # what is only cached is given back
+            yield int(limit) - int(used) + int(cached.split()[1])  # page cache is given back
     except (OSError, StopIteration, ValueError):
         return
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether that is what an error means, or what it came from, on whatever device."""
-    said = str(error).lower()  # MPS and the CPU have no class of their own for it
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in said for words in OUT_OF_MEMORY):
+    """Whether an error, or one that caused it, means that memory ran out, on any device."""
+    message = str(error).lower()  # MPS and the CPU have no class of their own for it
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in message for words in OUT_OF_MEMORY):
         return True
-    before = error.__cause__ or error.__context__  # recording a graph ends with an error of its own
+    before = error.__cause__ or error.__context__  # a failed capture raises an error of its own
     return before is not None and is_out_of_memory(before)
 
 
 def release() -> None:
-    """Give back what nothing refers to any more."""
+    """Free cached memory that nothing uses."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -276,13 +278,13 @@ def release() -> None:
 
 def table(dtype: torch.dtype = torch.bfloat16) -> Iterator[str]:
     """A line per preset, as Markdown."""
-    left_out = ("graphs", "loading")  # no preset of ours records, or rounds its weights
-    names = [name for name in Need.__dataclass_fields__ if name not in left_out]
+    left_out = ("graphs", "loading")  # no shipped preset uses graphs or fp8
+    names = [name for name in MemoryNeed.__dataclass_fields__ if name not in left_out]
     yield f"| preset | size | rows | {' | '.join(names)} | in all |"
     yield "|---" * (len(names) + 4) + "|"
     for preset in map(load_preset, preset_names()):
         for rows in sorted({1, preset.params.steps}):
-            need = measure(preset, dtype, rows)
+            need = memory_estimate(preset, dtype, rows)
             cells = " | ".join(gib(need.by_name[column]) for column in names)
             yield f"| `{preset.name}` | {preset.width}x{preset.height} | {rows} | {cells} | {gib(need.total)} |"
 

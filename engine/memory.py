@@ -1,4 +1,4 @@
-"""What there is room for, and what is given up where there is too little. Decides in integers; no tensors."""
+"""Decides whether a preset fits into memory, and what to give up if it does not. Integers only, no tensors."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from engine.params import Params
 from engine.preset import CodecSpec, Preset
 from engine.stream.pace import plan_of
 
-SMALLEST = 128  # pixels of the shorter side; below it nothing can be recognised
-SHRINK = 3, 4  # a picture that is too large becomes this much of itself
+MIN_SIDE = 128  # pixels of the shorter side; below it nothing can be recognised
+SHRINK_RATIO = 3, 4  # a picture that is too large is reduced to this share of its sides
 
 
 class TooLarge(EngineError):
@@ -19,13 +19,13 @@ class TooLarge(EngineError):
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class MemoryNeed:
     """Bytes on the device, by what they are for.
 
-    window: keys and values of the latent frames looked back at.   prompt: those of the words.
-    stream: what the codec keeps between chunks.   work: the most that comes and goes within a chunk.
-    graphs: what recordings hold, where a preset records: working memory of their own, and places for what they read.
-    loading: the most that is there while weights are loaded, if they are larger then than afterwards; else nothing.
+    window: keys and values of the window.   prompt: keys, values and embeddings of the prompt.
+    stream: the codec's state between chunks.   work: peak of temporary tensors within a chunk.
+    graphs: for CUDA graphs: working memory of their own, and buffers for their inputs; 0 without graphs.
+    loading: peak while weights are loaded, if it is larger than afterwards; else 0.
     """
 
     denoiser: int
@@ -40,17 +40,17 @@ class Need:
 
     @property
     def least(self) -> int:
-        """Less than this, and nothing can run: what is there all the time, or for a moment while it is loaded."""
+        """The least with which it can run: what stays allocated, or the peak while loading."""
         return max(self.fixed, self.loading)
 
     @property
     def most(self) -> int:
-        """What it takes at its worst moment."""
+        """The peak."""
         return max(self.total, self.loading)
 
     @property
     def fixed(self) -> int:
-        """What is there all the time."""
+        """What stays allocated all the time."""
         return self.total - self.work
 
     @property
@@ -63,7 +63,9 @@ class Need:
         return {name: size for name, size in asdict(self).items() if name != "loading"}
 
 
-def check_room(preset: Preset, need: Need, free: int | None, device: str, others: Mapping[str, Need]) -> None:
+def check_room(
+    preset: Preset, need: MemoryNeed, free: int | None, device: str, others: Mapping[str, MemoryNeed]
+) -> None:
     """Raises TooLarge if `preset` needs more than what is `free` to load or to stay, naming `others` that fit.
 
     free: None where the system does not say.
@@ -111,7 +113,7 @@ def _limited(preset: Preset, **limits: int) -> Preset:
 
 
 def _smaller(preset: Preset) -> Preset | None:
-    share, whole = SHRINK
-    unit = preset.unit
-    width, height = (side * share // whole // unit * unit for side in (preset.width, preset.height))
-    return replace(preset, width=width, height=height) if min(width, height) >= SMALLEST else None
+    share, whole = SHRINK_RATIO
+    multiple = preset.size_multiple
+    width, height = (side * share // whole // multiple * multiple for side in (preset.width, preset.height))
+    return replace(preset, width=width, height=height) if min(width, height) >= MIN_SIDE else None

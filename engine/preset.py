@@ -15,9 +15,9 @@ from engine.errors import BadPreset, EngineError
 from engine.params import Params, as_written
 
 _HERE = Path(__file__).resolve().parent
-MAX_SIDE = 4096  # pixels; beyond it a few pictures fill the memory that rings share
+MAX_SIDE = 4096  # pixels; larger pictures would fill the shared memory of the rings
 EXAMPLE = "compare it with configs/presets/tiny.toml"
-MOST = 16384  # channels of a layer
+MAX_WIDTH = 16384  # channels of a layer
 FOLDERS = (_HERE / "presets", _HERE.parent / "configs" / "presets")  # in a wheel; in a checkout
 
 
@@ -27,7 +27,7 @@ def within(low: float, high: float) -> Mapping[str, Any]:
 
 
 def one_of(*choices: str) -> Mapping[str, Any]:
-    """Metadata of a field: the words that a file may say."""
+    """Metadata of a field: the values that a file may have."""
     return {"choices": choices}
 
 
@@ -41,7 +41,7 @@ class ChunkSpec:
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """One file of a repository. sha256: of its content, where it is known; else the hub's own word counts."""
+    """One file of a repository. sha256: of its content, if it is known; else the hub's own checksum is used."""
 
     path: str
     sha256: str = ""
@@ -72,7 +72,7 @@ class CodecSpec:
     kind: str = field(metadata=one_of("small", "wan", "taehv"))
     weights: str
     channels: int = field(metadata=within(1, 256))
-    widths: tuple[int, ...] = field(metadata=within(1, MOST))
+    widths: tuple[int, ...] = field(metadata=within(1, MAX_WIDTH))
     blocks: int = field(metadata=within(1, 16))
     spatial: int = field(default=8, metadata=within(1, 64))
     temporal: int = field(default=4, metadata=within(1, 16))
@@ -103,13 +103,13 @@ class DitSpec:
 
     weights: str
     channels: int = field(metadata=within(1, 256))
-    dim: int = field(metadata=within(2, MOST))
-    ffn: int = field(metadata=within(1, 4 * MOST))
+    dim: int = field(metadata=within(2, MAX_WIDTH))
+    ffn: int = field(metadata=within(1, 4 * MAX_WIDTH))
     heads: int = field(metadata=within(1, 256))
     layers: int = field(metadata=within(1, 128))
-    text_dim: int = field(metadata=within(1, MOST))
+    text_dim: int = field(metadata=within(1, MAX_WIDTH))
     text_len: int = field(metadata=within(1, 4096))
-    freq_dim: int = field(default=256, metadata=within(2, MOST))
+    freq_dim: int = field(default=256, metadata=within(2, MAX_WIDTH))
     patch: int = field(default=2, metadata=within(1, 16))
     eps: float = field(default=1e-6, metadata=within(1e-12, 1e-2))
     source: HubSource = HubSource()
@@ -124,18 +124,18 @@ class DitSpec:
 class TextSpec:
     """The text encoder. `length` tokens of `dim` come out, whatever the prompt's length.
 
-    tokenizer: a folder beside the weights, for encoders that read words.   words: where its files are from.
-    place: "device", beside the denoiser; "cpu", mapped from the file and computed there in the file's own numbers;
+    tokenizer: its folder, for encoders that need one.   words: the source of its files.
+    place: "device", beside the denoiser; "cpu", mapped from the file and computed on the CPU in the file's dtype;
            "drop", on the device, but only while a prompt is encoded.
     """
 
     kind: str = field(metadata=one_of("bytes", "umt5"))
     weights: str
-    dim: int = field(metadata=within(1, MOST))
+    dim: int = field(metadata=within(1, MAX_WIDTH))
     length: int = field(metadata=within(1, 4096))
     layers: int = field(metadata=within(1, 128))
     heads: int = field(metadata=within(1, 256))
-    ffn: int = field(metadata=within(1, 4 * MOST))
+    ffn: int = field(metadata=within(1, 4 * MAX_WIDTH))
     vocab: int = field(metadata=within(1, 2**20))
     tokenizer: str = ""
     place: str = field(default="device", metadata=one_of("device", "cpu", "drop"))
@@ -171,7 +171,7 @@ class WindowSpec:
 class ScheduleSpec:
     """Flow matching: `timesteps` noisiest first, of which `steps` = k takes the first k.
 
-    lead: the model is told a timestep this much below the noise mixed into a chunk (reference: 0.8 is called 700).
+    lead: the timestep given to the model is this much below the noise mixed into a chunk (reference: 700 for 0.8).
     """
 
     timesteps: tuple[int, ...] = field(metadata=within(0, 1000))
@@ -211,7 +211,7 @@ class AccelSpec:
     exp_gelu:      on a CPU, the transformer's activation from exp in place of torch's tanh.
     half_codec:    on a CPU, the codec in bfloat16 where a trial finds that faster.
     channels_last: the codec's weights laid out with channels side by side.
-    framewise:     on a CPU, the Wan codec's convolutions in two dimensions, those of doubled pictures at half the size.
+    framewise:     on a CPU, the Wan codec's convolutions as 2-d ones, and upsampling joined with the one after it.
     """
 
     attention: str = "torch"
@@ -231,8 +231,8 @@ class Preset:
 
     input: whether pictures go in. Without them (text to video) each chunk begins as noise alone, and frames that are
            pushed only say at which moments pictures are wanted.
-    looks: prompts this model is known to answer well, for surfaces to offer as one tap.
-    leaner: the preset whose codec may stand in for this one's where memory runs out.
+    looks: prompts that work well with this model, for surfaces to offer as buttons.
+    leaner: the preset whose codec replaces this one's when memory runs out.
     """
 
     name: str
@@ -267,16 +267,24 @@ class Preset:
         return replace(Params().set_all(as_written(self.controls)), revision=0)
 
     @property
-    def unit(self) -> int:
+    def size_multiple(self) -> int:
         """Width and height are multiples of this: one token's side in pixels."""
         return self.codec.spatial * self.dit.patch
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of one latent frame."""
+        return (self.width // self.size_multiple) * (self.height // self.size_multiple)
+
     def resized(self, width: int, height: int) -> Preset:
         """The same preset at another size. Raises BadPreset, naming the nearest size that works."""
-        unit = self.unit
-        near = [min(max(unit, round(side / unit) * unit), MAX_SIDE // unit * unit) for side in (width, height)]
+        multiple = self.size_multiple
+        near = [
+            min(max(multiple, round(side / multiple) * multiple), MAX_SIDE // multiple * multiple)
+            for side in (width, height)
+        ]
         if near != [width, height]:
-            wanted = f"multiples of {unit} up to {MAX_SIDE}"
+            wanted = f"multiples of {multiple} up to {MAX_SIDE}"
             raise BadPreset(f"{width}x{height} does not fit: {self.name} needs {wanted}", f"use {near[0]}x{near[1]}")
         return replace(self, width=width, height=height)
 

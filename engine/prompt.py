@@ -1,4 +1,4 @@
-"""What the word "prompt" may hold: one text, or a weighted blend of several. Text in, numbers out; no model."""
+"""Parses the control "prompt": one text, or a weighted blend of several."""
 
 from __future__ import annotations
 

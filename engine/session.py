@@ -1,4 +1,4 @@
-"""Session: the engine's one public object. Frames in, pictures out; whoever owns the world calls it."""
+"""Session: the engine's one public object. Frames go in, pictures come out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.accel.apply import accelerate
-from engine.accel.lanes import Lanes, Readback
+from engine.accel.cuda_streams import CudaStreams, Readback
 from engine.chunk import Chunk, Chunker, to_bytes, to_pictures
 from engine.conditioning import Conditioning
 from engine.device import StageClock, pick_device, pick_dtype
@@ -54,15 +54,15 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A chunk on its way through the codec: its latents [T', C, h, w], and how much it moves, if that is measured."""
+    """An encoded chunk: its latents [T', C, h, w], and how much it moves, if that is measured."""
 
     latents: Tensor
     moved: Readback | None
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A chunk that was launched: its pictures on their way, the revision it was made with, and when its stages ran."""
+class PendingPictures:
+    """A launched call: its pictures on their way to the host, the controls' revision, and when its stages ran."""
 
     pictures: list[tuple[Readback, tuple[Stamp, ...]]]
     revision: int
@@ -72,7 +72,7 @@ class Begun:
 class Session:
     """One stream: push frames, step, and take the pictures. Not thread-safe; models may be shared between sessions.
 
-    submit: runs what takes long, prompts and LoRA files; the default does it at once.
+    submit: runs slow work, encoding prompts and reading LoRA files; the default runs it at once.
     record: is given every `Work` before it is executed; given to `replay` of a new session, with the same frames
             pushed, they make the same pictures.
     """
@@ -89,12 +89,11 @@ class Session:
         self._clock = StageClock(models.device)
         self._conditioning = Conditioning(models, preset, submit)
         self._params = preset.params
-        self._lanes = Lanes(models.device, preset.accel.overlap)
-        self._room: int | None = None  # rows there is memory for, once somebody counted
-        self._problem, self._denied = "", 0  # a sentence for the next report; how many rows it was about
-        tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
-        with torch.inference_mode(), self._lanes.enter("denoise"):  # whose stream alone touches it
-            self._cache = KVCache(preset.window, preset.dit, tokens, models.device, models.dtype)
+        self._streams = CudaStreams(models.device, preset.accel.overlap)
+        self._room: int | None = None  # rows there is memory for; None until it is counted
+        self._problem, self._denied = "", 0  # a sentence for the next report; the number of rows that were refused
+        with torch.inference_mode(), self._streams.enter("denoise"):  # only this stream uses the cache
+            self._cache = KVCache(preset.window, preset.dit, preset.tokens, models.device, models.dtype)
         self.reset()
 
     @property
@@ -105,7 +104,7 @@ class Session:
     def reset(self) -> None:
         """Forget the stream: the next frame is the first. Weights, controls and encoded prompts stay."""
         models, preset = self._models, self._preset
-        with torch.inference_mode(), self._lanes.enter("denoise"):
+        with torch.inference_mode(), self._streams.enter("denoise"):
             self._cache.reset()
         self._planner = Planner(preset)
         self._batch = StreamBatch(models.denoiser, self._schedule, self._cache)
@@ -114,20 +113,20 @@ class Session:
         self._conditioning.reset()
         self._encoding: CodecState | None = None
         self._decoding: CodecState | None = None
-        self._before: Tensor | None = None  # the frame ahead of the coming chunk, [3, H, W]
-        self._likeness: Readback | None = None  # of the sinks and the newest frame
+        self._last_frame: Tensor | None = None  # the frame before the next chunk, [3, H, W]
+        self._similarity: Readback | None = None  # of the sinks and the newest frame
         self._stamps: dict[int, tuple[Stamp, ...]] = {}  # of chunks in flight, by tag
-        self._begun: deque[Begun] = deque()  # chunks whose pictures are on their way
+        self._pending: deque[PendingPictures] = deque()  # chunks whose pictures are on their way
         self.report: Report | None = None
 
     def update(self, params: Params) -> None:
-        """Use `params` from the next chunk on; a chunk already begun is not touched."""
-        self._conditioning.aim(params)
+        """Use `params` from the next chunk on; a chunk already launched keeps its own."""
+        self._conditioning.want(params)
         self._params = params
         self._count_room()
 
     def _count_room(self) -> None:
-        """See how many rows there is memory for; the next report speaks of those that there is none for."""
+        """Count the rows that fit into memory; if fewer fit than are wanted, the next report says so."""
         plan, (have, each) = plan_of(self._preset, self._params), self._cache.row_bytes
         free = free_bytes(self._models.device) if plan.rows > have else None
         self._room = None if free is None else have + max(0, free) // each
@@ -144,7 +143,7 @@ class Session:
 
     @torch.inference_mode()
     def step(self) -> list[Frame]:
-        """Run at most one chunk: the pictures that are finished, oldest first; none while frames are few."""
+        """Run at most one chunk. Returns the finished pictures, oldest first; none while there are too few frames."""
         chunk = self._chunker.take()
         return [] if chunk is None else self._run(chunk)
 
@@ -162,7 +161,7 @@ class Session:
     def replay(self, work: Work) -> list[Frame]:
         """Run a recorded `Work` in place of planning one, on the frames pushed: the pictures that are finished.
 
-        Controls have no part in it. The stream goes on with `replay` alone, in the order of the record, until `reset`.
+        Controls are not used. Until `reset`, call nothing but `replay`, in the order of the record.
         Raises BadWork if `work` does not follow the one before, or frames are missing.
         """
         self._batch.check(work.batch)
@@ -170,36 +169,36 @@ class Session:
         if work.frames and chunk is None:
             raise BadWork(f"this work takes {work.frames} frames, and {self._chunker.backlog} are there", "push more")
         self._execute(work, self._encode(chunk) if chunk else None)
-        return self._deliver(keep=int(self._lanes.on and bool(work.frames)))
+        return self._deliver(keep=int(self._streams.on and bool(work.frames)))
 
     def _run(self, chunk: Chunk) -> list[Frame]:
-        """Begin this chunk, and hand over what is finished: itself, or with `overlap` the one before."""
+        """Launch this chunk, and return what is finished: itself, or with `overlap` the one before."""
         encoded = self._encode(chunk)
         self._execute(self._planner.next(self._params, self._observe(chunk, encoded)), encoded)
-        return self._deliver(keep=int(self._lanes.on))
+        return self._deliver(keep=int(self._streams.on))
 
     def _encode(self, chunk: Chunk) -> Encoded:
-        """The frames as latents on their way, and how much they move; nothing of a preset without an input."""
-        with self._lanes.enter("encode"):
+        """Launch the encoder: the frames' latents, and how much they move; blank for a preset without an input."""
+        with self._streams.enter("encode"):
             if not self._preset.input:
                 return Encoded(self._blank(len(chunk.frames)), None)
             self._clock.mark("encode")
             pixels = chunk.pixels(self._models.device, self._models.dtype)
-            moved = None if self._before is None else Readback(motion(pixels, self._before))
-            self._before = pixels[-1].clone()
+            moved = None if self._last_frame is None else Readback(motion(pixels, self._last_frame))
+            self._last_frame = pixels[-1].clone()
             latents, self._encoding = self._models.codec.encode(pixels, self._encoding)
             self._clock.mark("")
             return Encoded(latents, moved)
 
     def _blank(self, frames: int) -> Tensor:
-        """Latents [T', C, h, w] in place of `frames` that nobody has seen."""
+        """Zero latents [T', C, h, w] for so many `frames`, where a preset has no input."""
         codec, models = self._preset.codec, self._models
         sides = (side // codec.spatial for side in (self._preset.height, self._preset.width))
         shape = (-(-frames // codec.temporal), codec.channels, *sides)
         return torch.zeros(shape, device=models.device, dtype=models.dtype)
 
     def _observe(self, chunk: Chunk, encoded: Encoded) -> Observed:
-        """All that the planner has to know. Here the host waits, for motion and likeness, and nowhere else."""
+        """All that the planner needs. Only here the host waits for the device: for motion and similarity."""
         prompt, loras, settled = self._conditioning.settle()
         return Observed(
             frames=len(chunk.frames),
@@ -208,61 +207,61 @@ class Session:
             loras=loras,
             settled=settled,
             motion=None if encoded.moved is None else encoded.moved.get().item(),
-            likeness=() if self._likeness is None else tuple(self._likeness.get().tolist()),
+            similarity=() if self._similarity is None else tuple(self._similarity.get().tolist()),
             room=self._room,
             timings=self.report.stages_ms if self.report else {},
             backlog=self._chunker.backlog,
         )
 
     def _execute(self, work: Work, encoded: Encoded | None) -> None:
-        """Launch a work: its pictures are on their way then."""
+        """Launch all stages of `work`; `_deliver` waits for its pictures."""
         self._record(work)
         if work.seed != self._noise_source.seed:
             self._noise_source = NoiseSource(work.seed, self._models.device)
         noisy = None if encoded is None else self._noisy(work, encoded.latents)
-        with self._lanes.enter("denoise", *(() if noisy is None else (noisy,))):
+        with self._streams.enter("denoise", *(() if noisy is None else (noisy,))):
             self._clock.mark("denoise")
-            context = self._conditioning.put_on(work)
+            context = self._conditioning.context_for(work)
             if encoded is not None:
                 self._stamps[work.batch.rows[0].tag] = work.stamps
             renoise = partial(self._noise_source.draw, carry=work.carry)
             done = self._batch.run(work.batch, noisy, context, renoise)
-            self._likeness = Readback(self._cache.similarity()) if self._compares(work) else None
+            self._similarity = Readback(self._cache.similarity()) if self._needs_similarity(work) else None
             self._clock.mark("")
-        self._begun.append(self._decode(done, work.revision))
+        self._pending.append(self._decode(done, work.revision))
 
     def _noisy(self, work: Work, latents: Tensor) -> Tensor:
-        """The latents [T', C, h, w] of the chunk that enters, with as much noise mixed in as was decided."""
-        with self._lanes.enter("encode"):
+        """The latents [T', C, h, w] of the chunk that enters, mixed with the planned share of noise."""
+        with self._streams.enter("encode"):
             self._clock.mark("noise")
             noisy = torch.lerp(latents, self._noise_source.draw(latents, 0, work.carry), work.noise)
             self._clock.mark("")
             return noisy
 
-    def _compares(self, work: Work) -> bool:
-        """Whether the planner wants to know how alike sinks and stream are, after this work: in a full window alone."""
+    def _needs_similarity(self, work: Work) -> bool:
+        """Whether the planner will compare sinks with the newest frame after this work: only in a full window."""
         window = self._preset.window
         return window.refresh > -1 and window.sinks > 0 and work.batch.rows[0].visible == window.slots
 
-    def _decode(self, chunks: list[Finished], revision: int) -> Begun:
-        """Pictures on their way to the host, whose they are, and when the stages ran."""
+    def _decode(self, chunks: list[Finished], revision: int) -> PendingPictures:
+        """Launch the decoder and the copies to the host."""
         pictures = []
-        with self._lanes.enter("decode", *(chunk.latent for chunk in chunks)):
-            self._clock.mark("decode")  # here, like all marks: each stage is timed on its own stream
+        with self._streams.enter("decode", *(chunk.latent for chunk in chunks)):
+            self._clock.mark("decode")  # inside the stream, as all marks: each stage is timed on its own stream
             for chunk in chunks:
                 pixels, self._decoding = self._models.codec.decode(chunk.latent, self._decoding)
                 pictures.append((Readback(to_bytes(pixels)), self._stamps.pop(chunk.tag)))
-            return Begun(pictures, revision, self._clock.end())
+            return PendingPictures(pictures, revision, self._clock.end())
 
     def _deliver(self, keep: int) -> list[Frame]:
         """Wait for the pictures of all chunks but the `keep` newest, and report on each of those chunks."""
         pictures: list[Frame] = []
-        while len(self._begun) > keep:
-            begun = self._begun.popleft()
-            made = [frame for bytes, stamps in begun.pictures for frame in to_pictures(bytes.get(), stamps)]
-            frame, stages = made[0].index if made else None, self._clock.read(begun.marks)
+        while len(self._pending) > keep:
+            pending = self._pending.popleft()
+            made = [frame for bytes, stamps in pending.pictures for frame in to_pictures(bytes.get(), stamps)]
+            frame, stages = made[0].index if made else None, self._clock.read(pending.marks)
             problem = self._conditioning.take_problem() or self._take_problem()
-            self.report = Report(begun.revision, frame, stages, self._chunker.backlog, problem)
+            self.report = Report(pending.revision, frame, stages, self._chunker.backlog, problem)
             pictures += made
         return pictures
 
@@ -281,9 +280,9 @@ def open_session(preset: Preset, device: str | None = None) -> Session:
 
 def load_models(preset: Preset, device: str | None = None) -> Models:
     """The preset's models on the best device (or `device`), if there is room. Raises as `open_session` does."""
-    place = pick_device(device)
-    if place.type == "cuda":
-        torch.cuda.set_device(place)  # streams and events are made on the current one, whatever tensors they are for
-    dtype = pick_dtype(place)
-    preflight(preset, place, dtype)
-    return accelerate(build(preset, place, dtype), preset)
+    chosen = pick_device(device)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)  # streams and events are created on the current device
+    dtype = pick_dtype(chosen)
+    preflight(preset, chosen, dtype)
+    return accelerate(build(preset, chosen, dtype), preset)

@@ -10,41 +10,41 @@ from torch import Tensor, nn
 
 from engine.checksum import checksum_path, is_damaged
 from engine.errors import BadWeights
-from engine.places import PACKAGE, locate
+from engine.paths import PACKAGE, locate
 
-QUICK = 64 * 2**20  # bytes; a file up to this size is compared with its checksum in the time of a blink
+QUICK = 64 * 2**20  # bytes; a file up to this size is compared with its checksum in a fraction of a second
 REINSTALL = "reinstall latentcast, or choose another --preset"
-SMALL = 2  # bytes; what has fewer cannot be asked whether it is finite
+MIN_ITEMSIZE = 2  # bytes; torch.isfinite does not take 8-bit floats
 
 
-def load_weights(module: nn.Module, location: str, unread: bool = False, elsewhere: Collection[str] = ()) -> None:
-    """Fill `module` from a safetensors file, keeping the module's own dtype and device.
+def load_weights(module: nn.Module, location: str, lazy: bool = False, skipped: Collection[str] = ()) -> None:
+    """Load `module` from a safetensors file, keeping the module's own dtype and device.
 
     A module on the meta device has no memory to keep: it takes the file's tensors, mapped and in the file's dtype.
     A file that has a checksum beside it and is no larger than QUICK is compared with it; for larger ones, which would
-    keep the first picture waiting, `latentcast download` does that.
-    unread: leave the numbers in the file until they are used; whether they are any is then not looked at.
-    elsewhere: keys that belong to other parts of the model: those are not touched, and no checksum is made of the file.
+    delay the first picture, `latentcast download` does that.
+    lazy: leave the numbers in the file until they are used, without checking that they are finite.
+    skipped: keys that belong to other parts of the model: those are not touched, and no checksum is made of the file.
     Raises BadWeights if the file is missing, damaged, or does not fit; the module is unchanged then.
     """
     path = locate(location)
     if not path.is_file():
         raise BadWeights(f"weights are missing: {path}", _where_from(location))
     try:
-        tensors = _read(path, elsewhere)
-        damaged = not elsewhere and path.stat().st_size <= QUICK and is_damaged(path)
+        tensors = _read(path, skipped)
+        damaged = not skipped and path.stat().st_size <= QUICK and is_damaged(path)
     except (SafetensorError, OSError) as error:
         raise BadWeights(f"{path} cannot be read: {error}", "the file is damaged; fetch it again") from error
     if damaged:
         raise BadWeights(f"{path} is damaged: it is not what its checksum says", _remedy(location))
-    if problem := _misfit(module.state_dict(), tensors, unread):
+    if problem := _misfit(module.state_dict(), tensors, lazy):
         raise BadWeights(f"{path} does not fit this preset: {problem}", "it belongs to another model or version")
     module.load_state_dict(tensors, assign=any(weight.is_meta for weight in module.parameters()))
 
 
-def _read(path: Path, elsewhere: Collection[str]) -> dict[str, Tensor]:
+def _read(path: Path, skipped: Collection[str]) -> dict[str, Tensor]:
     with safe_open(path, framework="pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys() if key not in elsewhere}  # noqa: SIM118
+        return {key: file.get_tensor(key) for key in file.keys() if key not in skipped}  # noqa: SIM118
 
 
 def _remedy(location: str) -> str:
@@ -54,8 +54,8 @@ def _remedy(location: str) -> str:
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Whether it holds nothing but numbers, whatever it stores them as."""
-    wide = tensor if tensor.itemsize >= SMALL else tensor.float()
+    """Whether all its values are finite, in any dtype."""
+    wide = tensor if tensor.itemsize >= MIN_ITEMSIZE else tensor.float()
     return bool(wide.isfinite().all())
 
 
@@ -65,8 +65,8 @@ def _where_from(location: str) -> str:
     return "fetch them with `latentcast download`, make the file with `python -m engine.convert`, or use --preset tiny"
 
 
-def _misfit(wanted: dict[str, Tensor], found: dict[str, Tensor], unread: bool) -> str:
-    """The first way in which `found` is not what `wanted` describes, or nothing."""
+def _misfit(wanted: dict[str, Tensor], found: dict[str, Tensor], lazy: bool) -> str:
+    """The first difference between `found` and `wanted` in keys, shapes or values, or nothing."""
     if missing := sorted(wanted.keys() - found.keys()):
         return (
             f"{missing[0]} and {len(missing) - 1} more keys are missing" if missing[1:] else f"{missing[0]} is missing"
@@ -76,6 +76,6 @@ def _misfit(wanted: dict[str, Tensor], found: dict[str, Tensor], unread: bool) -
     for key, tensor in wanted.items():
         if found[key].shape != tensor.shape:
             return f"{key} is {list(found[key].shape)}, not {list(tensor.shape)}"
-        if not (unread or is_finite(found[key])):
+        if not (lazy or is_finite(found[key])):
             return f"{key} holds values that are not numbers"
     return ""

@@ -4,13 +4,13 @@ import os
 
 import pytest
 
-from engine.threads import wait_politely
+from engine.threads import passive_openmp
 from tests.extras import need
 
 ASKED_FOR = ("vm", "endurance", "attack")  # marks of tests that run only where -m names them
 MOST_WORKERS = 4  # more wait for the tests that drive an OBS, which come one after the other
 
-wait_politely()  # tests share the machine with the processes they start
+passive_openmp()  # tests share the machine with the processes they start
 
 
 @pytest.hookimpl(optionalhook=True)

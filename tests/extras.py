@@ -15,7 +15,6 @@ IMPORTED_AS = {
     "ftfy": "ftfy",
     "huggingface_hub": "huggingface_hub",
     "filelock": "filelock",
-    "obs-websocket-py": "obswebsocket",
     "tomlkit": "tomlkit",
     "scikit-image": "skimage",
     "opencv-python-headless": "cv2",

@@ -15,7 +15,7 @@ FILES = sorted(p for package in PACKAGES for p in (HERE / package).rglob("*.py")
 
 # what a room of the bridge may use of the engine, which is no torch
 VOCABULARY = {
-    f"engine.{name}" for name in ("checksum", "clock", "errors", "frame", "params", "places", "preset", "prompt")
+    f"engine.{name}" for name in ("checksum", "clock", "errors", "frame", "params", "paths", "preset", "prompt")
 }
 # room of bridge/ -> the rooms it may import, itself and ROOT aside; a room stands below all that import it
 ROOMS = {
@@ -59,7 +59,7 @@ ENGINE = {
         "engine.models",
         "engine.errors",
         "engine.loras",
-        "engine.places",
+        "engine.paths",
         "engine.preset",
         "engine.weights",
     },
@@ -74,7 +74,7 @@ ENGINE = {
     },
     "engine.checksum": set(),
     "engine.errors": set(),
-    "engine.places": set(),
+    "engine.paths": set(),
     "engine.prompt": {"engine.errors"},
     "engine.loras": {"engine.errors"},
     "engine.params": {"engine.errors", "engine.loras", "engine.prompt"},

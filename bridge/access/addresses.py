@@ -7,13 +7,19 @@ import socket
 
 import psutil
 
-ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # every address of this machine -> the one by which it reaches itself
-SOMEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # far away, and never there (RFC 5737, 3849)
+ANY_ADDRESS = {
+    "0.0.0.0": "127.0.0.1",
+    "::": "::1",
+}  # every address of this machine -> the one by which it reaches itself
+REMOTE_ADDRESS = {
+    socket.AF_INET: "192.0.2.1",
+    socket.AF_INET6: "2001:db8::1",
+}  # far away, and never there (RFC 5737, 3849)
 
 
 def from_here(host: str) -> str:
     """How this machine reaches a port that is bound to `host`."""
-    return ANY.get(host, host)
+    return ANY_ADDRESS.get(host, host)
 
 
 def at(host: str, port: int) -> str:
@@ -41,7 +47,7 @@ def from_others(host: str) -> list[str]:
 
     Empty for loopback, and where there is no network.
     """
-    if host not in ANY:
+    if host not in ANY_ADDRESS:
         return [] if is_loopback(host) else [host]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     found = [address for address in _addresses(family) if _is_reachable(address)]
@@ -65,7 +71,7 @@ def _outgoing(family: socket.AddressFamily) -> str:
     """The address from which this machine talks to the world. Nothing is sent to find out."""
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((SOMEWHERE[family], 9))
+            probe.connect((REMOTE_ADDRESS[family], 9))
         except OSError:
             return ""
         return str(probe.getsockname()[0])

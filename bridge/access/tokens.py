@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from engine.places import cache_folder
+from engine.paths import cache_folder
 
 BYTES = 16  # of randomness
 

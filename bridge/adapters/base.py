@@ -40,7 +40,7 @@ class FrameSource(Protocol):
     The contract, which tests/bridge/adapters/test_contract.py runs against every source in SOURCES:
 
     * `open` claims the device and settles `fps` and `name`, or raises AdapterUnavailable. Pictures of any other size
-      are scaled to cover `width` x `height` and cropped in the middle. `fps` is a wish; 0 leaves it to the source.
+      are scaled to cover `width` x `height` and cropped in the middle. `fps` is a request; 0 leaves it to the source.
     * `read` returns the next frame, or None if none came within `timeout` seconds. A device's frame bears the moment it
       came; one of a film bears the moment it is due, which may lie ahead, and whoever shows it waits until then.
       Indices count up. It raises AdapterUnavailable when the device is gone.
@@ -105,13 +105,13 @@ SINKS: Mapping[str, str] = {
     "obs": "bridge.adapters.obs:ObsSink",
 }
 # kind -> the function that lists what there is of it here, or raises AdapterUnavailable, saying why there can be none
-SURVEYS: Mapping[str, str] = {
-    "camera": "bridge.adapters.camera:survey",
-    "ring": "bridge.adapters.ringio:survey",
-    "virtualcam": "bridge.adapters.virtualcam:survey",
-    "spout": "bridge.adapters.spout:survey",
-    "syphon": "bridge.adapters.syphon:survey",
-    "ndi": "bridge.adapters.ndi:survey",
+DEVICE_LISTS: Mapping[str, str] = {
+    "camera": "bridge.adapters.camera:list_devices",
+    "ring": "bridge.adapters.ringio:list_devices",
+    "virtualcam": "bridge.adapters.virtualcam:list_devices",
+    "spout": "bridge.adapters.spout:list_devices",
+    "syphon": "bridge.adapters.syphon:list_devices",
+    "ndi": "bridge.adapters.ndi:list_devices",
 }
 EXTRAS = ("virtualcam", "spout", "syphon", "ndi")  # of pyproject.toml, by the kind that needs them
 ONLY_ON = {"spout": ("win32", "Windows"), "syphon": ("darwin", "macOS")}  # sys.platform, and what people call it
@@ -138,9 +138,9 @@ def load_sink(uri: str) -> FrameSink:
     return cast(FrameSink, _load(SINKS[scheme], scheme)(where))
 
 
-def survey(kind: str) -> list[Device]:
-    """What there is of one kind of SURVEYS. Raises AdapterUnavailable."""
-    return cast(list[Device], _load(SURVEYS[kind], kind)())
+def list_devices(kind: str) -> list[Device]:
+    """What there is of one kind of DEVICE_LISTS. Raises AdapterUnavailable."""
+    return cast(list[Device], _load(DEVICE_LISTS[kind], kind)())
 
 
 def _load(path: str, scheme: str) -> Callable[..., object]:
@@ -148,7 +148,7 @@ def _load(path: str, scheme: str) -> Callable[..., object]:
     module, _, name = path.partition(":")
     system, called = ONLY_ON.get(scheme, (sys.platform, ""))
     if sys.platform != system:
-        raise AdapterUnavailable(f"{scheme} is there on {called} only", "use ring:NAME or ndi:NAME here")
+        raise AdapterUnavailable(f"{scheme} works on {called} only", "use ring:NAME or ndi:NAME here")
     try:
         return cast(Callable[..., object], getattr(import_module(module), name))
     except ImportError as error:

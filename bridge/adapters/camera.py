@@ -22,7 +22,7 @@ from engine.frame import Frame
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-SILENCE = 5.0  # seconds; a camera that sent nothing for so long is gone
+FRAME_TIMEOUT = 5.0  # seconds; a camera that sent nothing for so long is gone
 PROBED = 4  # cameras that are tried where no number is given
 SMALL, LARGE = "640x480", "1280x720"  # what nearly every camera has
 _MISSING = "is not there", "plug it in, or choose another input, such as --in clip"
@@ -115,11 +115,11 @@ class Camera:
     def _check_alive(self) -> None:
         if self._failure is not None:
             raise AdapterUnavailable(f"{self.name} was lost", "plug it in again") from self._failure
-        if monotonic() - self._heard > SILENCE:
-            raise AdapterUnavailable(f"{self.name} sent no picture for {SILENCE:.0f} seconds", "plug it in again")
+        if monotonic() - self._heard > FRAME_TIMEOUT:
+            raise AdapterUnavailable(f"{self.name} sent no picture for {FRAME_TIMEOUT:.0f} seconds", "plug it in again")
 
 
-def survey() -> list[Device]:
+def list_devices() -> list[Device]:
     """The cameras of this machine, whether or not somebody uses them."""
     return [Device(f"camera:{number}", name) for number, name in camera_names.cameras()]
 

@@ -6,7 +6,7 @@ from collections import deque
 
 from engine.frame import Frame
 
-KEEP = 64  # frames
+MAX_FRAMES = 64  # frames
 
 
 class MemorySink:
@@ -15,7 +15,7 @@ class MemorySink:
     name = "memory"
 
     def __init__(self, where: str = "") -> None:
-        self.frames: deque[Frame] = deque(maxlen=KEEP)
+        self.frames: deque[Frame] = deque(maxlen=MAX_FRAMES)
         self._size: tuple[int, int] | None = None
 
     def open(self, width: int, height: int, fps: float) -> None:

@@ -25,9 +25,9 @@ from engine.clock import monotonic
 from engine.frame import Frame
 
 PROGRAM = "the other program"
-NAP = 0.002  # seconds between two looks; NDI's own waiting receiver loses pictures when it shares a process
-SEARCH = 3.0  # seconds in which a source on this network has been heard of
-SILENCE = 3.0  # seconds without a connection after which a source has gone
+POLL_EVERY = 0.002  # seconds between two looks; NDI's own waiting receiver loses pictures when it shares a process
+SEARCH_TIMEOUT = 3.0  # seconds in which a source on this network has been heard of
+CONNECTION_TIMEOUT = 3.0  # seconds without a connection after which a source has gone
 RGBX = (FourCC.RGBX, FourCC.RGBA)
 
 
@@ -107,7 +107,7 @@ class NdiSource:
             if monotonic() >= deadline:
                 self._check_connected()
                 return None
-            time.sleep(NAP)
+            time.sleep(POLL_EVERY)
         self._heard = monotonic()
         self._last = self._copy()
         self._index += 1
@@ -138,20 +138,20 @@ class NdiSource:
 
     def _check_connected(self) -> None:
         assert self._receiver is not None
-        if not self._receiver.is_connected() and monotonic() - self._heard > SILENCE:
+        if not self._receiver.is_connected() and monotonic() - self._heard > CONNECTION_TIMEOUT:
             raise AdapterUnavailable(f"NDI source {self.name} has gone", f"start it again in {PROGRAM}")
 
 
-def survey() -> list[Device]:
-    """The sources on this network that are heard of within SEARCH seconds."""
+def list_devices() -> list[Device]:
+    """The sources on this network that are heard of within SEARCH_TIMEOUT seconds."""
     with Finder() as finder:
-        time.sleep(SEARCH)
+        time.sleep(SEARCH_TIMEOUT)
         return [Device(f"ndi:{name}", "on the network") for name in finder.get_source_names()]
 
 
 def _search(finder: Finder, name: str) -> Source | None:
     """The source that is called so, with its computer's name or without; any if there is no name."""
-    deadline = monotonic() + SEARCH
+    deadline = monotonic() + SEARCH_TIMEOUT
     while True:
         for source in map(finder.get_source, finder.get_source_names()):
             if name in ("", source.name, source.stream_name):

@@ -24,9 +24,9 @@ from bridge.obs.wire import HOST, PICTURE_PORT, PROGRAM_PORT, port_of
 from engine.clock import monotonic
 from engine.frame import Frame
 
-READERS = 8  # at most; one OBS is one reader, however many scenes show it
-CALLERS = 8  # at most who have connected and shown nothing yet: anything on this machine may knock
-WAITING = 2  # pictures: OBS sends two at once after it was held up, and neither is to be lost for that
+MAX_READERS = 8  # at most; one OBS is one reader, however many scenes show it
+MAX_CALLERS = 8  # at most who have connected and shown nothing yet: anything on this machine may knock
+MAX_WAITING = 2  # pictures: OBS sends two at once after it was held up, and neither is to be lost for that
 
 
 class ObsSink:
@@ -35,14 +35,14 @@ class ObsSink:
     def __init__(self, where: str = "") -> None:
         self._port = _port(where, PICTURE_PORT)
         self.name = f"obs, port {self._port}"
-        self._door: _Door | None = None
+        self._listening: _Port | None = None
         self._readers: list[_Reader] = []
         self._lock = Lock()
         self._last: Picture | None = None
 
     def open(self, width: int, height: int, fps: float) -> None:
         self._size, self._fps, self._last = (width, height), fps, None
-        self._door = _Door(self._port, self._welcome, "--out obs:PORT and `latentcast obs setup --port PORT`")
+        self._listening = _Port(self._port, self._accept, "--out obs:PORT and `latentcast obs setup --port PORT`")
 
     def send(self, frame: Frame) -> None:
         if frame.size != self._size:
@@ -55,25 +55,25 @@ class ObsSink:
                 reader.give(picture)
 
     def close(self) -> None:
-        if self._door is None:
+        if self._listening is None:
             return
-        self._door.close()
+        self._listening.close()
         with self._lock:
             readers, self._readers = self._readers, []
         for reader in readers:
             reader.close()
-        self._door = None
+        self._listening = None
 
-    def _welcome(self, guest: socket.socket) -> None:
+    def _accept(self, client: socket.socket) -> None:
         with self._lock:
             alive = [reader for reader in self._readers if reader.alive]
-            if len(alive) >= READERS:
+            if len(alive) >= MAX_READERS:
                 stuck = next((reader for reader in alive if reader.behind), None)
                 if stuck is None:
-                    guest.close()
+                    client.close()
                     return
                 stuck.close()  # who connects and never reads shall not keep OBS out
-            reader = _Reader(guest, NutWriter(guest, *self._size, self._fps))
+            reader = _Reader(client, NutWriter(client, *self._size, self._fps))
             self._readers.append(reader)
             if self._last is not None:
                 reader.give(self._last)
@@ -86,11 +86,11 @@ class ObsSource:
         self._port = _port(where, PROGRAM_PORT)
         self.name = f"obs, port {self._port}"
         self.fps = 30.0
-        self._door: _Door | None = None
-        self._guest: socket.socket | None = None  # whose pictures are seen
+        self._listening: _Port | None = None
+        self._client: socket.socket | None = None  # whose pictures are seen
         self._callers: list[socket.socket] = []  # who have connected and sent no picture yet
         self._news = Condition()
-        self._waiting: deque[tuple[av.VideoFrame, float]] = deque(maxlen=WAITING)
+        self._waiting: deque[tuple[av.VideoFrame, float]] = deque(maxlen=MAX_WAITING)
         self._failure: AdapterUnavailable | None = None
         self._numbers = count()
 
@@ -98,7 +98,9 @@ class ObsSource:
         self._size, self.fps = (width, height), fps or self.fps
         self._waiting.clear()
         self._failure = None
-        self._door = _Door(self._port, self._welcome, "--in obs:PORT and `latentcast obs setup --program-port PORT`")
+        self._listening = _Port(
+            self._port, self._accept, "--in obs:PORT and `latentcast obs setup --program-port PORT`"
+        )
 
     def read(self, timeout: float) -> Frame | None:
         with self._news:
@@ -112,58 +114,58 @@ class ObsSource:
         return Frame(cover(picture, *self._size), moment, next(self._numbers))
 
     def close(self) -> None:
-        if self._door is None:
+        if self._listening is None:
             return
-        self._door.close()
-        self._door = None
+        self._listening.close()
+        self._listening = None
         with self._news:
-            guests = [*self._callers, *filter(None, [self._guest])]
-            self._callers, self._guest = [], None  # what they leave unfinished is our doing
-        for guest in guests:
-            _hang_up(guest)
+            clients = [*self._callers, *filter(None, [self._client])]
+            self._callers, self._client = [], None  # what they leave unfinished is our doing
+        for client in clients:
+            _hang_up(client)
 
-    def _welcome(self, guest: socket.socket) -> None:
+    def _accept(self, client: socket.socket) -> None:
         with self._news:
-            if len(self._callers) >= CALLERS:
+            if len(self._callers) >= MAX_CALLERS:
                 _hang_up(self._callers.pop(0))
-            self._callers.append(guest)
-        Thread(target=self._take, args=(guest,), name=self.name, daemon=True).start()
+            self._callers.append(client)
+        Thread(target=self._take, args=(client,), name=self.name, daemon=True).start()
 
-    def _take(self, guest: socket.socket) -> None:
+    def _take(self, client: socket.socket) -> None:
         failure = None
         try:
-            for picture in read_nut(guest):
-                self._show(guest, picture)
+            for picture in read_nut(client):
+                self._show(client, picture)
         except BridgeError as error:
             failure = AdapterUnavailable(f"what came to port {self._port} {error}", error.hint)
         except (FFmpegError, OSError):
             pass  # it hung up in the middle of a picture, as a killed OBS does
-        _hang_up(guest)
+        _hang_up(client)
         with self._news:
-            known = guest is self._guest or guest in self._callers  # else we hung up ourselves
-            if guest is self._guest:
-                self._guest = None
-            if guest in self._callers:
-                self._callers.remove(guest)
-            if failure and known and self._guest is None:  # somebody else's nonsense is nothing to one who is seen
+            known = client is self._client or client in self._callers  # else we hung up ourselves
+            if client is self._client:
+                self._client = None
+            if client in self._callers:
+                self._callers.remove(client)
+            if failure and known and self._client is None:  # somebody else's nonsense is nothing to one who is seen
                 self._failure = failure
                 self._news.notify()
 
-    def _show(self, guest: socket.socket, picture: av.VideoFrame) -> None:
-        """A picture has come; with the first one, a guest takes the place of whoever was seen before."""
+    def _show(self, client: socket.socket, picture: av.VideoFrame) -> None:
+        """A picture has come; with the first one, a client takes the place of whoever was seen before."""
         with self._news:
-            if guest in self._callers:
-                self._callers.remove(guest)
-                if self._guest is not None:
-                    _hang_up(self._guest)
-                self._guest = guest
-            if guest is self._guest:
+            if client in self._callers:
+                self._callers.remove(client)
+                if self._client is not None:
+                    _hang_up(self._client)
+                self._client = client
+            if client is self._client:
                 self._waiting.append((picture, monotonic()))
                 self._news.notify()
 
 
-class _Door:
-    """A listening port of this machine, and the thread that lets guests in."""
+class _Port:
+    """A listening port of this machine, and the thread that lets clients in."""
 
     def __init__(self, port: int, welcome: Callable[[socket.socket], None], other: str) -> None:
         try:
@@ -171,8 +173,8 @@ class _Door:
         except OSError as error:
             hint = f"end the other program that has it, or choose another port, with {other}"
             raise AdapterUnavailable(f"TCP port {port} cannot be opened: {system_says(error)}", hint) from error
-        self._welcome, self._closing = welcome, False
-        self._thread = Thread(target=self._wait, name=f"door {port}", daemon=True)
+        self._accept, self._closing = welcome, False
+        self._thread = Thread(target=self._wait, name=f"obs port {port}", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -186,18 +188,18 @@ class _Door:
     def _wait(self) -> None:
         while not self._closing:
             try:
-                guest, _ = self._listener.accept()
-                guest.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._welcome(guest)
-            except OSError:  # it is over, or a guest has gone while he was let in
+                client, _ = self._listener.accept()
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._accept(client)
+            except OSError:  # it is over, or a client has gone while he was let in
                 time.sleep(0.0 if self._closing else 0.1)
 
 
 class _Reader:
     """One connection on a thread of its own, with room for one picture: a newer one takes its place."""
 
-    def __init__(self, guest: socket.socket, writer: NutWriter) -> None:
-        self._guest, self._writer = guest, writer
+    def __init__(self, client: socket.socket, writer: NutWriter) -> None:
+        self._client, self._writer = client, writer
         self._news = Condition()
         self._next: Picture | None = None
         self.alive = True
@@ -218,7 +220,7 @@ class _Reader:
         with self._news:
             self.alive = False
             self._news.notify()
-        _hang_up(self._guest)
+        _hang_up(self._client)
         self._thread.join()
 
     def _run(self) -> None:
@@ -226,7 +228,7 @@ class _Reader:
             while (picture := self._take()) is not None:
                 self._writer.write(picture)
         self.alive = False
-        _hang_up(self._guest)
+        _hang_up(self._client)
 
     def _take(self) -> Picture | None:
         with self._news:
@@ -244,10 +246,10 @@ def to_bgra(pixels: Picture) -> Picture:
     return picture
 
 
-def _hang_up(guest: socket.socket) -> None:
+def _hang_up(client: socket.socket) -> None:
     with suppress(OSError):
-        guest.shutdown(socket.SHUT_RDWR)
-    guest.close()
+        client.shutdown(socket.SHUT_RDWR)
+    client.close()
 
 
 def _port(where: str, default: int) -> int:

@@ -12,8 +12,8 @@ from engine.clock import monotonic
 from engine.frame import Frame
 
 FIRST = "latentcast-in"  # the ring of the first filter in OBS
-PATIENCE = 2.0  # seconds without a ring before people are told: a source that changes its size takes a moment
-NAP = 0.05
+RING_TIMEOUT = 2.0  # seconds without a ring before people are told: a source that changes its size takes a moment
+POLL_EVERY = 0.05
 
 
 class ObsFilter:
@@ -28,12 +28,12 @@ class ObsFilter:
     def __init__(self, where: str) -> None:
         self.name = where or FIRST
         self._ring: RingReader | None = None
-        self._told = False  # people know that there is no ring
+        self._reported = False  # people know that there is no ring
 
     def open(self, width: int, height: int, fps: float = 0.0) -> None:
         self._size = width, height
         self._lost = monotonic()
-        if not self._find() and self._told:
+        if not self._find() and self._reported:
             raise self._missing()
 
     def read(self, timeout: float) -> Frame | None:
@@ -58,17 +58,17 @@ class ObsFilter:
         try:
             self._ring = RingReader(self.name)
         except RingError as error:
-            self._why = str(error)
+            self._reason = str(error)
             return False
-        self._told = False
+        self._reported = False
         return True
 
     def _wait(self, timeout: float) -> None:
-        if monotonic() - self._lost > PATIENCE:
-            self._told = True
+        if monotonic() - self._lost > RING_TIMEOUT:
+            self._reported = True
             raise self._missing()
-        time.sleep(min(timeout, NAP))
+        time.sleep(min(timeout, POLL_EVERY))
 
     def _missing(self) -> AdapterUnavailable:
         hint = "in OBS, add the filter Latentcast effect to a source that is on program, and see its properties"
-        return AdapterUnavailable(f"no pictures from OBS: {self._why}", hint)
+        return AdapterUnavailable(f"no pictures from OBS: {self._reason}", hint)

@@ -72,7 +72,7 @@ class RingSink:
             self._ring = None
 
 
-def survey() -> list[Device]:
+def list_devices() -> list[Device]:
     """The rings of this machine that have an owner."""
     return [Device(f"ring:{name}", what) for name in ring_names() if (what := _describe(name))]
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from bridge.adapters.base import FrameSink, HoldsPart, load_sink
 from bridge.adapters.process import on_pipe
 from bridge.process.pipe import Pipe
-from bridge.process.protocol import FINISHES_WITHIN, Stage
+from bridge.process.protocol import FINISH_TIMEOUT, Stage
 from bridge.rings.ring import RingReader
 
-PATIENCE = 0.1  # seconds between two looks at whether to stop
+READ_TIMEOUT = 0.1  # seconds between two looks at whether to stop
 DEADLINE = 10.0  # seconds; a slow disk that is flushed holds a recording up for a while
 
 
@@ -20,7 +20,7 @@ def carry(sink: FrameSink, ring: RingReader, stopping: Callable[[], bool], beat:
     """Send every picture of the ring until told to stop. Raises AdapterUnavailable when the sink is gone."""
     while not stopping():
         beat()
-        if (frame := ring.next(PATIENCE)) is not None:
+        if (frame := ring.next(READ_TIMEOUT)) is not None:
             sink.send(frame)
 
 
@@ -55,9 +55,9 @@ def serve(options: argparse.Namespace, pipe: Pipe) -> None:
             carry(sink, ring, lambda: pipe.stopping, lambda: pipe.beat(DEADLINE))
             if part:
                 pipe.say(Stage("finishing", sink.name, part=part))
-            drain(sink, ring, lambda: pipe.beat(FINISHES_WITHIN))
+            drain(sink, ring, lambda: pipe.beat(FINISH_TIMEOUT))
         finally:
-            pipe.beat(FINISHES_WITHIN)
+            pipe.beat(FINISH_TIMEOUT)
             with pipe.beating():
                 sink.close()
 

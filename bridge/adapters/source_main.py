@@ -14,12 +14,12 @@ from bridge.adapters.process import on_pipe
 from bridge.errors import AdapterUnavailable
 from bridge.media.pacing import Thinner
 from bridge.process.pipe import Pipe
-from bridge.process.protocol import OPENING, Failure, Stage
+from bridge.process.protocol import OPEN_TIMEOUT, Failure, Stage
 from bridge.rings.ring import RingWriter
 from engine.clock import monotonic
 from engine.frame import Frame
 
-PATIENCE = 0.1  # seconds between two looks at whether to stop
+READ_TIMEOUT = 0.1  # seconds between two looks at whether to stop
 RETRY = 1.0  # seconds between two attempts to open again what was lost
 
 
@@ -50,7 +50,7 @@ def pump(source: FrameSource, fps: float, stopping: Callable[[], bool], write: C
     """Pass frames on, each when it is due, at most `fps` a second if that is not 0."""
     thinner = Thinner(fps)
     while not stopping():
-        frame = source.read(PATIENCE)
+        frame = source.read(READ_TIMEOUT)
         if frame is not None and thinner.takes(frame.time) and _wait_until(frame.time, stopping):
             write(frame)
 
@@ -71,10 +71,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _open_again(source: FrameSource, fps: float, pipe: Pipe, ring: RingWriter) -> None:
-    pipe.beat(OPENING)  # some cameras take their time
+    pipe.beat(OPEN_TIMEOUT)  # some cameras take their time
     source.close()
     while _wait_until(monotonic() + RETRY, lambda: pipe.stopping):
-        pipe.beat(OPENING)
+        pipe.beat(OPEN_TIMEOUT)
         try:
             return source.open(ring.width, ring.height, fps)
         except AdapterUnavailable:
@@ -85,7 +85,7 @@ def _open_again(source: FrameSource, fps: float, pipe: Pipe, ring: RingWriter) -
 def _wait_until(moment: float, stopping: Callable[[], bool]) -> bool:
     """Sleep; whether the moment was reached without being told to stop."""
     while (left := moment - monotonic()) > 0 and not stopping():
-        time.sleep(min(left, PATIENCE))
+        time.sleep(min(left, READ_TIMEOUT))
     return not stopping()
 
 

@@ -20,8 +20,10 @@ from engine.clock import monotonic
 from engine.frame import Frame
 
 PROGRAM = "the other program"
-NAP = 0.002  # seconds between two looks; a wake-up by the sender (waitFrameSync) is not to be had from all of them
-MOST_SENDERS = 10  # that Spout lists unless its settings say otherwise
+POLL_EVERY = (
+    0.002  # seconds between two looks; a wake-up by the sender (waitFrameSync) is not to be had from all of them
+)
+MAX_SENDERS = 10  # that Spout lists unless its settings say otherwise
 
 
 class SpoutSink:
@@ -95,7 +97,7 @@ class SpoutSource:
         while not self._receive():
             if monotonic() >= deadline:
                 return None
-            time.sleep(NAP)
+            time.sleep(POLL_EVERY)
         assert self._buffer is not None
         pixels = self._channel.unpack(self._buffer)
         self._index += 1
@@ -125,7 +127,7 @@ class SpoutSource:
         return self._seen
 
 
-def survey() -> list[Device]:
+def list_devices() -> list[Device]:
     """The senders of this machine."""
     receiver = SpoutGL.SpoutReceiver()
     try:
@@ -153,6 +155,6 @@ def _lives(name: str) -> bool:
 
 
 def _cure(names: list[str]) -> str:
-    if len(names) >= MOST_SENDERS:
+    if len(names) >= MAX_SENDERS:
         return f"{len(names)} senders are there; raise the limit in SpoutSettings, or end one of them"
     return "it takes DirectX 11: update the graphics driver, and leave a remote desktop session"

@@ -22,10 +22,10 @@ from engine.clock import monotonic
 from engine.frame import Frame
 
 PROGRAM = "the other program"
-NAP = 0.002  # seconds between two looks
-TURN = 0.0005  # seconds for the run loop to hear what is new
-SEARCH = 1.0  # seconds in which every server that is there has been heard of
-TURN_EVERY = 0.25  # seconds
+POLL_EVERY = 0.002  # seconds between two looks
+RUN_LOOP_WAIT = 0.0005  # seconds for the run loop to hear what is new
+SEARCH_TIMEOUT = 1.0  # seconds in which every server that is there has been heard of
+RUN_LOOP_EVERY = 0.25  # seconds
 
 
 class RunLoop:
@@ -33,13 +33,13 @@ class RunLoop:
 
     def __init__(self) -> None:
         self._directory = syphon.SyphonServerDirectory()
-        self._directory.run_loop_interval = TURN
+        self._directory.run_loop_interval = RUN_LOOP_WAIT
         self._due = 0.0
 
     def turn(self) -> None:
-        """Let macOS deliver its news, now and then. Waits TURN at most."""
+        """Let macOS deliver its news, now and then. Waits RUN_LOOP_WAIT at most."""
         if (now := monotonic()) >= self._due:
-            self._due = now + TURN_EVERY
+            self._due = now + RUN_LOOP_EVERY
             self._directory.update_run_loop()
 
     def servers(self) -> list[Any]:
@@ -47,10 +47,10 @@ class RunLoop:
         return list(self._directory.servers)
 
     def search(self, name: str) -> Any:
-        """The server people mean by `name`, any for an empty one; None if there is none after SEARCH seconds."""
-        deadline = monotonic() + SEARCH
+        """The server people mean by `name`, any if it is empty; None if none appears within SEARCH_TIMEOUT."""
+        deadline = monotonic() + SEARCH_TIMEOUT
         while (found := _pick(self.servers(), name)) is None and monotonic() < deadline:
-            time.sleep(NAP)
+            time.sleep(POLL_EVERY)
         return found
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ class SyphonSource:
         while (texture := self._newest()) is None:
             if monotonic() >= deadline:
                 return None
-            time.sleep(NAP)
+            time.sleep(POLL_EVERY)
         self._last = copy_mtl_texture_to_image(texture)
         pixels = self._channel.unpack(self._last, bottom_up=True, bgra=True)
         self._index += 1
@@ -154,7 +154,7 @@ class SyphonSource:
         return self._client.new_frame_image if self._client.has_new_frame else None
 
 
-def survey() -> list[Device]:
+def list_devices() -> list[Device]:
     """The servers of this machine."""
     loop = RunLoop()
     try:

@@ -10,7 +10,7 @@ from bridge.media.picture import Picture
 
 BITS = 16  # of the frame number, shown as bars along the lower edge, the highest bit at the left
 PERIOD = 90  # frames for the disc to go round
-GROUND = 56  # of 255, the grey behind everything
+BACKGROUND = 56  # of 255, the grey behind everything
 CORNERS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 
 
@@ -31,7 +31,7 @@ class TestCard(Drawn):
 
 
 def read_number(picture: Picture) -> int:
-    """The number (modulo 2^16) that the bars of a test card's picture show, after whatever befell it."""
+    """The number (modulo 2^16) that the bars of a test card's picture show, even if it was scaled or compressed."""
     row = picture[-max(1, _bar(picture) // 2)].mean(axis=1)
     number = 0
     for cell in np.array_split(row, BITS):
@@ -41,7 +41,7 @@ def read_number(picture: Picture) -> int:
 
 def draw_card(width: int, height: int) -> Picture:
     """Everything that does not move."""
-    card = np.full((height, width, 3), GROUND, np.uint8)
+    card = np.full((height, width, 3), BACKGROUND, np.uint8)
     grid = max(4, height // 12)
     card[::grid] = card[:, ::grid] = 80
     side_y, side_x = height // 5, width // 5

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from engine.clock import monotonic
 from engine.frame import Frame
 
-LATE = 0.25  # seconds; a film that fell behind by more goes on from now instead of racing to catch up
+MAX_LAG = 0.25  # seconds; a film that fell behind by more goes on from now instead of racing to catch up
 
 
 class Timeline:
@@ -18,9 +18,9 @@ class Timeline:
         self._start: float | None = None
 
     def due(self, moment: float) -> float:
-        """Seconds into the film -> seconds on the clock, never more than LATE behind it."""
+        """Seconds into the film -> seconds on the clock, never more than MAX_LAG behind it."""
         now = monotonic()
-        if self._start is None or self._start + moment < now - LATE:
+        if self._start is None or self._start + moment < now - MAX_LAG:
             self._start = now - moment
         return self._start + moment
 

@@ -26,14 +26,14 @@ from engine.clock import monotonic
 from engine.frame import Frame
 
 WIDTH, HEIGHT, FPS = 1280, 720, 30.0  # what every program takes
-LARGEST = 3840  # pixels to a side
-OPENS_WITHIN = 30.0  # seconds; a driver may be slow, and whoever waits for us has a patience of his own
-PATIENCE = 3.0  # seconds without a new picture after which the slate is shown
+MAX_SIDE = 3840  # pixels to a side
+OPEN_TIMEOUT = 30.0  # seconds; a driver may be slow, and the caller has a timeout of its own
+SLATE_AFTER = 3.0  # seconds without a new picture after which the slate is shown
 _FORM = re.compile(r"(?:(\d+)x(\d+))?(?:@(\d+(?:\.\d+)?))?")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class CameraOptions:
     """[WIDTHxHEIGHT][@RATE][,DEVICE][,slate=SECONDS]: what follows the colon of virtualcam:..., in any order.
 
     device: /dev/videoN, "OBS Virtual Camera" or "Unity Video Capture"; None for the first that can be had.
@@ -44,18 +44,18 @@ class Wish:
     height: int = HEIGHT
     fps: float = FPS
     device: str | None = None
-    slate: float = PATIENCE
+    slate: float = SLATE_AFTER
 
     @classmethod
-    def read(cls, where: str) -> Wish:
+    def read(cls, where: str) -> CameraOptions:
         """Take `where` apart. Raises AdapterUnavailable."""
-        wish = cls()
+        options = cls()
         for part in filter(None, map(str.strip, where.split(","))):
-            wish = replace(wish, **_read_part(part, where))
-        fits = all(16 <= side <= LARGEST and side % 2 == 0 for side in (wish.width, wish.height))
-        if not (fits and 1 <= wish.fps <= 120):
+            options = replace(options, **_read_part(part, where))
+        fits = all(16 <= side <= MAX_SIDE and side % 2 == 0 for side in (options.width, options.height))
+        if not (fits and 1 <= options.fps <= 120):
             raise _unclear(where, "a camera has an even width and height up to 3840, and 1 to 120 pictures a second")
-        return wish
+        return options
 
 
 def _read_part(part: str, where: str) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class VirtualCamera:
     """virtualcam:WIDTHxHEIGHT@RATE. Pictures of any size are letterboxed into the camera's own."""
 
     def __init__(self, where: str) -> None:
-        self._wish = Wish.read(where)
+        self._options = CameraOptions.read(where)
         self.name = "virtual camera"
         self._thread: Thread | None = None
 
@@ -93,7 +93,7 @@ class VirtualCamera:
         self._ready, self._over = Event(), Event()
         self._thread = Thread(target=self._run, name="virtual camera", daemon=True)
         self._thread.start()
-        if not self._ready.wait(OPENS_WITHIN):
+        if not self._ready.wait(OPEN_TIMEOUT):
             raise AdapterUnavailable("the virtual camera does not answer", "close the programs that show it")
         self._check()
 
@@ -118,7 +118,7 @@ class VirtualCamera:
         """The camera belongs to this thread from start to end."""
         camera = None
         try:
-            camera = _open(self._wish)
+            camera = _open(self._options)
             self.name = camera.device
             self._play(camera)
         except AdapterUnavailable as error:
@@ -133,22 +133,22 @@ class VirtualCamera:
                     camera_names.free(self.name, ours=True)
 
     def _play(self, camera: Any) -> None:
-        shown = fitted = slate(self._wish.width, self._wish.height)
+        shown = fitted = slate(self._options.width, self._options.height)
         waiting = fitted
-        due, period = monotonic(), 1 / self._wish.fps
+        due, period = monotonic(), 1 / self._options.fps
         while not self._over.is_set():
             news = self._news
-            if news is None or monotonic() - news[1] > self._wish.slate:
+            if news is None or monotonic() - news[1] > self._options.slate:
                 fitted = waiting
             elif news[0] is not shown:
-                shown, fitted = news[0], fit_pixels(news[0], self._wish.width, self._wish.height)
+                shown, fitted = news[0], fit_pixels(news[0], self._options.width, self._options.height)
             camera.send(fitted)
             self._ready.set()  # others may find a camera only once it has a picture
             due = max(due + period, monotonic() - period)
             time.sleep(max(0.0, due - monotonic()))
 
 
-def survey() -> list[Device]:
+def list_devices() -> list[Device]:
     """The virtual cameras of this machine. Raises AdapterUnavailable if there is none."""
     found = [Device(f"virtualcam:{name}", what) for name, what in camera_names.virtual()]
     if not found:
@@ -156,12 +156,12 @@ def survey() -> list[Device]:
     return found
 
 
-def _open(wish: Wish) -> Any:
+def _open(options: CameraOptions) -> Any:
     """The camera. Raises AdapterUnavailable."""
     linux = sys.platform == "linux"
-    for name in camera_names.loopbacks(wish.device) if linux else ():
+    for name in camera_names.loopbacks(options.device) if linux else ():
         camera_names.free(name)  # its last sender may have been killed
     try:
-        return pyvirtualcam.Camera(wish.width, wish.height, wish.fps, device=wish.device)
+        return pyvirtualcam.Camera(options.width, options.height, options.fps, device=options.device)
     except (RuntimeError, OSError) as error:
-        raise refusal(TAKEN if linux and camera_names.taken(wish.device) else str(error)) from error
+        raise refusal(TAKEN if linux and camera_names.taken(options.device) else str(error)) from error

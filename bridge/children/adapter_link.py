@@ -10,9 +10,9 @@ from contextlib import suppress
 from bridge.children.supervisor import Child
 from bridge.control.control import OutputState, OutputStatus
 from bridge.errors import AdapterFailed, BridgeError
-from bridge.process.protocol import OPENING, Beat, Failure, Stage, decode
+from bridge.process.protocol import OPEN_TIMEOUT, Beat, Failure, Stage, decode
 
-PROVED = 4  # beats after which an adapter counts as working, some two seconds
+PROVEN_BEATS = 4  # beats after which an adapter counts as working, some two seconds
 
 log = logging.getLogger("adapter")
 
@@ -28,7 +28,7 @@ class AdapterLink:
     def __init__(self, name: str, kind: str, command: Sequence[str], on_failure: Callable[[str], None]) -> None:
         self.name, self.kind = name, kind
         self.on = self.finishing = False
-        self.deadline, self._beats = OPENING, 0
+        self.deadline, self._beats = OPEN_TIMEOUT, 0
         self._child = Child(name, command, self)
         self._on_failure = on_failure
         self._failure: Failure | None = None
@@ -53,7 +53,7 @@ class AdapterLink:
 
     @property
     def worked(self) -> bool:
-        return self._beats >= PROVED
+        return self._beats >= PROVEN_BEATS
 
     def start(self) -> None:
         """Begin to keep it running. Needs the event loop."""
@@ -89,7 +89,7 @@ class AdapterLink:
 
     def started(self) -> None:
         self._open, self._file, self._part = False, "", ""
-        self._beats, self.deadline = 0, OPENING
+        self._beats, self.deadline = 0, OPEN_TIMEOUT
 
     def heard(self, line: str) -> None:
         try:
@@ -111,7 +111,7 @@ class AdapterLink:
                     self._on_failure(str(message))
 
     def ended(self, reason: str, final: bool) -> None:
-        if reason and (self._failure is None or self._child.hopeless):
+        if reason and (self._failure is None or self._child.always_fails):
             self._failure = self._ended(reason, "" if final else "it is started again")
             if self._settled.is_set() or not final:
                 self._on_failure(str(self._failure))

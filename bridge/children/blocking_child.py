@@ -1,4 +1,4 @@
-"""One of our adapters' processes, driven by a program that has no event loop: started, heard, and ended for certain."""
+"""An adapter's process for a program without an event loop: it is started, listened to, and always ended."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Self
 
 from bridge.errors import AdapterFailed, BridgeError
 from bridge.process.interpreter import python
-from bridge.process.protocol import ENDS_WITHIN, FINISHES_WITHIN, Failure, Stage, decode
+from bridge.process.protocol import END_TIMEOUT, FINISH_TIMEOUT, Failure, Stage, decode
 
 
-class OneChild:
+class BlockingChild:
     """`python -m MODULE ARGUMENTS`, between entering and leaving a `with`."""
 
     def __init__(self, module: str, *arguments: str) -> None:
@@ -53,7 +53,7 @@ class OneChild:
         )
 
     def end(self) -> None:
-        """Ask it to end, and insist if it does not; a file is finished as long as that gets on. Twice is fine.
+        """Ask it to end, and kill it if it does not; a file is finished while that makes progress. Twice is fine.
 
         Raises AdapterFailed for a file that is not.
         """
@@ -61,11 +61,11 @@ class OneChild:
         self._process.stdin.close()
         try:
             self._hear_out()
-            self._process.wait(ENDS_WITHIN)
+            self._process.wait(END_TIMEOUT)
         except (queue.Empty, subprocess.TimeoutExpired):
             self.kill()
             if self._part:
-                late = f"it was not finished, without a sign of life for {FINISHES_WITHIN:g} s"
+                late = f"the file was not finished: no progress for {FINISH_TIMEOUT:g} s"
                 raise AdapterFailed(late, f"what was recorded until then is in {self._part}") from None
 
     def kill(self) -> None:
@@ -76,7 +76,7 @@ class OneChild:
     def _hear_out(self) -> None:
         """Wait for its last line. Raises queue.Empty if it is silent for too long."""
         if self._part:
-            while self._lines.get(timeout=FINISHES_WITHIN):
+            while self._lines.get(timeout=FINISH_TIMEOUT):
                 pass
             self._part = ""
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from bridge.children.supervisor import Child
 from bridge.control.control import EngineStatus
 from bridge.errors import BridgeError
-from bridge.process.protocol import OPENING, Beat, Failure, Report, Reset, SetParams, Stage, decode, encode
+from bridge.process.protocol import OPEN_TIMEOUT, Beat, Failure, Report, Reset, SetParams, Stage, decode, encode
 from engine.params import Params
 
-RETRY = 0.05  # seconds until the next try to get a line to an engine that still has earlier ones to read
+RETRY_DELAY = 0.05  # seconds until the next try to get a line to an engine that still has earlier ones to read
 
-HOPELESS = "choose another preset, or mend it and start the engine again"
+GIVEN_UP_HINT = "choose another preset, or mend it and start the engine again"
 
 log = logging.getLogger("engine")
 
@@ -41,12 +41,12 @@ class EngineLink:
     ) -> None:
         self.stage = "offline"
         self.failed = self.worked = False
-        self.deadline, self._beats = OPENING, 0
-        self._said = Stage("offline")
-        self._why = ""  # its last word, if that was a failure
-        self._told = ""  # what people were told last, if it has not worked since
+        self.deadline, self._beats = OPEN_TIMEOUT, 0
+        self._last_stage = Stage("offline")
+        self._last_failure = ""  # its last word, if that was a failure
+        self._last_shown = ""  # what people were told last, if it has not worked since
         self._params = params
-        self._forget = False  # a reset was asked for and not passed on yet
+        self._reset_pending = False  # a reset was asked for and not passed on yet
         self._retry: asyncio.TimerHandle | None = None
         self._on_report, self._on_failure, self._on_stage = on_report, on_failure, on_stage
         self._on_progress = on_progress
@@ -55,8 +55,8 @@ class EngineLink:
     @property
     def status(self) -> EngineStatus:
         """The engine as surfaces show it."""
-        said = self._said
-        return EngineStatus(self._child.pid, self._child.restarts, self.stage, said.device, said.preset)
+        last = self._last_stage
+        return EngineStatus(self._child.pid, self._child.restarts, self.stage, last.device, last.preset)
 
     def start(self) -> None:
         """Begin to keep an engine running. Needs the event loop."""
@@ -65,7 +65,7 @@ class EngineLink:
 
     def restart(self, command: Sequence[str] | None = None) -> None:
         """End this engine and start another at once, with `command` if given."""
-        self.failed, self._told = False, ""
+        self.failed, self._last_shown = False, ""
         self._child.restart(command)
 
     async def stop(self) -> None:
@@ -83,15 +83,15 @@ class EngineLink:
 
     def reset(self) -> None:
         """Let the engine forget the stream so far, as soon as it takes a line."""
-        self._forget = True
+        self._reset_pending = True
         if self._retry is None:
             self._flush()
 
     # ---- what the supervisor tells us
 
     def started(self) -> None:
-        self._why, self._forget = "", False  # it has nothing to forget yet
-        self.worked, self._beats, self.deadline = False, 0, OPENING
+        self._last_failure, self._reset_pending = "", False  # it has nothing to forget yet
+        self.worked, self._beats, self.deadline = False, 0, OPEN_TIMEOUT
         self._enter("starting")
         self.update(self._params)
 
@@ -101,10 +101,10 @@ class EngineLink:
         except BridgeError as error:
             log.warning("%s", error)
             return
-        self._why = str(message) if isinstance(message, Failure) else ""
+        self._last_failure = str(message) if isinstance(message, Failure) else ""
         match message:
             case Stage(stage):
-                self._said = message
+                self._last_stage = message
                 self._enter(stage)
                 if message.progress.startswith("compiling"):
                     self._on_progress(message.progress)
@@ -113,23 +113,23 @@ class EngineLink:
                 self._beats += self.stage == "streaming"
                 self.worked = self.worked or self._beats > 1  # the first one comes before the first chunk
             case Report():
-                self.worked, self._told = True, ""
+                self.worked, self._last_shown = True, ""
                 self._on_report(message)
             case Failure():
-                self._tell(self._why)
+                self._tell(self._last_failure)
 
     def ended(self, reason: str, final: bool) -> None:
         self.failed = final
-        if self._child.hopeless:
-            self._tell(f"{reason}; {HOPELESS}")
-        elif reason and not self._why:
+        if self._child.always_fails:
+            self._tell(f"{reason}; {GIVEN_UP_HINT}")
+        elif reason and not self._last_failure:
             self._tell(f"{reason}; it is started again")
         self._enter("error" if final else "starting")
 
     def _tell(self, sentence: str) -> None:
         """Tell people, once: what keeps an engine from starting would be told at every try."""
-        if sentence != self._told:
-            self._told = sentence
+        if sentence != self._last_shown:
+            self._last_shown = sentence
             self._on_failure(sentence)
 
     def _enter(self, stage: str) -> None:
@@ -139,8 +139,8 @@ class EngineLink:
 
     def _flush(self) -> None:
         self._retry = None
-        lines = encode(Reset()) * self._forget + encode(SetParams(self._params.to_dict()))
+        lines = encode(Reset()) * self._reset_pending + encode(SetParams(self._params.to_dict()))
         sent = self._child.send(lines)
-        self._forget = self._forget and not sent
+        self._reset_pending = self._reset_pending and not sent
         if not sent and self._child.pid is not None:  # the next engine is told when it starts
-            self._retry = asyncio.get_running_loop().call_later(RETRY, self._flush)
+            self._retry = asyncio.get_running_loop().call_later(RETRY_DELAY, self._flush)

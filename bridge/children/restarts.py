@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds between a child's end and its next start, doubling
-PROVED_WAIT = 1.0  # seconds at most, if one started in the same way has worked before
-ALIKE = 3  # starts that fail with the same words, after which the next one would too
+PROVEN_WAIT = 1.0  # seconds at most, if one started in the same way has worked before
+MAX_SAME_FAILURES = 3  # starts that fail with the same words, after which the next one would too
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")  # differs between two failures that are the same
 
 
@@ -35,8 +35,8 @@ class Restarts:
         words = _ADDRESS.sub("", words)
         self._alike = self._alike + 1 if words and words == self._words else 1
         self._words = words
-        if words and self._alike >= ALIKE and not self._proved:
+        if words and self._alike >= MAX_SAME_FAILURES and not self._proved:
             return None
         wait = self._wait
-        self._wait = min(2 * wait, PROVED_WAIT if self._proved else LONGEST_WAIT)
+        self._wait = min(2 * wait, PROVEN_WAIT if self._proved else LONGEST_WAIT)
         return wait

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol
 
 from bridge.children.restarts import LONGEST_WAIT, Restarts
 from bridge.process.interpreter import python
-from bridge.process.protocol import ENDS_WITHIN, FINISHES_WITHIN, GAVE_UP
-from bridge.process.silence import LOOK, Silence
+from bridge.process.protocol import END_TIMEOUT, FINISH_TIMEOUT, GAVE_UP
+from bridge.process.silence import CHECK_EVERY, Silence
 
 LINE_LIMIT = 2**20  # bytes
 DESCRIPTORS = 12  # that starting a process takes; asyncio loses sight of one that got only some of them
@@ -28,11 +28,11 @@ class Listener(Protocol):
 
     @property
     def deadline(self) -> float | None:
-        """Seconds without a line after which the child counts as hung, as things stand; None for never."""
+        """Current deadline: after this many seconds without a line the child counts as hung; None for never."""
 
     @property
     def finishes(self) -> bool:
-        """Whether the child has a file to finish before it ends, for which it has FINISHES_WITHIN after every line."""
+        """Whether the child has a file to finish before it ends, for which it has FINISH_TIMEOUT after every line."""
 
     @property
     def worked(self) -> bool:
@@ -65,21 +65,21 @@ class End(NamedTuple):
 
 
 class Child:
-    """One process, and the ones after it. Each ends by itself when its stdin does, so none is left if we are killed.
+    """One process, and the ones after it. Each ends when its stdin closes, so none is left if we are killed.
 
-    hopeless: it failed in the same way at every start, and is left alone.
+    always_fails: it failed in the same way at every start, and is not started again.
     """
 
     def __init__(self, name: str, command: Sequence[str], listener: Listener) -> None:
         self.name = name
         self.command = tuple(command)
         self.restarts = 0
-        self.hopeless = False
+        self.always_fails = False
         self.pid: int | None = None
         self._listener = listener
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._hurry = asyncio.Event()  # do not wait any longer: a restart or a stop was asked for
+        self._skip_wait = asyncio.Event()  # end the wait now: a restart or a stop was requested
         self._stopping = False
         self._silence = Silence()
         self._policy = Restarts()
@@ -92,9 +92,9 @@ class Child:
         """Begin to keep it running, unless a restart that was asked for earlier has. Needs the event loop."""
         if self._keeper is not None and not self._keeper.done():
             return
-        self._stopping = self.hopeless = False
+        self._stopping = self.always_fails = False
         self._policy = Restarts()
-        self._hurry.clear()
+        self._skip_wait.clear()
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.name}")
         self._keeper.add_done_callback(self._kept)
 
@@ -106,17 +106,17 @@ class Child:
             self.restarts += self._keeper is not None
             self.start()
         else:
-            self._hurry.set()
+            self._skip_wait.set()
             self.kill()
 
     async def stop(self) -> str:
         """Ask it to end, and insist if it does not; how it ended if it was not by itself. Twice is fine."""
         self._stopping = True
-        self._hurry.set()
+        self._skip_wait.set()
         if self._keeper is None:
             return ""
         self._silence.end()
-        self._hint()
+        self._close_stdin()
         await asyncio.wait({self._keeper})  # not the task itself: who waits for it may be cancelled, it may not
         return self._unfinished
 
@@ -129,7 +129,7 @@ class Child:
         return True
 
     def _kept(self, keeper: asyncio.Task[None]) -> None:
-        """What should not fail did: it is said, and the child is kept all the same."""
+        """After an unexpected error in the keeper: log it, and keep the child running all the same."""
         error = None if keeper.cancelled() else keeper.exception()
         if error is not None:
             self._log.error("keeping it failed, and begins again", exc_info=error)
@@ -143,7 +143,7 @@ class Child:
     async def _keep(self) -> None:
         self._unfinished = ""
         while not self._stopping:
-            end = await self._live()
+            end = await self._run_once()
             self.pid = self._process = None
             if self._stopping:
                 self._unfinished = end.reason if end.code else ""
@@ -156,12 +156,14 @@ class Child:
 
     def _wait_after(self, end: End) -> float | None:
         """Tell how a process ended; seconds until the next start, None if there is none."""
-        if self._hurry.is_set():
+        if self._skip_wait.is_set():
             self._tell(self._listener.ended, "", False)
             return 0.0
         wait = None if end.code == GAVE_UP else self._policy.wait_after(self._listener.worked, end.words)
-        self.hopeless = wait is None and end.code != GAVE_UP
-        reason = f"{self.name} fails in the same way at every start: {end.words:.200}" if self.hopeless else end.reason
+        self.always_fails = wait is None and end.code != GAVE_UP
+        reason = (
+            f"{self.name} fails in the same way at every start: {end.words:.200}" if self.always_fails else end.reason
+        )
         self._tell(self._listener.ended, reason, wait is None)
         return wait
 
@@ -175,11 +177,11 @@ class Child:
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), seconds)
-        self._hurry.clear()
+            await asyncio.wait_for(self._skip_wait.wait(), seconds)
+        self._skip_wait.clear()
 
-    async def _live(self) -> End:
-        """One life of the process, from start to end. Whatever is raised on the way, it is not left behind alive."""
+    async def _run_once(self) -> End:
+        """Run the process once, from start to end. It is always ended, whatever is raised meanwhile."""
         try:
             process = self._process = await self._begin()
         except OSError as error:
@@ -193,14 +195,14 @@ class Child:
         hung = ""
         try:
             if self._stopping:
-                self._hint()
-            elif self._hurry.is_set():  # a restart was asked for while this one was on its way
+                self._close_stdin()
+            elif self._skip_wait.is_set():  # a restart was asked for while this one was on its way
                 self.kill()
             self._tell(self._listener.started)
             hung = await self._listen(process.stdout)
         finally:
             with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), 0.0 if hung else ENDS_WITHIN)
+                await asyncio.wait_for(process.wait(), 0.0 if hung else END_TIMEOUT)
             self.kill()
             code = await process.wait()
             await logs
@@ -211,21 +213,21 @@ class Child:
         """Start the process. Raises OSError, ValueError; there is none then."""
         _spare_descriptors()
         return await asyncio.create_subprocess_exec(
-            *self.command, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=LINE_LIMIT, **_apart()
+            *self.command, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=LINE_LIMIT, **_own_group()
         )
 
-    async def _listen(self, voice: asyncio.StreamReader) -> str:
-        """Hear the child out; how it hung if it did."""
+    async def _listen(self, stdout: asyncio.StreamReader) -> str:
+        """Read the child's lines until the end; how it hung, if it did."""
         self._silence.end()
-        reading = asyncio.ensure_future(_next_line(voice))
+        reading = asyncio.ensure_future(_next_line(stdout))
         try:
             while True:
-                await asyncio.wait({reading}, timeout=LOOK)
+                await asyncio.wait({reading}, timeout=CHECK_EVERY)
                 if reading.done():
                     if not (line := reading.result()):
                         return ""
                     self._hear(line)
-                    reading = asyncio.ensure_future(_next_line(voice))
+                    reading = asyncio.ensure_future(_next_line(stdout))
                 if overdue := self._overdue():
                     return overdue
         finally:
@@ -240,7 +242,7 @@ class Child:
         """How the child is late, if it is."""
         silent = self._silence.look()
         if self._stopping:
-            limit = FINISHES_WITHIN if self._listener.finishes else ENDS_WITHIN
+            limit = FINISH_TIMEOUT if self._listener.finishes else END_TIMEOUT
             return f"did not end within {limit:g} s" if silent >= limit else ""
         deadline = self._listener.deadline
         late = deadline is not None and silent >= deadline
@@ -252,7 +254,7 @@ class Child:
             self._last_words = line.strip() or self._last_words
             self._log.info("%s", line.rstrip())
 
-    def _hint(self) -> None:
+    def _close_stdin(self) -> None:
         """Close the child's stdin: it is to finish what it does and end."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
@@ -282,7 +284,7 @@ def _spare_descriptors() -> None:
             os.close(descriptor)
 
 
-def _apart() -> dict[str, Any]:
+def _own_group() -> dict[str, Any]:
     """Ctrl-C in a terminal goes to everything in the foreground; the bridge alone decides when its children end."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -291,7 +293,7 @@ def _apart() -> dict[str, Any]:
 
 def _end(process: asyncio.subprocess.Process) -> None:
     if sys.platform != "win32":
-        os.killpg(process.pid, signal.SIGKILL)  # see _apart
+        os.killpg(process.pid, signal.SIGKILL)  # see _own_group
     elif process.returncode is None:
         process.kill()
 

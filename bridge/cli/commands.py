@@ -72,10 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser() -> Parser:
     """Every command and option; those for live controls come from the table."""
     parser = Parser(prog="latentcast", description="Live generative video.", allow_abbrev=False)
-    parser.add_argument("--version", action=Version, nargs=0, help="say which version this is")
+    parser.add_argument("--version", action=Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
 
-    run = _command(commands, "run", _run, "carry pictures from an input through the engine to the outputs")
+    run = _command(commands, "run", _run, "run live: from an input through the engine to the outputs")
     _add_run_options(run)
     _add_model_options(run, CONTROLS)
     _add_instance_options(run)
@@ -85,30 +85,32 @@ def build_parser() -> Parser:
     film: Any = {"type": Path, "nargs": "?", "default": None}
     render.add_argument("source", metavar="IN", help="the video to read", **film)
     render.add_argument("target", metavar="OUT", help="the video to write; its sound is the input's", **film)
-    render.add_argument("--out", type=Path, default=None, metavar="FILE", help="the video to write, in OUT's place")
+    render.add_argument("--out", type=Path, default=None, metavar="FILE", help="the video to write, instead of OUT")
     render.add_argument("--seconds", dest="duration", metavar="N", help="how long, for a preset that takes no input")
     _add_model_options(render, [row for row in CONTROLS if row.home == "engine"])  # a file has no live picture to mix
 
-    status = _command(commands, "status", _status, "how the running instance stands")
+    status = _command(commands, "status", _status, "show the state of the running instance")
     preset = _command(commands, "preset", _preset, "change the running instance's model, or list what there is")
     preset.add_argument("name", metavar="NAME", nargs="?", help="the preset to run")
-    download = _command(commands, "download", _download, "fetch the weights of a preset and make them ready")
+    download = _command(commands, "download", _download, "download the weights of a preset and convert them")
     download.add_argument("name", metavar="PRESET", help="`latentcast preset` lists them")
-    download.add_argument("--to", type=Path, metavar="FOLDER", help="put them here, not into the usual place")
+    download.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="store them in this folder instead of the usual one"
+    )
     download.add_argument("--keep", action="store_true", help="keep the authors' files after conversion")
-    doctor = _command(commands, "doctor", _doctor, "check this machine, and say what to do about what is missing")
+    doctor = _command(commands, "doctor", _doctor, "check this machine, and say how to fix what is missing")
     doctor.add_argument("--preset", metavar="NAME", help="the model to check")
-    listing = _command(commands, "devices", _devices, "list cameras, rings and other programs, and what to type")
+    listing = _command(commands, "devices", _devices, "list cameras, rings and other programs, with the URI of each")
     selftest = _command(
-        commands, "selftest", _selftest, "send the test card out and in again, and report how it arrived"
+        commands, "selftest", _selftest, "send a test card out and back in, and report what changed on the way"
     )
     _add_selftest_options(selftest)
-    controls = _command(commands, "controls", _controls, "everything that can be turned while it plays")
+    controls = _command(commands, "controls", _controls, "list the live controls")
     obs.add_commands(commands, _command, _add_controls)
     for command in (status, preset, doctor):
         _add_instance_options(command)
     for command in (status, doctor, listing, selftest, controls):
-        command.add_argument("--json", action="store_true", help="for programs")
+        command.add_argument("--json", action="store_true", help="print JSON, for programs")
     return parser
 
 
@@ -121,7 +123,9 @@ def _command(commands: Any, name: str, function: Any, help: str) -> Parser:
         argument_default=argparse.SUPPRESS,
     )
     made.set_defaults(command=function)
-    made.add_argument("--config", type=Path, metavar="FILE", help="read options from here, not from the usual place")
+    made.add_argument(
+        "--config", type=Path, metavar="FILE", help="read options from this file instead of the usual one"
+    )
     return made
 
 
@@ -132,7 +136,7 @@ def _add_run_options(parser: Parser) -> None:
     outputs = "recorder:FILE, virtualcam, obs, or ring, spout, syphon, ndi :NAME; may be repeated"
     add("--out", dest="outputs", metavar="URI", action="append", help=outputs)
     add("--fps", metavar="F", help="pictures per second to take from the input")
-    add("--duration", metavar="SECONDS", help="end by itself after this long")
+    add("--duration", metavar="SECONDS", help="stop after this many seconds")
     add("--no-browser", dest="browser", action="store_const", const=False, help="do not open the web page")
     add("--osc-host", metavar="HOST", help="address of the OSC port (127.0.0.1: this machine only; no passwords!)")
     add("--osc-port", metavar="PORT", help="UDP port for OSC in (9510)")
@@ -142,23 +146,23 @@ def _add_run_options(parser: Parser) -> None:
     add("--obs", action="store_const", const=True, help="follow the scenes of OBS Studio; also on if any is mapped")
     add("--obs-host", metavar="HOST", help="where OBS runs (127.0.0.1)")
     add("--obs-port", metavar="PORT", help="port of OBS's WebSocket server (what OBS's own file says)")
-    add("--obs-text", metavar="SOURCE", help="a text source of OBS that is to say how the run stands")
+    add("--obs-text", metavar="SOURCE", help="a text source of OBS that shows the state of the run")
 
 
 def _add_selftest_options(parser: Parser) -> None:
     add = parser.add_argument
-    add("source", metavar="IN", nargs="?", default="", help="the input that shows it; alone, it stands for both ends")
+    add("source", metavar="IN", nargs="?", default="", help="the input that shows the card; alone, it names both ends")
     add("sink", metavar="OUT", nargs="?", default="", help="the output to send it to (a ring)")
     add("--size", metavar="WxH", help="of the card, in pixels (640x360)")
     add("--fps", metavar="F", help="pictures per second to send (30)")
-    add("--duration", metavar="SECONDS", help="how long to look (4)")
+    add("--duration", metavar="SECONDS", help="how long to measure (4)")
 
 
 def _add_instance_options(parser: Parser) -> None:
     add = parser.add_argument
     add("--host", metavar="HOST", help="address of the web page's port (127.0.0.1: this machine only)")
     add("--web-port", metavar="PORT", help="TCP port of the web page (9512)")
-    add("--token", metavar="TEXT", help="what opens the web page; with another --host there is always one")
+    add("--token", metavar="TEXT", help="token for the web page; with another --host there is always one")
 
 
 def _add_model_options(parser: Parser, rows: Iterable[Control]) -> None:
@@ -168,7 +172,7 @@ def _add_model_options(parser: Parser, rows: Iterable[Control]) -> None:
 
 
 def _add_controls(parser: argparse.ArgumentParser, rows: Iterable[Control]) -> None:
-    group = parser.add_argument_group("live controls, as they start")
+    group = parser.add_argument_group("initial values of the live controls")
     for row in rows:
         help = f"{row.help} ({printing.span(row)})".replace("%", "%%")
         if row.kind == "bool":
@@ -202,9 +206,9 @@ def _run(given: argparse.Namespace) -> int:
 def _render(given: argparse.Namespace) -> int:
     source, target = given.source, given.target or given.out
     if given.target and given.out:
-        raise BridgeError(f"both {given.target} and {given.out} are to be the film", "name one of them")
+        raise BridgeError(f"two output files: {given.target} and {given.out}", "name one of them")
     if target is None:
-        raise BridgeError("it is not said where the film should go", "latentcast render IN OUT, or --out FILE")
+        raise BridgeError("no output file", "latentcast render IN OUT, or --out FILE")
     options = _options(given)
     preset = _sized(options)
     params = preset.params.set_all(options.controls)
@@ -221,7 +225,7 @@ def _render(given: argparse.Namespace) -> int:
         if source:
             loss = render.render(source, target, preset, params, on_progress)
         else:
-            render.imagine(target, seconds, preset, params, on_progress)
+            render.render_from_words(target, seconds, preset, params, on_progress)
     if not loss:
         return 0
     printing.print_error(BridgeError(loss, f"{target} holds all that could be"))
@@ -295,7 +299,7 @@ def _selftest(given: argparse.Namespace) -> int:
     options = RunOptions().changed({name: vars(given)[name] for name in ("size", "fps", "duration") if name in given})
     source, sink = selftest.choose(given.source, given.sink)
     loop = selftest.Loop(source, sink, *(options.size or selftest.SIZE), options.fps or 30, options.duration or 4)
-    source, checks = selftest_process.hold(loop)
+    source, checks = selftest_process.run_apart(loop)
     if "json" in given:
         printing.print_json({"in": source, "out": sink, "checks": [check._asdict() for check in checks]})
     else:

@@ -12,10 +12,10 @@ from typing import Any
 
 from bridge.cli import printing
 from bridge.obs import install
+from bridge.obs.address import find_address
 from bridge.obs.client import ObsClient
-from bridge.obs.errors import ObsLocked
-from bridge.obs.place import find_place
-from bridge.obs.stock import SCENE, STATE, Wanted, remove, set_up
+from bridge.obs.errors import ObsPasswordError
+from bridge.obs.setup import SCENE, STATE, SetupOptions, remove, set_up
 from bridge.obs.wire import PICTURE_PORT, PROGRAM_PORT, port_of
 from bridge.options import config_path, read_config
 from engine.params import CONTROLS, Control
@@ -41,17 +41,17 @@ def _add_setup(ours: Any, command: MakeCommand, _: AddControls) -> None:
     setup.add_argument("--port", metavar="PORT", help=f"where `--out obs` listens ({PICTURE_PORT})")
     setup.add_argument("--program", action="store_true", help="have OBS's record button send the program to `--in obs`")
     setup.add_argument("--program-port", metavar="PORT", help=f"where `--in obs` listens ({PROGRAM_PORT})")
-    setup.add_argument("--state", action="store_true", help="also make a text that says how the run stands")
-    _add_place(setup)
+    setup.add_argument("--state", action="store_true", help="also make a text source that shows the state of the run")
+    _add_address(setup)
 
 
 def _add_remove(ours: Any, command: MakeCommand, _: AddControls) -> None:
-    _add_place(command(ours, "remove", _remove, "undo `latentcast obs setup`, and only that"))
+    _add_address(command(ours, "remove", _remove, "undo `latentcast obs setup`, and only that"))
 
 
 def _setup(given: argparse.Namespace) -> int:
     said = vars(given)
-    wanted = Wanted(
+    wanted = SetupOptions(
         said.get("scene", SCENE),
         port_of(said.get("port", ""), PICTURE_PORT),
         "program" in said,
@@ -80,7 +80,7 @@ def _remove(given: argparse.Namespace) -> int:
 
 
 def _add_map(ours: Any, command: MakeCommand, add_controls: AddControls) -> None:
-    scenes = command(ours, "map", _map, "have a scene of OBS change the prompt, or any other control")
+    scenes = command(ours, "map", _map, "let a scene of OBS change the prompt or any other control")
     scenes.add_argument(
         "scene", metavar="SCENE", nargs="?", help="a scene's name; without one, what is mapped is listed"
     )
@@ -90,7 +90,7 @@ def _add_map(ours: Any, command: MakeCommand, add_controls: AddControls) -> None
 
 
 def _map(given: argparse.Namespace) -> int:
-    from bridge.obs.scenes import forget_scene, map_scene
+    from bridge.obs.scene_file import forget_scene, map_scene
 
     path: Path = getattr(given, "config", None) or config_path()
     names = ["preset", *(row.name for row in CONTROLS)]
@@ -100,9 +100,9 @@ def _map(given: argparse.Namespace) -> int:
         _say([_line(scene, changes) for scene, changes in known.items()] or [f"{path} maps no scene."])
     elif "forget" in given:
         forget_scene(path, given.scene)
-        _say([f"{given.scene!r} changes nothing any more."])
+        _say([f"{given.scene!r} no longer changes anything."])
     elif changes:
-        _say([_line(given.scene, map_scene(path, given.scene, changes)), f"Written to {path}; the next run heeds it."])
+        _say([_line(given.scene, map_scene(path, given.scene, changes)), f"Written to {path}; the next run uses it."])
     else:
         known = read_config(getattr(given, "config", None)).scenes
         _say([_line(given.scene, known.get(given.scene, {}))])
@@ -143,16 +143,16 @@ def _uninstall(given: argparse.Namespace) -> int:
 def connect(given: argparse.Namespace) -> ObsClient:
     """A connection to the OBS that `given` means; at a terminal, a password that is missing is asked for."""
     port = port_of(vars(given).get("obs_port", ""), 0, nothing="the one in OBS's own settings")
-    place = find_place(vars(given).get("obs_host", "127.0.0.1"), port)
+    address = find_address(vars(given).get("obs_host", "127.0.0.1"), port)
     try:
-        return ObsClient(place)
-    except ObsLocked:
+        return ObsClient(address)
+    except ObsPasswordError:
         if not sys.stdin.isatty():
             raise
-    return ObsClient(replace(place, password=getpass.getpass("Password of OBS's WebSocket server: ")))
+    return ObsClient(replace(address, password=getpass.getpass("Password of OBS's WebSocket server: ")))
 
 
-def _add_place(parser: argparse.ArgumentParser) -> None:
+def _add_address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--obs-host", metavar="HOST", help="where OBS runs (127.0.0.1)")
     parser.add_argument("--obs-port", metavar="PORT", help="port of OBS's WebSocket server (what OBS's own file says)")
 

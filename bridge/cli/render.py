@@ -19,7 +19,7 @@ from bridge.process.termination import deferred_termination
 from engine.frame import Frame
 from engine.params import Params
 from engine.preset import Preset
-from engine.threads import wait_politely
+from engine.threads import passive_openmp
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -42,7 +42,7 @@ class Session(Protocol):
 
 def open_engine(preset: Preset) -> Session:
     """The real engine, whose import takes seconds."""
-    wait_politely()
+    passive_openmp()
     with deferred_termination():
         from engine.session import open_session
 
@@ -85,7 +85,7 @@ def render(
         return reader.loss()
 
 
-def imagine(
+def render_from_words(
     target: Path,
     seconds: float,
     preset: Preset,

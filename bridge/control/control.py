@@ -1,4 +1,4 @@
-"""The one desk every surface talks to: what people asked for, what the engine applied, and how things stand.
+"""The one place every surface talks to: the controls as requested, what the engine applied, and the status.
 
 Lives on the bridge's event loop. Other threads may read `params` and `status`, which are replaced and never changed.
 """

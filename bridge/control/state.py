@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridge.control.control import State
 
-_ON_THE_WAY: dict[str, State] = {
+_STATE_BY_STAGE: dict[str, State] = {
     "starting": "starting",
     "loading": "loading",
     "warming": "warming",
@@ -27,4 +27,4 @@ def run_state(stage: str, *, failed: bool, streamed: bool, stale: bool, dry: boo
         return "streaming"
     if streamed and stage != "offline":
         return "failover" if dry else "degraded"
-    return _ON_THE_WAY.get(stage, "offline")
+    return _STATE_BY_STAGE.get(stage, "offline")

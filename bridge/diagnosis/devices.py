@@ -1,6 +1,6 @@
-"""What there is to take pictures from and to send them to. `python -m bridge.diagnosis.devices KIND`: a kind, as JSON.
+"""Lists the devices that pictures can come from and go to. `python -m bridge.diagnosis.devices KIND`: a kind, as JSON.
 
-Each kind is looked at in a process of its own: a driver that hangs or crashes takes only its own line along.
+Each kind is looked at in a process of its own: a driver that hangs or crashes affects only its own line.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from bridge.adapters.base import ONLY_ON, SURVEYS, Device, survey
+from bridge.adapters.base import DEVICE_LISTS, ONLY_ON, Device, list_devices
 from bridge.errors import AdapterUnavailable
 from bridge.process.interpreter import python
 
-PATIENCE = 20.0  # seconds; a library from a slow disk, and NDI listens for three
+ANSWER_TIMEOUT = 20.0  # seconds; a library from a slow disk, and NDI listens for three
 
 
 class Kind(NamedTuple):
@@ -27,7 +27,7 @@ class Kind(NamedTuple):
     fix: str = ""
 
 
-def look(kinds: Iterable[str] = tuple(SURVEYS)) -> list[Kind]:
+def look(kinds: Iterable[str] = tuple(DEVICE_LISTS)) -> list[Kind]:
     """Look for all of these kinds at once. Raises nothing: what fails is a Kind with a problem."""
     processes = [(kind, _begin(kind)) for kind in kinds]
     return [_hear(kind, process) for kind, process in processes]
@@ -46,11 +46,11 @@ def _begin(kind: str) -> subprocess.Popen[bytes]:
 def _hear(kind: str, process: subprocess.Popen[bytes]) -> Kind:
     with process:
         try:
-            said, _ = process.communicate(timeout=PATIENCE)
+            said, _ = process.communicate(timeout=ANSWER_TIMEOUT)
             body = json.loads(said.splitlines()[-1])
         except subprocess.TimeoutExpired:
             process.kill()
-            return Kind(kind, (), f"{kind} gave no answer for {PATIENCE:.0f} s", "end the program that uses it")
+            return Kind(kind, (), f"{kind} gave no answer for {ANSWER_TIMEOUT:.0f} s", "end the program that uses it")
         except (ValueError, IndexError):  # it crashed
             fix = f"its library is broken: pip install --force-reinstall 'latentcast[{kind}]'"
             return Kind(kind, (), f"looking for {kind} ended with code {process.returncode}", fix)
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
     """Be the process that looks for one kind."""
     found = Kind(arguments[0])
     try:
-        found = found._replace(devices=tuple(survey(found.name)))
+        found = found._replace(devices=tuple(list_devices(found.name)))
     except AdapterUnavailable as error:
         found = found._replace(problem=str(error), fix=error.hint)
     sys.stdout.write("\n" + json.dumps(found._asdict()) + "\n")  # after whatever a library may have printed

@@ -1,4 +1,4 @@
-"""Looks at this machine the way a run would, and says for everything missing what to do about it."""
+"""`latentcast doctor`: checks everything a run needs on this machine, and says how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -19,9 +18,9 @@ from bridge.adapters.base import EXTRAS
 from bridge.client import ask_status
 from bridge.diagnosis import devices
 from bridge.errors import BridgeError, system_says
+from bridge.obs.address import find_address
 from bridge.obs.client import ObsClient
-from bridge.obs.errors import SWITCH_ON
-from bridge.obs.place import find_place
+from bridge.obs.errors import ENABLE_HINT
 from bridge.options import RunOptions
 from bridge.process.interpreter import python
 from bridge.rings.layout import ring_size, slots_for
@@ -30,13 +29,13 @@ from engine.preset import Preset, load_preset
 
 RINGS = 3  # that a run makes
 CODECS = {"libx264": "recording", "aac": "sound of a rendered file", "mjpeg": "the web page"}
-TORCH = "import json, torch; c = torch.cuda.is_available(); m = torch.backends.mps.is_available();\
+TORCH_PROGRAM = "import json, torch; c = torch.cuda.is_available(); m = torch.backends.mps.is_available();\
  print(json.dumps([torch.__version__, torch.cuda.get_device_name(0) if c else 'mps' if m else 'cpu']))"
-ROOM = """
+MEMORY_PROGRAM = """
 import sys
 from engine.device import pick_device, pick_dtype
 from engine.errors import EngineError
-from engine.measure import free_bytes, gib, measure, preflight
+from engine.measure import free_bytes, gib, memory_estimate, preflight
 from engine.preset import load_preset
 preset, device = load_preset(sys.argv[1]), pick_device()
 if len(sys.argv) > 2:
@@ -45,10 +44,10 @@ try:
     preflight(preset, device, pick_dtype(device))
 except EngineError as error:
     sys.exit(error.sentence)
-free, need = free_bytes(device), measure(preset, pick_dtype(device)).most
-print(f"takes {gib(need)} of memory on {device}, {f'{gib(free)} free' if free else 'the free memory is unknown'}")
+free, need = free_bytes(device), memory_estimate(preset, pick_dtype(device)).most
+print(f"takes {gib(need)} of memory on {device}, {gib(free) + ' is free' if free else 'how much is free is unknown'}")
 """
-ENGINE = """
+LOAD_PROGRAM = """
 import sys
 from engine.errors import EngineError
 from engine.preset import load_preset
@@ -60,7 +59,7 @@ except EngineError as error:
     sys.exit(error.sentence)
 """
 REINSTALL = "pip install --force-reinstall latentcast, or choose another with --preset"
-PATIENCE = 600.0  # seconds an engine may take to load
+LOAD_TIMEOUT = 600.0  # seconds an engine may take to load
 
 
 Level = Literal["ok", "note", "fail"]
@@ -98,7 +97,7 @@ def _python() -> Check:
 def _torch() -> Check:
     """In a process of its own: the bridge never loads torch, and a broken install may crash instead of raising."""
     try:
-        version, device = json.loads(_run(TORCH))
+        version, device = json.loads(_run(TORCH_PROGRAM))
     except (subprocess.SubprocessError, ValueError) as error:
         return Check("torch", "fail", _last_line(error), "pip install torch, following https://pytorch.org/get-started")
     if device == "cpu":
@@ -112,7 +111,7 @@ def _room(options: RunOptions) -> Check:
     try:
         load_preset(options.preset)
         size = [str(side) for side in options.size or ()]
-        return Check("model memory", "ok", f"{options.preset} {_run(ROOM, options.preset, *size).strip()}")
+        return Check("model memory", "ok", f"{options.preset} {_run(MEMORY_PROGRAM, options.preset, *size).strip()}")
     except EngineError as error:
         return Check("model memory", "fail", str(error), error.hint)
     except subprocess.SubprocessError as error:
@@ -123,7 +122,7 @@ def _room(options: RunOptions) -> Check:
 def _model(name: str, size: tuple[int, int] | None = None) -> Check:
     try:
         load_preset(name)
-        _run(ENGINE, name, *map(str, size or ()))
+        _run(LOAD_PROGRAM, name, *map(str, size or ()))
     except EngineError as error:
         return Check("model", "fail", str(error), error.hint)
     except subprocess.SubprocessError as error:
@@ -147,20 +146,18 @@ def _outputs() -> Iterator[Check]:
         if kind.problem:
             yield Check(kind.name, "note", kind.problem, kind.fix)
         else:
-            there = ", ".join(device.uri for device in kind.devices) or "no sender just now"
+            there = ", ".join(device.uri for device in kind.devices) or "no sender found"
             yield Check(kind.name, "ok", f"can be used; {there}")
 
 
 def _obs() -> Check:
     """OBS's remote control: `latentcast obs setup` and following its scenes need it, the plugin does not."""
-    if find_spec("obswebsocket") is None:
-        return Check("obs", "note", "remote control of OBS needs obswebsocket", "pip install 'latentcast[obs]'")
-    place = find_place()
-    if not place.enabled:
-        return Check("obs", "note", "OBS's WebSocket server is off", SWITCH_ON)
+    address = find_address()
+    if not address.enabled:
+        return Check("obs", "note", "OBS's WebSocket server is off", ENABLE_HINT)
     try:
-        with ObsClient(place) as obs:
-            return Check("obs", "ok", f"OBS {obs.version} answers at {place.host}:{place.port}")
+        with ObsClient(address) as obs:
+            return Check("obs", "ok", f"OBS {obs.version} answers at {address.host}:{address.port}")
     except BridgeError as error:
         return Check("obs", "note", str(error), error.hint)
 
@@ -225,12 +222,12 @@ def _ring_size(options: RunOptions) -> int:
 
 def _run(code: str, *arguments: str) -> str:
     command = python("-c", code, *arguments)
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=LOAD_TIMEOUT, check=True).stdout
 
 
 def _last_line(error: Any) -> str:
     """The end of a traceback is the sentence in it."""
     if isinstance(error, subprocess.TimeoutExpired):
-        return f"not within {error.timeout:.0f} s; wait, and try again when less is going on"
+        return f"it did not finish within {error.timeout:.0f} s; close other programs and try again"
     lines = str(getattr(error, "stderr", "") or error).strip().splitlines()
     return lines[-1][:300] if lines else "it ended without an error message"

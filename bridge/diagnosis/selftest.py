@@ -1,4 +1,4 @@
-"""`latentcast selftest`: sends the test card out of one adapter, takes it in by another, and reports how it arrived.
+"""`latentcast selftest`: sends the test card out of one adapter, reads it with another, and reports what changed.
 
 The output runs in a process of its own, as in a run; so whatever is between the two, a driver or somebody's program,
 is met the way a run will meet it.
@@ -18,20 +18,22 @@ from threading import Event, Thread
 from bridge.adapters.base import SINKS, SOURCES, FrameSource, SeesAlpha, load_source, sink_names
 from bridge.adapters.channel import KINDS, Channel
 from bridge.adapters.testcard import TestCard
-from bridge.children.blocking_child import OneChild
+from bridge.children.blocking_child import BlockingChild
 from bridge.errors import AdapterUnavailable, BridgeError
 from bridge.media.picture import Picture
 from bridge.rings.ring import RingWriter
 from engine.clock import monotonic
 
 SIZE = 640, 360  # pixels
-LEAST = 80, 48  # pixels; below, the card's word and its bars cannot be made out
-OPENS_WITHIN = 20.0  # seconds for the output, a process with a library from a slow disk
-FOUND_WITHIN = 15.0  # seconds for the input, which may appear only some time after the output did
-APPEARS_WITHIN = 10.0  # seconds until the first picture comes back
-SETTLES = 0.7  # seconds after it that count for nothing: drivers fill their queues
-UNSEEN = {"ndi": "allow NDI in the firewall; where there is no network, set NDI_CONFIG_DIR as docs/ndi.md says"}
-FINISHED_FIRST = "recorder"  # what can be read only when it is whole
+MIN_SIZE = 80, 48  # pixels; below, the card's word and its bars cannot be made out
+OPEN_TIMEOUT = 20.0  # seconds for the output, a process with a library from a slow disk
+FIND_TIMEOUT = 15.0  # seconds for the input, which may appear only some time after the output did
+FIRST_PICTURE_TIMEOUT = 10.0  # seconds until the first picture comes back
+WARMUP = 0.7  # seconds after it that count for nothing: drivers fill their queues
+NOT_FOUND_HINTS = {
+    "ndi": "allow NDI in the firewall; where there is no network, set NDI_CONFIG_DIR as docs/ndi.md says"
+}
+READ_WHEN_CLOSED = "recorder"  # what can be read only when it is whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +81,17 @@ def choose(first: str, second: str) -> tuple[str, str]:
 
 def play(loop: Loop) -> Seen:
     """Send the card around and collect what comes back. Raises BridgeError if either end does not open."""
-    if loop.width < LEAST[0] or loop.height < LEAST[1]:
+    if loop.width < MIN_SIZE[0] or loop.height < MIN_SIZE[1]:
         raise BridgeError(f"the test card cannot be read at {loop.width}x{loop.height}", "use --size 80x48 or larger")
     ring = f"lc-{os.getpid()}-selftest"
     seen = Seen()
     with ExitStack() as stack:
         writer = stack.enter_context(RingWriter.create(ring, loop.width, loop.height))
         arguments = ("--ring", ring, "--fps", f"{loop.fps:g}", "--", loop.sink)
-        child = stack.enter_context(OneChild("bridge.adapters.sink_main", *arguments))
-        device = child.opened(OPENS_WITHIN)
+        child = stack.enter_context(BlockingChild("bridge.adapters.sink_main", *arguments))
+        device = child.opened(OPEN_TIMEOUT)
         stack.enter_context(_player(writer, loop, seen))
-        if loop.sink.startswith(FINISHED_FIRST):
+        if loop.sink.startswith(READ_WHEN_CLOSED):
             time.sleep(loop.seconds)
             child.end()
             seen.live = False
@@ -110,7 +112,7 @@ def partner(sink: str, device: str) -> str:
         return sink if where else f"{scheme}:{device}"
     if scheme == "virtualcam" and device.startswith("/dev/video"):
         return f"camera:{device.removeprefix('/dev/video')}"
-    if scheme == FINISHED_FIRST:
+    if scheme == READ_WHEN_CLOSED:
         return str(Path(where).with_name(device))
     raise BridgeError(f"which input shows {sink} is not known", "name it first: latentcast selftest IN OUT")
 
@@ -118,7 +120,9 @@ def partner(sink: str, device: str) -> str:
 def _unseen(loop: Loop, error: AdapterUnavailable) -> BridgeError:
     """What to say when it is our own sender that does not appear."""
     scheme = loop.sink.partition(":")[0]
-    return BridgeError(f"{loop.sink} sends, and is not found on this machine: {error}", UNSEEN.get(scheme, error.hint))
+    return BridgeError(
+        f"{loop.sink} sends, and is not found on this machine: {error}", NOT_FOUND_HINTS.get(scheme, error.hint)
+    )
 
 
 @contextmanager
@@ -148,9 +152,9 @@ def _player(ring: RingWriter, loop: Loop, seen: Seen) -> Iterator[None]:
 def _collect(loop: Loop, seen: Seen) -> None:
     source = _open(seen.source, loop)
     try:
-        first = _read_until(source, seen, monotonic() + APPEARS_WITHIN, stop_at=1)
+        first = _read_until(source, seen, monotonic() + FIRST_PICTURE_TIMEOUT, stop_at=1)
         if first and seen.live:
-            _read_until(source, seen, monotonic() + SETTLES)
+            _read_until(source, seen, monotonic() + WARMUP)
             seen.pictures.clear()
         if first:
             most = sys.maxsize if seen.live else len(seen.sent)
@@ -162,7 +166,7 @@ def _collect(loop: Loop, seen: Seen) -> None:
 
 def _open(uri: str, loop: Loop) -> FrameSource:
     """Open the input as soon as it is there. Raises BridgeError."""
-    deadline = monotonic() + FOUND_WITHIN
+    deadline = monotonic() + FIND_TIMEOUT
     while True:
         source = load_source(uri)
         try:

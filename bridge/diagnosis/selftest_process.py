@@ -1,6 +1,6 @@
 """A self-test in a process of its own: `python -m bridge.diagnosis.selftest_process LOOP`, a selftest.Loop as JSON.
 
-A driver that crashes or hangs is then a sentence, and not the end of the terminal's program.
+A driver that crashes or hangs then ends this process only, and the command reports it.
 """
 
 from __future__ import annotations
@@ -13,35 +13,37 @@ from typing import NamedTuple
 
 from bridge.adapters.base import EXTRAS
 from bridge.diagnosis.doctor import Check
-from bridge.diagnosis.selftest import APPEARS_WITHIN, FOUND_WITHIN, OPENS_WITHIN, Loop, play
+from bridge.diagnosis.selftest import FIND_TIMEOUT, FIRST_PICTURE_TIMEOUT, OPEN_TIMEOUT, Loop, play
 from bridge.diagnosis.selftest_report import judge
 from bridge.errors import BridgeError
 from bridge.process.interpreter import python
-from bridge.process.protocol import FINISHES_WITHIN
+from bridge.process.protocol import FINISH_TIMEOUT
 from engine.errors import EngineError
 
 MARGIN = 30.0  # seconds beyond what both ends may take; a library from a slow disk
 
 
 class Outcome(NamedTuple):
-    """source: the input that was looked at.   checks: how the card arrived."""
+    """source: the input that was read.   checks: what was found."""
 
     source: str
     checks: list[Check]
 
 
-def hold(loop: Loop) -> Outcome:
+def run_apart(loop: Loop) -> Outcome:
     """Test a pair of adapters apart from this process. Raises BridgeError, also where a library crashes or hangs."""
     with subprocess.Popen(
         python("-m", "bridge.diagnosis.selftest_process", json.dumps(asdict(loop))), stdout=subprocess.PIPE
     ) as process:
         try:
             said, _ = process.communicate(
-                timeout=OPENS_WITHIN + FOUND_WITHIN + APPEARS_WITHIN + FINISHES_WITHIN + 2 * loop.seconds + MARGIN
+                timeout=OPEN_TIMEOUT + FIND_TIMEOUT + FIRST_PICTURE_TIMEOUT + FINISH_TIMEOUT + 2 * loop.seconds + MARGIN
             )
         except subprocess.TimeoutExpired:
             process.kill()
-            raise BridgeError(f"the test of {loop.sink} hangs", "end other programs that use it, try again") from None
+            raise BridgeError(
+                f"the test of {loop.sink} did not finish in time", "end other programs that use it, try again"
+            ) from None
     try:
         body = json.loads(said.splitlines()[-1])
     except (ValueError, IndexError):
@@ -51,7 +53,7 @@ def hold(loop: Loop) -> Outcome:
     return Outcome(body["source"], [Check(*check) for check in body["checks"]])
 
 
-def outcome(loop: Loop) -> Outcome:
+def run_here(loop: Loop) -> Outcome:
     """Test a pair of adapters here. Raises BridgeError if either end does not open."""
     seen = play(loop)
     return Outcome(seen.source, list(judge(loop, seen)))
@@ -67,7 +69,7 @@ def main(arguments: list[str]) -> int:
     """Be the process that tests."""
     body: dict[str, object]
     try:
-        body = outcome(Loop(**json.loads(arguments[0])))._asdict()
+        body = run_here(Loop(**json.loads(arguments[0])))._asdict()
     except EngineError as error:
         body = {"error": str(error), "hint": error.hint}
     except KeyboardInterrupt:

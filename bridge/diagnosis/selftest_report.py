@@ -1,4 +1,4 @@
-"""What befell a test card on its way: colours, flips, alpha, rate and delay, as findings with a next step. Pure."""
+"""What changed in a test card on its way: colours, flips, alpha, rate and delay, each with a next step. Pure."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from collections.abc import Iterator
 import numpy as np
 
 from bridge.adapters.channel import KINDS as MARKED
-from bridge.adapters.testcard import CORNERS, GROUND, draw_card, read_number
+from bridge.adapters.testcard import BACKGROUND, CORNERS, draw_card, read_number
 from bridge.diagnosis.doctor import Check, Level
 from bridge.diagnosis.selftest import Loop, Seen
 from bridge.media.picture import Picture
 
 FLIPS = {"the right way up": 0, "upside down": 1, "mirrored": 2, "turned by half": 3}  # bit 0: rows, bit 1: columns
-STRANGER = 40.0  # mean difference from which on a picture is not the card at all
+MAX_CARD_DIFFERENCE = 40.0  # mean difference from which on a picture is not the card at all
 LIMITS = {"colour": (24, 48), "lost": (0.1, 0.5), "latency": (0.15, 1.0)}  # up to here fine, up to here worth a note
-NOTHING = "choose the output in the program between the two, or name the input that shows it"
-THROUGH_OBS = "in OBS: run `latentcast obs setup --program`, restart it, show the scene Latentcast, Start Recording"
-SEE_THROUGH = "pictures are see-through: ignore alpha in the program that shows them"
+NO_PICTURE_HINT = "choose the output in the program between the two, or name the input that shows it"
+OBS_HINT = "in OBS: run `latentcast obs setup --program`, restart it, show the scene Latentcast, Start Recording"
+ALPHA_HINT = "pictures are see-through: ignore alpha in the program that shows them"
 
 
 def judge(loop: Loop, seen: Seen) -> Iterator[Check]:
     """Every finding about one run of the self-test, the gravest kind first; each that is not fine says what to do."""
     if not seen.pictures:
-        yield Check("picture", "fail", "none came back", THROUGH_OBS if loop.source == "obs" else NOTHING)
+        yield Check("picture", "fail", "none came back", OBS_HINT if loop.source == "obs" else NO_PICTURE_HINT)
         return
     picture = seen.pictures[len(seen.pictures) // 2][0]
     flip, swapped, difference = recognise(picture, draw_card(loop.width, loop.height))
-    if difference > STRANGER:
-        yield Check("picture", "fail", "something else than the card came back", "name the input that shows the output")
+    if difference > MAX_CARD_DIFFERENCE:
+        yield Check(
+            "picture", "fail", "another picture came back, not the card", "name the input that shows the output"
+        )
         return
     marked = _marked(loop, seen)
     yield _flip(marked, flip)
@@ -67,12 +69,12 @@ def _colour(marked: str, picture: Picture, swapped: bool) -> Check:
         fix = f"use {marked},swap" if marked else "choose another pixel format in the program between the two"
         return Check("colour", "fail", "red and blue are exchanged", fix)
     worst = max(np.abs(_corner(picture, name) - np.array(wanted)).max() for name, wanted in CORNERS.items())
-    worst = max(worst, abs(float(np.median(picture)) - GROUND))
+    worst = max(worst, abs(float(np.median(picture)) - BACKGROUND))
     low, high = _corner(picture, "blue")[:2].mean(), _corner(picture, "white").mean()
     level, fix = _level("colour", worst), "choose a better quality, or BT.709, in the program between the two"
     if low > 10 and high < 242:
         level, fix = "note", "washed out: choose full range (0..255) in the program that shows it"
-    elif GROUND - np.median(picture) > 6:
+    elif BACKGROUND - np.median(picture) > 6:
         level, fix = "note", "too strong: choose limited range (16..235) in the program that shows it"
     return _finding("colour", level, f"within {worst:.0f} of 255", fix)
 
@@ -92,7 +94,7 @@ def _alpha(seen: Seen) -> Check:
     low, high = seen.alpha
     if low == 255:
         return Check("alpha", "ok", "opaque")
-    return Check("alpha", "fail", f"from {low} to {high} of 255", SEE_THROUGH)
+    return Check("alpha", "fail", f"from {low} to {high} of 255", ALPHA_HINT)
 
 
 def _rate(loop: Loop, numbers: list[tuple[int, float]], live: bool) -> Check:

@@ -7,8 +7,8 @@ from collections import deque
 from engine.frame import Frame
 
 BURST = 4  # pictures that an engine finishes at once, unless it says otherwise: four to a latent frame
-LONG = 24  # bursts; a picture that was in store all that time was never needed
-PAUSE = 4.0  # seconds without a picture, after which what was known of their rate says nothing
+SPARE_BURSTS = 24  # bursts; a picture that was in store all that time was never needed
+RATE_TIMEOUT = 4.0  # seconds without a picture, after which what was known of their rate says nothing
 
 
 class Pacer:
@@ -25,13 +25,15 @@ class Pacer:
         self.period, self.burst = period, burst
         self._waiting: deque[Frame] = deque()
         self._arrivals: deque[float] = deque(maxlen=4 * burst + 1)
-        self._stores: deque[int] = deque(maxlen=LONG * burst)  # how many waited just before each of the last arrivals
+        self._stores: deque[int] = deque(
+            maxlen=SPARE_BURSTS * burst
+        )  # how many waited just before each of the last arrivals
         self._due = 0.0
         self._since_skip = 0
 
     def push(self, frame: Frame, now: float) -> None:
         """Take in a finished picture."""
-        if self._arrivals and now - self._arrivals[-1] > PAUSE:
+        if self._arrivals and now - self._arrivals[-1] > RATE_TIMEOUT:
             self._arrivals.clear()
             self._stores.clear()
         self._arrivals.append(now)
@@ -78,7 +80,7 @@ class Pacer:
         self._since_skip += 1
         late = self._low(2 * self.burst) > self.burst
         if self.cadence == self.period:  # else it can also be hurried
-            late = self._low(2 * self.burst) > 1 or self._low(LONG * self.burst) > 0
+            late = self._low(2 * self.burst) > 1 or self._low(SPARE_BURSTS * self.burst) > 0
         if late and len(self._waiting) > 1 and self._since_skip > self.burst:
             self._waiting.popleft()
             self._stores.clear()

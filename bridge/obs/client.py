@@ -1,6 +1,6 @@
 """
-OBS's remote control, obs-websocket 5: questions with typed errors, events, and deadlines. obs-websocket-py carries the
-messages and is imported nowhere but in bridge/obs/connection.py.
+OBS's remote control, obs-websocket 5: questions with typed errors, events, and deadlines. bridge/obs/connection.py
+carries the messages.
 
 Source: the protocol's own page, docs/generated/protocol.md of the obs-websocket repository.
 """
@@ -9,37 +9,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from bridge.errors import BridgeError
+from bridge.obs.address import ObsAddress
+from bridge.obs.connection import Connection, OnEvent
 from bridge.obs.errors import ObsRefused, foreign
-from bridge.obs.place import ObsPlace
 from engine.clock import monotonic
 
-if TYPE_CHECKING:
-    from bridge.obs.connection import Connection, OnEvent
-
 TIMEOUT = 5.0  # seconds for an answer, and for a connection
-READY_WITHIN = 15.0  # seconds OBS may be busy with starting, or with changing its scene collection
+READY_TIMEOUT = 15.0  # seconds OBS may be busy with starting, or with changing its scene collection
 READY_RETRY = 0.2  # seconds
 NOT_READY = 207
 T = TypeVar("T")
 
 
 class Answer(dict[str, Any]):
-    """What OBS answered. What should be in it and is not raises ObsForeign; so does an answer of another shape."""
+    """What OBS answered. What should be in it and is not raises NotObs; so does an answer of another shape."""
 
-    def __init__(self, place: ObsPlace, said: Any) -> None:
+    def __init__(self, address: ObsAddress, said: Any) -> None:
         if not isinstance(said, Mapping):
-            raise foreign(place)
+            raise foreign(address)
         try:
-            super().__init__({key: self._read(place, value) for key, value in said.items()})
+            super().__init__({key: self._read(address, value) for key, value in said.items()})
         except RecursionError:  # a few hundred tables in one another
-            raise foreign(place) from None
-        self._place = place
+            raise foreign(address) from None
+        self._address = address
 
     def __missing__(self, key: str) -> Any:
-        raise foreign(self._place)
+        raise foreign(self._address)
 
     def text(self, key: str) -> str:
         """What should be a string."""
@@ -63,23 +60,23 @@ class Answer(dict[str, Any]):
 
     def _of(self, kind: type[T], value: Any) -> T:
         if not isinstance(value, kind):
-            raise foreign(self._place)
+            raise foreign(self._address)
         return value
 
     @classmethod
-    def _read(cls, place: ObsPlace, value: Any) -> Any:
+    def _read(cls, address: ObsAddress, value: Any) -> Any:
         if isinstance(value, list):
-            return [cls._read(place, each) for each in value]
-        return cls(place, value) if isinstance(value, Mapping) else value
+            return [cls._read(address, each) for each in value]
+        return cls(address, value) if isinstance(value, Mapping) else value
 
 
 class ObsClient:
     """One connection. Any thread may ask; `on_event` hears everything OBS tells, `on_lost` once that it is over."""
 
-    def __init__(self, place: ObsPlace, on_event: OnEvent | None = None, on_lost: Callable[[], None] | None = None):
-        """Connect. Raises ObsAway, ObsLocked or ObsForeign, each with a next step."""
-        self.place = place
-        self._link = _open(place, on_event or (lambda name, data: None), on_lost or (lambda: None))
+    def __init__(self, address: ObsAddress, on_event: OnEvent | None = None, on_lost: Callable[[], None] | None = None):
+        """Connect. Raises ObsUnreachable, ObsPasswordError or NotObs, each with a next step."""
+        self.address = address
+        self._link = Connection(address, on_event or (lambda name, data: None), on_lost or (lambda: None), TIMEOUT)
         try:
             self.version = str(self.ask("GetVersion")["obsVersion"])  # answered only once OBS is ready
         except BaseException:
@@ -89,14 +86,14 @@ class ObsClient:
     def ask(self, request: str, **data: Any) -> Answer:
         """Send one request and wait for what OBS answers. Waits on while OBS says that it is not ready.
 
-        Raises ObsRefused, ObsAway if it does not answer in time, or ObsForeign if what it answers makes no sense.
+        Raises ObsRefused, ObsUnreachable if it does not answer in time, or NotObs if what it answers makes no sense.
         """
-        deadline = monotonic() + READY_WITHIN
+        deadline = monotonic() + READY_TIMEOUT
         while True:
-            answer = Answer(self.place, self._link.ask(request, data))
-            status = Answer(self.place, answer["requestStatus"])
+            answer = Answer(self.address, self._link.ask(request, data))
+            status = Answer(self.address, answer["requestStatus"])
             if status["result"]:
-                return Answer(self.place, answer.get("responseData") or {})
+                return Answer(self.address, answer.get("responseData") or {})
             if status["code"] != NOT_READY or monotonic() > deadline:
                 raise ObsRefused(request, status["code"], status.get("comment", ""))
             time.sleep(READY_RETRY)
@@ -110,11 +107,3 @@ class ObsClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _open(place: ObsPlace, on_event: OnEvent, on_lost: Callable[[], None]) -> Connection:
-    try:
-        from bridge.obs.connection import Connection
-    except ImportError as error:
-        raise BridgeError(f"remote control of OBS needs {error.name}", "pip install 'latentcast[obs]'") from error
-    return Connection(place, on_event, on_lost, TIMEOUT)

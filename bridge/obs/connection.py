@@ -1,155 +1,150 @@
 """
-obs-websocket-py, with what it leaves out: a deadline for connecting, the code and comment of a refusal, the reason why
-a connection was closed, and a receiving thread that ends in silence. Nothing else in the project imports it.
+One connection to obs-websocket 5: Hello, Identify, then requests with their answers, and events.
 
-Source: obswebsocket/core.py of obs-websocket-py 1.0.
+Source: the protocol's own page, docs/generated/protocol.md of the obs-websocket repository.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import logging
-import socket
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from threading import Event, Lock, current_thread
+from concurrent.futures import CancelledError, Future
+from itertools import count
+from threading import Thread, current_thread
 from typing import Any
 
-from obswebsocket import core, obsws, requests
-from obswebsocket.exceptions import ConnectionFailure, MessageTimeout
-from websocket import ABNF, WebSocket, WebSocketConnectionClosedException, WebSocketException, WebSocketTimeoutException
+from websockets.exceptions import ConnectionClosed, InvalidMessage, WebSocketException
+from websockets.sync.client import ClientConnection, connect
 
+from bridge.obs.address import ObsAddress
 from bridge.obs.errors import away, foreign, locked
-from bridge.obs.place import ObsPlace
 
+HELLO, IDENTIFY, IDENTIFIED, EVENT, REQUEST, RESPONSE = 0, 1, 2, 5, 6, 7  # op codes
+RPC_VERSION = 1
 WRONG_PASSWORD = 4009  # close code of obs-websocket
-NORMAL = 1000
-_NONSENSE = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    RecursionError,
-)  # what an answer of another shape ends in
-logging.getLogger("obswebsocket").setLevel(logging.CRITICAL)  # what people need to know is raised
-OnEvent = Callable[[str, Mapping[str, Any]], None]  # name and data; called on a thread of the connection
+MAX_MESSAGE = 2**26  # bytes
+CLOSE_TIMEOUT = 0.5  # seconds OBS has for its half of the closing handshake
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)  # reading a message of another shape
+_silent = logging.getLogger(f"{__name__}.websockets")  # its debug messages contain the answer to OBS's challenge
+_silent.setLevel(logging.CRITICAL)
+OnEvent = Callable[[str, Mapping[str, Any]], None]  # name and data; called on the connection's thread
 
 
-class Connection(obsws):  # type: ignore[misc]  # the library has no types
-    """One connection to OBS, made at once and never again by itself."""
+class Connection:
+    """One connection to OBS, made at once and never again by itself. Any thread may ask."""
 
-    def __init__(self, place: ObsPlace, on_event: OnEvent, on_lost: Callable[[], None], timeout: float) -> None:
-        """Raises ObsAway, ObsLocked or ObsForeign."""
-        super().__init__(place.host, place.port, place.password, legacy=False, timeout=timeout)
-        self._place, self._on_lost = place, on_lost
-        self._asking = Lock()  # the library counts its questions without one
-        self._over = Event()
+    def __init__(self, address: ObsAddress, on_event: OnEvent, on_lost: Callable[[], None], timeout: float) -> None:
+        """Raises ObsUnreachable, ObsPasswordError or NotObs."""
+        self._address, self._timeout = address, timeout
+        self._on_event, self._on_lost = on_event, on_lost
+        self._numbers = count(1)
+        self._waiting: dict[str, Future[dict[str, Any]]] = {}  # by the request's number
         self._leaving = False
-        self.answers = _Answers()
-        self.register(lambda event: on_event(event.name, event.datain))
-        self.connect()
-
-    def connect(self) -> None:
-        self.ws = _Socket()
-        url = f"ws://[{self.host}]:{self.port}" if ":" in self.host else f"ws://{self.host}:{self.port}"
+        self._socket = _open(address, timeout)
         try:
-            there = socket.create_connection((self.host, self.port), self.timeout)  # by itself it asks proxies
-            self.ws.connect(url, socket=there, timeout=self.timeout)
-            self._auth()
-            self.ws.settimeout(None)
-        except (OSError, WebSocketException, ConnectionFailure, *_NONSENSE) as error:
-            self.ws.shutdown()
-            raise self._why(error) from None  # the library's error may hold what it sent
-        self.thread_recv = _Receiver(self)
-        self.thread_recv.start()
+            _identify(self._socket, address, timeout)
+        except BaseException:
+            self._socket.close()
+            raise
+        self._thread = Thread(target=self._receive, daemon=True)
+        self._thread.start()
 
     def ask(self, request: str, data: dict[str, Any]) -> dict[str, Any]:
-        """Send one request; the whole answer, with its `requestStatus`. Raises ObsAway or ObsForeign."""
+        """Send one request; the whole answer, with its `requestStatus`. Raises ObsUnreachable."""
+        number = str(next(self._numbers))
+        answer = self._waiting[number] = Future()
+        question = {"requestType": request, "requestId": number, "requestData": data}
         try:
-            with self._asking:
-                answer: dict[str, Any] = self.call(getattr(requests, request)(**data)).datain
-            return answer
-        except MessageTimeout:
-            what = "has gone" if self._over.is_set() else "does not answer"
-            raise away(self._place, what) from None
-        except (OSError, WebSocketException):
-            raise away(self._place, "has gone") from None
-        except _NONSENSE:
-            raise foreign(self._place) from None
-
-    def disconnect(self) -> None:
-        """Called by the library when the other side has hung up; the thread that noticed ends by itself."""
-        self.thread_recv.running = False
+            self._socket.send(json.dumps({"op": REQUEST, "d": question}))
+            return answer.result(self._timeout)
+        except TimeoutError:
+            raise away(self._address) from None
+        except (OSError, WebSocketException, CancelledError):
+            raise away(self._address, "has gone") from None
+        finally:
+            self._waiting.pop(number, None)
 
     def hang_up(self) -> None:
-        """Say goodbye, and end the receiving thread. Twice is fine."""
+        """Close the connection, and end its thread. Twice is fine."""
         self._leaving = True
-        self.thread_recv.running = False
-        with suppress(OSError, WebSocketException):
-            self.ws.send_close(NORMAL)
-        if self.thread_recv is not current_thread():
-            self.thread_recv.join(timeout=0.5)  # until OBS has said goodbye too
-        self.ws.shutdown()
+        self._socket.close()
+        if self._thread is not current_thread():
+            self._thread.join(CLOSE_TIMEOUT)
 
-    def lost(self) -> None:
-        """The receiving thread has ended: whoever waits for an answer waits no longer."""
-        self._over.set()
-        for waiting in list(self.events.values()):
-            waiting.set()
+    def _receive(self) -> None:
+        try:
+            for text in self._socket:
+                self._take(json.loads(text))
+        except (OSError, WebSocketException, *_MALFORMED):
+            pass  # what follows is the same
+        finally:
+            self._end()
+
+    def _take(self, message: Any) -> None:
+        op, data = message["op"], message["d"]
+        if op == EVENT:
+            self._on_event(data["eventType"], data.get("eventData") or {})
+        elif op == RESPONSE and (waiting := self._waiting.pop(data["requestId"], None)):
+            waiting.set_result(data)
+
+    def _end(self) -> None:
+        """Whoever waits for an answer waits no longer, and nobody can ask any more."""
+        self._socket.close()
+        for waiting in list(self._waiting.values()):
+            waiting.cancel()
         if not self._leaving:
             self._on_lost()
 
-    def _why(self, error: Exception) -> Exception:
-        if self.ws.close_code == WRONG_PASSWORD:
-            return locked(self._place)
-        if isinstance(error, WebSocketTimeoutException | WebSocketConnectionClosedException | ConnectionResetError):
-            return foreign(self._place) if self.ws.connected_once else away(self._place)
-        if isinstance(error, OSError):
-            return away(self._place)
-        return foreign(self._place)
+
+def _open(address: ObsAddress, timeout: float) -> ClientConnection:
+    url = f"ws://[{address.host}]:{address.port}" if ":" in address.host else f"ws://{address.host}:{address.port}"
+    try:
+        connecting = connect(
+            url,
+            proxy=None,
+            compression=None,
+            open_timeout=timeout,
+            ping_interval=None,
+            close_timeout=CLOSE_TIMEOUT,
+            max_size=MAX_MESSAGE,
+            logger=_silent,
+        )
+        return connecting.__enter__()  # websockets 17 takes it for opened by no other way; closing it needs no `with`
+    except (OSError, EOFError):
+        raise away(address) from None
+    except InvalidMessage as error:  # closed in the middle of the handshake, or no HTTP
+        raise (away(address) if isinstance(error.__cause__, EOFError | OSError) else foreign(address)) from None
+    except (WebSocketException, *_MALFORMED):
+        raise foreign(address) from None
 
 
-class _Socket(WebSocket):  # type: ignore[misc]
-    """Keeps the code with which the other side closed, which the library throws away."""
-
-    close_code = 0
-    connected_once = False
-
-    def connect(self, url: str, **options: Any) -> None:
-        super().connect(url, **options)
-        self.connected_once = True
-
-    def recv_data_frame(self, control_frame: bool = False) -> Any:
-        opcode, frame = super().recv_data_frame(control_frame)
-        if opcode == ABNF.OPCODE_CLOSE:
-            self.close_code = int.from_bytes(frame.data[:2], "big")
-        return opcode, frame
-
-    def shutdown(self) -> None:
-        """Close at once, and wake whoever is receiving."""
-        if self.sock is not None:
-            with suppress(OSError):
-                self.sock.shutdown(socket.SHUT_RDWR)
-        super().shutdown()
+def _identify(socket: ClientConnection, address: ObsAddress, timeout: float) -> None:
+    """Introduce ourselves, with the password if OBS wants one. Errors hide what was sent."""
+    try:
+        hello = _expect(socket, HELLO, timeout)
+        data: dict[str, Any] = {"rpcVersion": RPC_VERSION}
+        if challenge := hello.get("authentication"):
+            secret = _digest(address.password + challenge["salt"])
+            data["authentication"] = _digest(secret + challenge["challenge"])
+        socket.send(json.dumps({"op": IDENTIFY, "d": data}))
+        _expect(socket, IDENTIFIED, timeout)
+    except ConnectionClosed as error:
+        wrong = error.rcvd is not None and error.rcvd.code == WRONG_PASSWORD
+        raise (locked(address) if wrong else foreign(address)) from None
+    except (OSError, WebSocketException, *_MALFORMED):
+        raise foreign(address) from None
 
 
-class _Answers(dict[str, Any]):
-    """The library takes answers out of here and passes on their data alone; this makes the whole answer the data."""
+def _expect(socket: ClientConnection, op: int, timeout: float) -> dict[str, Any]:
+    message = json.loads(socket.recv(timeout))
+    if message["op"] != op:
+        raise ValueError(f"op {message['op']} where {op} belongs")
+    data: dict[str, Any] = message["d"]
+    return data
 
-    def pop(self, number: str, *default: Any) -> Any:
-        answer = super().pop(number, *default)
-        return {**answer, "responseData": answer}
 
-
-class _Receiver(core.RecvThread):  # type: ignore[misc]
-    """The library's thread lets errors of a dying connection through to stderr, and tells nobody that it ended."""
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(connection)
-        self.daemon = True
-
-    def run(self) -> None:
-        try:
-            with suppress(OSError, WebSocketException, *_NONSENSE):
-                super().run()
-        finally:
-            self.core.lost()
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

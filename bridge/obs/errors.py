@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from bridge.errors import BridgeError
-from bridge.obs.place import PASSWORD, ObsPlace
+from bridge.obs.address import PASSWORD, ObsAddress
 
-SWITCH_ON = "in OBS, Tools, WebSocket Server Settings, tick Enable WebSocket server"
+ENABLE_HINT = "in OBS, Tools, WebSocket Server Settings, tick Enable WebSocket server"
 
 
-class ObsAway(BridgeError):
+class ObsUnreachable(BridgeError):
     """OBS is not there, does not answer, or has gone. Worth trying again later."""
 
 
-class ObsLocked(BridgeError):
+class ObsPasswordError(BridgeError):
     """The password is wrong. Trying again with the same one is no use."""
 
 
-class ObsForeign(BridgeError):
+class NotObs(BridgeError):
     """What answers is no obs-websocket 5: an OBS before 28, or another program."""
 
 
@@ -28,20 +28,20 @@ class ObsRefused(BridgeError):
         self.code, self.comment = code, comment
 
 
-def away(place: ObsPlace, what: str = "does not answer") -> ObsAway:
+def away(address: ObsAddress, what: str = "does not answer") -> ObsUnreachable:
     """The error for an OBS that is not there, with the likeliest cure."""
-    cure = f"start OBS, and {SWITCH_ON}" if place.enabled else SWITCH_ON
-    return ObsAway(f"OBS at {place.host}:{place.port} {what}", cure)
+    cure = f"start OBS, and {ENABLE_HINT}" if address.enabled else ENABLE_HINT
+    return ObsUnreachable(f"OBS at {address.host}:{address.port} {what}", cure)
 
 
-def locked(place: ObsPlace) -> ObsLocked:
+def locked(address: ObsAddress) -> ObsPasswordError:
     """The error for a wrong password, or none where one is needed."""
-    what = "takes another password" if place.password else "wants a password"
+    what = "takes another password" if address.password else "wants a password"
     hint = f"put the one of OBS's WebSocket Server Settings, Show Connect Info, into {PASSWORD}"
-    return ObsLocked(f"OBS at {place.host}:{place.port} {what}", hint)
+    return ObsPasswordError(f"OBS at {address.host}:{address.port} {what}", hint)
 
 
-def foreign(place: ObsPlace) -> ObsForeign:
+def foreign(address: ObsAddress) -> NotObs:
     """The error for a port where something else answers."""
-    what = f"what answers at {place.host}:{place.port} is not OBS 28 or later"
-    return ObsForeign(what, "update OBS, or name the port of its WebSocket server with --obs-port")
+    what = f"what answers at {address.host}:{address.port} is not OBS 28 or later"
+    return NotObs(what, "update OBS, or name the port of its WebSocket server with --obs-port")

@@ -17,7 +17,7 @@ SOURCES = (_HERE / "plugin_obs", _HERE.parent / "plugins" / "obs")  # in a wheel
 APT = "sudo apt install build-essential cmake libobs-dev libsimde-dev"
 OTHERS = "Fedora: obs-studio-devel, Arch: obs-studio, each with cmake and gcc"
 LOG = "latentcast-obs-build-"
-PATIENCE = 300.0  # seconds for a build, which takes five
+BUILD_TIMEOUT = 300.0  # seconds for a build, which takes five
 
 
 class CannotInstall(BridgeError):
@@ -38,7 +38,7 @@ def install(plugins: Path | None = None, library: Path | None = None) -> Path:
 
     Doing it again replaces it in one step, also while OBS runs.
     """
-    target = _place(plugins or plugins_folder())
+    target = _target(plugins or plugins_folder())
     if library is not None:
         if not library.exists():
             raise CannotInstall(f"there is no {library}", "name a plugin that was built, or leave --library out")
@@ -84,10 +84,10 @@ def _check_tools() -> None:
 
 def _run(command: list[str]) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT, check=False)
     except subprocess.TimeoutExpired as error:
         hint = "end what else keeps this machine busy, and try again"
-        raise CannotInstall(f"{command[0]} did not finish within {PATIENCE:.0f} s", hint) from error
+        raise CannotInstall(f"{command[0]} did not finish within {BUILD_TIMEOUT:.0f} s", hint) from error
     if done.returncode == 0:
         return
     said = done.stdout + done.stderr
@@ -103,7 +103,7 @@ def _home(plugins: Path) -> Path:
     return plugins / (f"{NAME}.plugin" if sys.platform == "darwin" else NAME)
 
 
-def _place(plugins: Path) -> Path:
+def _target(plugins: Path) -> Path:
     if sys.platform == "darwin":
         return _home(plugins)  # a bundle, which is a folder
     return _home(plugins) / "bin" / "64bit" / (NAME + (".dll" if sys.platform == "win32" else ".so"))

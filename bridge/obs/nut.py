@@ -26,8 +26,8 @@ CHUNK = 2**20  # bytes read at a time
 READ_OPTIONS = {"fflags": "nobuffer", "probesize": "32", "analyzeduration": "0"}  # nothing has to be guessed
 SIGNATURE = b"nut/multimedia container"  # how every NUT begins
 SET_UP = "`latentcast obs setup --program` sets OBS up: Custom Output (FFmpeg), container nut, video encoder yuv4"
-LIMITED = 12, 239  # of 255; limited range is 16 to 235, and what was scaled or dithered goes a little beyond
-BEYOND = 0.001  # share of brightnesses
+LIMITED_RANGE = 12, 239  # of 255; limited range is 16 to 235, and what was scaled or dithered goes a little beyond
+OUTSIDE_SHARE = 0.001  # share of brightnesses
 
 
 class NotNut(BridgeError):
@@ -37,11 +37,11 @@ class NotNut(BridgeError):
 class NutWriter:
     """Writes BGRA pictures of one size to a socket. fps: their true rate; the stream claims a higher one."""
 
-    def __init__(self, guest: socket.socket, width: int, height: int, fps: float) -> None:
+    def __init__(self, client: socket.socket, width: int, height: int, fps: float) -> None:
         self._tick = Fraction(1, claimed_rate(fps))
         room = width * height * 4 + 65536  # a picture is one call of `sendall`
         options = {"flush_packets": "1", "write_index": "0"}
-        self._file = av.open(_Outward(guest), "w", format=CONTAINER, options=options, buffer_size=room)
+        self._file = av.open(_SocketWriter(client), "w", format=CONTAINER, options=options, buffer_size=room)
         self._stream = self._file.add_stream("rawvideo", rate=claimed_rate(fps))
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "bgra"
         self._stream.time_base = self._tick
@@ -56,27 +56,27 @@ class NutWriter:
         self._file.mux(packet)
 
 
-def read_nut(guest: socket.socket) -> Iterator[av.VideoFrame]:
-    """The pictures of a stream as they come; none of a guest who says nothing.
+def read_nut(client: socket.socket) -> Iterator[av.VideoFrame]:
+    """The pictures of a stream as they come; none of a client who says nothing.
 
     Raises NotNut for what is no such stream, and FFmpegError or OSError where one breaks off.
     """
-    inward, seen = _Inward(guest), False
+    reader, seen = _SocketReader(client), False
     try:
-        for picture in _pictures(inward):
+        for picture in _pictures(reader):
             seen = True
             yield picture
     except (FFmpegError, OSError):
         if seen:
             raise
-    if not seen and inward.head:
-        if inward.head.startswith(SIGNATURE):
+    if not seen and reader.head:
+        if reader.head.startswith(SIGNATURE):
             raise NotNut("ended before its first picture", f"press Start Recording again; {SET_UP}")
         raise NotNut("is no stream of pictures in NUT", SET_UP)
 
 
-def _pictures(inward: _Inward) -> Iterator[av.VideoFrame]:
-    with av.open(inward, "r", format=CONTAINER, options=READ_OPTIONS, buffer_size=CHUNK) as file:
+def _pictures(reader: _SocketReader) -> Iterator[av.VideoFrame]:
+    with av.open(reader, "r", format=CONTAINER, options=READ_OPTIONS, buffer_size=CHUNK) as file:
         video = _video(file)
         levels = Levels()
         for packet in file.demux(video):
@@ -124,37 +124,37 @@ class Levels:
         form = picture.format
         if form.is_rgb or not form.is_planar or picture.color_range != ColorRange.UNSPECIFIED:
             return
-        self._full = self._full or _beyond(picture, form.components[0].bits) > BEYOND
+        self._full = self._full or _outside_share(picture, form.components[0].bits) > OUTSIDE_SHARE
         if self._full:
             picture.color_range = ColorRange.JPEG
 
 
-def _beyond(picture: av.VideoFrame, bits: int) -> float:
+def _outside_share(picture: av.VideoFrame, bits: int) -> float:
     """The share of brightnesses outside of what limited range has, in every fourth row."""
     plane, kind = picture.planes[0], np.dtype(np.uint8 if bits == 8 else np.uint16)
     rows = np.frombuffer(plane, kind).reshape(plane.height, -1)[::4, : plane.width]  # type: ignore[call-overload]
-    low, high = (level << (bits - 8) for level in LIMITED)
+    low, high = (level << (bits - 8) for level in LIMITED_RANGE)
     return float(np.mean((rows < low) | (rows > high)))
 
 
-class _Outward:
-    def __init__(self, guest: socket.socket) -> None:
-        self._guest, self.name = guest, "socket"
+class _SocketWriter:
+    def __init__(self, client: socket.socket) -> None:
+        self._client, self.name = client, "socket"
 
     def write(self, data: bytes) -> int:
-        self._guest.sendall(data)
+        self._client.sendall(data)
         return len(data)
 
 
-class _Inward:
+class _SocketReader:
     """head: the first bytes that came."""
 
-    def __init__(self, guest: socket.socket) -> None:
-        self._guest, self.name = guest, "socket"
+    def __init__(self, client: socket.socket) -> None:
+        self._client, self.name = client, "socket"
         self.head = b""
 
     def read(self, size: int) -> bytes:
-        data = self._guest.recv(size)
+        data = self._client.recv(size)
         if len(self.head) < len(SIGNATURE):
             self.head += data[: len(SIGNATURE)]
         return data

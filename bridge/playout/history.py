@@ -9,8 +9,8 @@ import numpy as np
 from bridge.media.picture import Picture, stretch_pixels
 from engine.frame import Frame
 
-SECONDS = 10.0  # between the newest frame and the oldest; no engine is as late as that and still worth mixing
-ROOM = 256 * 2**20  # bytes of pictures: 1.4 s of 1920x1080 at 30 a second
+MAX_AGE = 10.0  # between the newest frame and the oldest; no engine is as late as that and still worth mixing
+MAX_BYTES = 256 * 2**20  # bytes of pictures: 1.4 s of 1920x1080 at 30 a second
 
 
 class History:
@@ -20,7 +20,7 @@ class History:
     are kept at a half, a third ... of their width and height.
     """
 
-    def __init__(self, seconds: float = SECONDS, room: int = ROOM) -> None:
+    def __init__(self, seconds: float = MAX_AGE, room: int = MAX_BYTES) -> None:
         self._seconds, self._room = seconds, room
         self._pictures: dict[float, Picture] = {}  # oldest first
 

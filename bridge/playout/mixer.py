@@ -8,12 +8,12 @@ from typing import Literal, NamedTuple
 from bridge.media.pacing import Pacer, Rate
 from bridge.media.picture import blend
 from bridge.media.slate import slate
-from bridge.playout.history import SECONDS, History
+from bridge.playout.history import MAX_AGE, History
 from engine.frame import Frame
 from engine.params import Params
 
-HOLD = 1.0  # seconds without news from the engine before the input is shown instead
-SILENCE = 3.0  # seconds without news from the input before a slate is: time for another one to open
+ENGINE_TIMEOUT = 1.0  # seconds without news from the engine before the input is shown instead
+INPUT_TIMEOUT = 3.0  # seconds without news from the input before a slate is: time for another one to open
 
 SLATES = ("", "starting", "no input", "back in a moment")  # what they say
 Kind = Literal["wet", "dry", "slate"]
@@ -51,7 +51,7 @@ class Mixer:
         self._rate.add(frame.time)
         self._pacer.period = self._rate.period
         self._dry, self._dry_news = frame, now
-        self._history.add(frame, 0.0 if self.silence(now) < 1 else SECONDS / self.period)
+        self._history.add(frame, 0.0 if self.silence(now) < 1 else MAX_AGE / self.period)
 
     def take_wet(self, frame: Frame, now: float) -> None:
         """A picture came from the engine."""
@@ -68,7 +68,7 @@ class Mixer:
 
     def silence(self, now: float) -> float:
         """Seconds without news from the engine, as a share of what is waited for before the input is shown."""
-        return (now - self._wet_news) / max(HOLD, 2.5 * self._pacer.burst_gap)
+        return (now - self._wet_news) / max(ENGINE_TIMEOUT, 2.5 * self._pacer.burst_gap)
 
     def choose(self, params: Params, now: float) -> Shown:
         """The picture to show from `now` on."""
@@ -88,7 +88,7 @@ class Mixer:
             return self._on.kind, self._on.frame
         if self._wet is not None and self.silence(now) < 1 and not params.bypass:
             return "wet", self._mix(self._wet, params.mix)
-        if self._dry is None or now - self._dry_news >= SILENCE:
+        if self._dry is None or now - self._dry_news >= INPUT_TIMEOUT:
             return "slate", self._slate("no input" if self._dry else "starting", now)
         if params.privacy and not params.bypass:  # who asks for the camera gets it
             return "slate", self._slate("back in a moment" if self._wet else "starting", now)

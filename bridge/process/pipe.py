@@ -1,4 +1,4 @@
-"""A child's ends of its two pipes: wishes come in on stdin, reports go out on stdout."""
+"""A child's ends of its two pipes: requests come in on stdin, reports go out on stdout."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Self, TextIO
 
 from bridge.process.protocol import (
     DEADLINE,
-    ENDS_WITHIN,
-    FINISHES_WITHIN,
+    END_TIMEOUT,
+    FINISH_TIMEOUT,
     BadLine,
     Beat,
     Failure,
@@ -25,13 +25,13 @@ from bridge.process.protocol import (
     decode,
     encode,
 )
-from bridge.process.silence import LOOK, Silence
+from bridge.process.silence import CHECK_EVERY, Silence
 from engine.clock import monotonic
 from engine.errors import EngineError
 from engine.params import Params
 
 BEAT_EVERY = 0.5  # seconds
-BUSY = 0.001  # seconds of computing between two beats; what our own threads take is well below
+MIN_CPU_TIME = 0.001  # seconds of computing between two beats; what our own threads take is well below
 
 
 class Pipe:
@@ -45,7 +45,7 @@ class Pipe:
     def __init__(self, lines: Iterable[str], voice: TextIO) -> None:
         self.stopping = self.finishes = False
         self._lines, self._voice = lines, voice
-        self._lock = threading.Lock()  # two threads speak, and one hears what the other takes
+        self._lock = threading.Lock()  # two threads send; one receives what the other reads
         self._params = Params()
         self._moved = self._reset = False
         self._beats, self._next_beat, self._deadline = 0, 0.0, DEADLINE
@@ -53,7 +53,7 @@ class Pipe:
 
     @classmethod
     def on_stdio(cls) -> Self:
-        """Speak on the real stdout, and give everyone else stderr in its place: a library's `print` is no message."""
+        """Use the real stdout for messages, and redirect everyone else to stderr: a library's `print` is no message."""
         voice = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
@@ -77,7 +77,7 @@ class Pipe:
             return asked
 
     def beat(self, deadline: float = DEADLINE) -> None:
-        """Say that the loop came round, and that it will again within `deadline` seconds, if it is time to."""
+        """Send a heartbeat if one is due: the loop runs, and the next one follows within `deadline` seconds."""
         if self.finishes or not self.stopping:
             self._silence.end()
         if (now := monotonic()) >= self._next_beat or deadline != self._deadline:
@@ -98,7 +98,7 @@ class Pipe:
             thread.join()
 
     def say(self, message: Message) -> None:
-        """Send one message. With nobody there to hear it, it is time to stop."""
+        """Send one message. If nobody reads it any more, stop."""
         try:
             with self._lock:
                 self._voice.write(encode(message))
@@ -112,15 +112,15 @@ class Pipe:
                 self._obey(line)
         self.stopping = True
         self._silence.end()
-        while self._silence.look() < (FINISHES_WITHIN if self.finishes else ENDS_WITHIN):
-            time.sleep(LOOK)
-        os._exit(1)  # this thread ends with the process, so it came here only because the loop hangs
+        while self._silence.look() < (FINISH_TIMEOUT if self.finishes else END_TIMEOUT):
+            time.sleep(CHECK_EVERY)
+        os._exit(1)  # the loop hangs, or a file makes no progress: this daemon thread would have ended with the process
 
     def _beat_while_busy(self, over: threading.Event) -> None:
         before = 0.0
         while not over.wait(BEAT_EVERY):
             spent = time.process_time() - time.thread_time()
-            if spent - before > BUSY:
+            if spent - before > MIN_CPU_TIME:
                 self.beat(self._deadline)
             before = spent
 

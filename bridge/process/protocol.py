@@ -7,8 +7,8 @@ Values in "params" that are not named stay as they are. Sources and sinks say st
 
 How long a child may be silent is one idea, held by both ends of a pipe. While it runs, every line is a sign of life,
 and a beat says how soon the next one comes: only the child knows how long a chunk, or opening a camera, takes. Once it
-is asked to end it has ENDS_WITHIN seconds in all, or, if it has a file to finish, as long as it is never silent for
-FINISHES_WITHIN seconds.
+is asked to end it has END_TIMEOUT seconds in all, or, if it has a file to finish, as long as it is never silent for
+FINISH_TIMEOUT seconds.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any
 from bridge.errors import BridgeError
 
 DEADLINE = 5.0  # seconds from a beat to the next line, unless the beat says another number
-OPENING = 60.0  # seconds a child may take to start, and to open its device, file or port
-ENDS_WITHIN = 2.0  # seconds to end in, for a child that has nothing to finish
-FINISHES_WITHIN = 60.0  # seconds without a sign of life after which a file is not finished any more
+OPEN_TIMEOUT = 60.0  # seconds a child may take to start, and to open its device, file or port
+END_TIMEOUT = 2.0  # seconds to end in, for a child that has nothing to finish
+FINISH_TIMEOUT = 60.0  # seconds without a sign of life after which a file is not finished any more
 GAVE_UP = 2  # exit code of a child that said why in an error line, and would only fail in the same way again
 
 

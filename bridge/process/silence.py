@@ -1,4 +1,4 @@
-"""How long a process has given no sign of life, as far as anybody could have heard one."""
+"""How long a process has been silent, counting only the time in which this process could have noticed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 from engine.clock import monotonic
 
-LOOK = 0.25  # seconds between two looks
-LONGEST_LOOK = 1.0  # seconds that a look counts at most
+CHECK_EVERY = 0.25  # seconds between two looks
+MAX_CHECK_GAP = 1.0  # seconds that a look counts at most
 
 
 class Silence:
-    """Seconds since the last sign of life, out of those in which this process ran itself. Look every LOOK seconds.
+    """Seconds since the last sign of life, while this process itself ran. Call `look` every CHECK_EVERY seconds.
 
     A suspended laptop, Ctrl-Z, or a virtual machine that stood still make one look late, and a late look counts as
-    LONGEST_LOOK seconds: who listens has to be awake to say that nobody spoke.
+    MAX_CHECK_GAP seconds: who listens has to be awake to say that nobody spoke.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -28,6 +28,6 @@ class Silence:
     def look(self) -> float:
         """How many seconds it has lasted by now."""
         now = self._clock()
-        self._seconds += min(now - self._looked, LONGEST_LOOK)
+        self._seconds += min(now - self._looked, MAX_CHECK_GAP)
         self._looked = now
         return self._seconds

@@ -15,7 +15,7 @@ from bridge.errors import BridgeError
 
 BACKLOG = 256  # writes that wait for a terminal that stands still; what comes then is lost
 NOBODY_READS = (errno.EPIPE, errno.EINVAL)  # `| head` has seen enough; Windows says the second
-FLUSH_WITHIN = 0.5  # seconds at the end of the program for what still waits
+FLUSH_TIMEOUT = 0.5  # seconds at the end of the program for what still waits
 
 
 class CannotWrite(BridgeError):
@@ -56,7 +56,7 @@ class Output:
             self._waiting = queue.Queue(BACKLOG)
             threading.Thread(target=self._write_waiting, args=(self._waiting,), name="terminal", daemon=True).start()
 
-    def finish(self, within: float = FLUSH_WITHIN) -> None:
+    def finish(self, within: float = FLUSH_TIMEOUT) -> None:
         """Let the background write what waits, for at most `within` seconds."""
         done = threading.Event()
         if self._waiting is not None and self._put(done):

@@ -23,8 +23,8 @@ from bridge.rings.layout import ALIGN, COUNT, HEADER, KINDS, OPEN, OWNER, SHAPE
 from engine.clock import monotonic
 from engine.frame import Frame
 
-PUBLIC = "latentcast-out"  # the ring other programs look for
-NAP = 0.001  # between two looks at the counter while waiting; there is no portable wake-up across processes
+OUTPUT_RING = "latentcast-out"  # the ring other programs look for
+POLL_EVERY = 0.001  # between two looks at the counter while waiting; there is no portable wake-up across processes
 
 _OF_A_RUN = re.compile(r"lc-\d+-[a-z]+")
 
@@ -217,7 +217,7 @@ class RingReader(Ring):
         while self._words[COUNT] <= self._next:
             if monotonic() >= deadline:
                 return False
-            time.sleep(NAP)
+            time.sleep(POLL_EVERY)
         return True
 
     def _skip_to(self, oldest: int) -> None:
@@ -250,7 +250,7 @@ class RingReader(Ring):
 
 def ring_names() -> list[str]:
     """The rings on this machine; where the system does not list shared memory, only the public one if it is there."""
-    names = sorted(path.name for path in segment.FOLDER.iterdir()) if segment.FOLDER.is_dir() else [PUBLIC]
+    names = sorted(path.name for path in segment.FOLDER.iterdir()) if segment.FOLDER.is_dir() else [OUTPUT_RING]
     return [name for name in names if _is_ring(name)]
 
 

@@ -19,11 +19,11 @@ from bridge.control.control import ControlState, Event, OutputStatus
 from bridge.control.metrics import Meter
 from bridge.control.state import run_state
 from bridge.media.pacing import BURST
-from bridge.obs.place import find_place
+from bridge.obs.address import find_address
 from bridge.options import RunOptions
 from bridge.playout.playout import Playout
 from bridge.process import terminal
-from bridge.process.protocol import ENDS_WITHIN, Report
+from bridge.process.protocol import END_TIMEOUT, Report
 from bridge.rings.layout import slots_for
 from bridge.rings.ring import RingWriter, sweep
 from bridge.run.input import Input
@@ -36,9 +36,9 @@ from engine.errors import EngineError
 from engine.preset import Preset, load_preset
 
 ENGINE = "bridge.worker.main"  # a module to run
-LOOK = 0.1  # seconds between two looks at the state
+CHECK_EVERY = 0.1  # seconds between two looks at the state
 PUBLISH_EVERY = 5  # looks
-TURN = 0.0005  # seconds a thread may keep the interpreter while the playout waits; Python's own 5 ms add up
+SWITCH_INTERVAL = 0.0005  # seconds a thread may keep the interpreter while the playout waits; Python's own 5 ms add up
 
 
 def run(options: RunOptions, engine: str = ENGINE) -> int:
@@ -46,7 +46,7 @@ def run(options: RunOptions, engine: str = ENGINE) -> int:
 
     Raises EngineError for what cannot be started, with nothing left behind.
     """
-    sys.setswitchinterval(TURN)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     terminal.write_in_background()
     return asyncio.run(_run(options, engine))
 
@@ -102,7 +102,7 @@ class Run:
         )
         self.obs = ObsSurface(
             self.control,
-            lambda: find_place(options.obs_host, options.obs_port),
+            lambda: find_address(options.obs_host, options.obs_port),
             options.scenes,
             options.obs_text,
             self.line.say,
@@ -139,10 +139,10 @@ class Run:
     async def end(self, again: asyncio.Event) -> None:
         """Stop. Files that take long to finish are waited for until `again` is set, from when on people know of it."""
         stopping = asyncio.create_task(self.stop())
-        done, _ = await asyncio.wait({stopping}, timeout=ENDS_WITHIN)
+        done, _ = await asyncio.wait({stopping}, timeout=END_TIMEOUT)
         if not done and self.outputs.finishing:
             files = ", ".join(output.file for output in self.outputs.finishing)
-            self.line.say(f"finishing {files}; Ctrl-C again ends that at once, and leaves a part")
+            self.line.say(f"finishing {files}; Ctrl-C again stops at once and leaves an unfinished file")
             again.clear()
             asking = asyncio.create_task(again.wait())
             await asyncio.wait({stopping, asking}, return_when=asyncio.FIRST_COMPLETED)
@@ -176,9 +176,9 @@ class Run:
         if others:
             yield f"also {', '.join(others)}"
         if self.web.is_open:
-            yield "whoever in the network has that address sees the camera and turns every control; nobody else gets in"
+            yield "anyone with that address sees the camera and can change every control; nobody else can"
         if self.osc.is_open:
-            yield f"whoever in the network reaches UDP port {self.osc.port} turns every control: OSC knows no passwords"
+            yield f"anyone who reaches UDP port {self.osc.port} can change every control: OSC has no passwords"
 
     # ---- actions
 
@@ -248,7 +248,7 @@ class Run:
         while True:
             for _ in range(PUBLISH_EVERY):
                 self._look()
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(CHECK_EVERY)
             self.control.publish(**self.meter.fields())
             self.line.refresh()
 

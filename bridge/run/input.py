@@ -10,8 +10,8 @@ from bridge.children.adapter_link import AdapterLink
 from bridge.children.supervisor import module_command
 from bridge.errors import AdapterFailed
 
-OPENS_WITHIN = 20.0  # seconds; some cameras take three, and a busy machine takes its time to start a process
-ANYTHING = ("camera", "clip")  # what an input that nobody named may be, best first
+OPEN_TIMEOUT = 20.0  # seconds; some cameras take three, and a busy machine takes its time to start a process
+DEFAULT_INPUTS = ("camera", "clip")  # what an input that nobody named may be, best first
 
 
 class Input:
@@ -23,14 +23,14 @@ class Input:
         self._on_failure = on_failure
         self._link: AdapterLink | None = None
         self._changing = asyncio.Lock()  # a ring has one writer
-        self._wishes = 0
+        self._requests = 0
 
     async def open(self, uri: str) -> None:
         """Take pictures from `uri`, or from the first thing that opens if it is empty. Raises AdapterFailed.
 
         If people asked for another one before it came to that, theirs stays.
         """
-        *better, last = (uri,) if uri else ANYTHING
+        *better, last = (uri,) if uri else DEFAULT_INPUTS
         async with self._changing:
             if self.uri:
                 return None
@@ -42,11 +42,11 @@ class Input:
     async def replace(self, uri: str) -> None:
         """Take pictures from `uri` instead; if it does not open, from where they came before. Raises AdapterFailed.
 
-        Of wishes that come while another is being fulfilled only the last counts.
+        Of requests that come while another is being carried out, only the last counts.
         """
-        self._wishes = mine = self._wishes + 1
+        self._requests = mine = self._requests + 1
         async with self._changing:
-            if mine == self._wishes:
+            if mine == self._requests:
                 await self._replace(uri)
 
     async def stop(self) -> None:
@@ -79,7 +79,7 @@ class Input:
         self._link = AdapterLink("input", uri.partition(":")[0], command, self._on_failure)
         self._link.start()
         try:
-            await self._link.opened(OPENS_WITHIN)
+            await self._link.opened(OPEN_TIMEOUT)
         except AdapterFailed:
             await self._link.stop()
             raise

@@ -12,7 +12,7 @@ from bridge.children.supervisor import module_command
 from bridge.control.control import BadAction, OutputStatus
 from bridge.errors import AdapterFailed
 
-OPENS_WITHIN = 20.0  # seconds; a busy machine takes its time to start a process
+OPEN_TIMEOUT = 20.0  # seconds; a busy machine takes its time to start a process
 RECORD = "record"
 
 
@@ -44,7 +44,7 @@ class Outputs:
         for link in links:
             link.start()
         for link in links:
-            await link.opened(OPENS_WITHIN)
+            await link.opened(OPEN_TIMEOUT)
 
     def switch(self, name: str, on: bool) -> None:
         """Switch an output on or off. Raises BadAction for one that does not exist."""
@@ -87,7 +87,7 @@ class Outputs:
     async def _start(self, link: AdapterLink) -> None:
         link.start()
         try:
-            await link.opened(OPENS_WITHIN)
+            await link.opened(OPEN_TIMEOUT)
         except AdapterFailed as error:
             self._on_failure(link.name, error.sentence)
 

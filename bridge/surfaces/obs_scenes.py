@@ -17,16 +17,16 @@ from typing import Any, Literal
 
 from bridge.control.control import ControlState
 from bridge.errors import BridgeError
+from bridge.obs.address import ObsAddress
 from bridge.obs.client import ObsClient
-from bridge.obs.errors import ObsAway, ObsLocked, ObsRefused
-from bridge.obs.place import ObsPlace
-from bridge.obs.stock import hangs, wake
+from bridge.obs.errors import ObsPasswordError, ObsRefused, ObsUnreachable
+from bridge.obs.setup import hangs, wake
 from engine.errors import EngineError
 from engine.preset import load_preset
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 5.0  # seconds between two attempts, doubling
-LOOK = 1.0  # seconds between two looks at whether the text is still true, and the picture still moves
-SETTLE = 0.5  # seconds a scene has to stay before its preset is run: another model takes seconds to load
+CHECK_EVERY = 1.0  # seconds between two looks at whether the text is still true, and the picture still moves
+PRESET_DELAY = 0.5  # seconds a scene has to stay before its preset is run: another model takes seconds to load
 SCENE_EVENTS = (  # after which another scene may be on; OBS is asked which, so that what is done last is true
     "SceneTransitionStarted",
     "CurrentProgramSceneChanged",
@@ -51,7 +51,7 @@ class ObsSurface:
     def __init__(
         self,
         control: ControlState,
-        find: Callable[[], ObsPlace],
+        find: Callable[[], ObsAddress],
         scenes: Mapping[str, Changes],
         text: str = "",
         say: Callable[[str], None] = lambda sentence: None,
@@ -87,27 +87,27 @@ class ObsSurface:
         """Follow one OBS after the other until told to stop."""
         wait, told, refused = FIRST_WAIT, "", None
         while not self._stopping.is_set():
-            place = self._find()
-            if place == refused:  # with the same password, it would say no again
+            address = self._find()
+            if address == refused:  # with the same password, it would say no again
                 self._stopping.wait(LONGEST_WAIT)
                 continue
             try:
-                self._follow(place)
+                self._follow(address)
                 wait, told = FIRST_WAIT, ""
             except BridgeError as error:
-                refused = place if isinstance(error, ObsLocked) else None
+                refused = address if isinstance(error, ObsPasswordError) else None
                 if error.sentence != told:  # once for each reason
                     told = error.sentence
                     self._do(self._control.fail, told, "obs")
             self._stopping.wait(wait)
             wait = min(2 * wait, LONGEST_WAIT)
 
-    def _follow(self, place: ObsPlace) -> None:
+    def _follow(self, address: ObsAddress) -> None:
         """Be connected, until OBS goes. Raises BridgeError if it cannot be reached."""
         while not self._news.empty():
             self._news.get()  # of the OBS before
-        with ObsClient(place, self._heard, lambda: self._news.put("lost")) as obs:
-            self._do(self._say, f"obs: following OBS {obs.version} at {place.host}:{place.port}")
+        with ObsClient(address, self._heard, lambda: self._news.put("lost")) as obs:
+            self._do(self._say, f"obs: following OBS {obs.version} at {address.host}:{address.port}")
             self._news.put("scene")
             shown, wrong, hung = "", False, False
             while (news := self._next()) != "lost":
@@ -131,7 +131,7 @@ class ObsSurface:
     def _next(self) -> News:
         """The next news, if need be that there was none for a while."""
         try:
-            return self._news.get(timeout=LOOK) if self._text or self._picture else self._news.get()
+            return self._news.get(timeout=CHECK_EVERY) if self._text or self._picture else self._news.get()
         except Empty:
             return "quiet"
 
@@ -160,7 +160,7 @@ class ObsSurface:
             self._do(self._control.fail, f"OBS has no text source {self._text!r}; {hint}", "obs")
             log.debug("%s", error)
             return False
-        except ObsAway:
+        except ObsUnreachable:
             return True  # the news that it has gone is on its way
 
     def _do(self, call: Callable[..., None], *arguments: Any) -> None:
@@ -184,7 +184,7 @@ class ObsSurface:
         except EngineError as error:
             self._control.fail(f"scene {scene!r:.80}: {error.sentence}", "obs")
         if "preset" in changes:
-            self._preset = self._loop.call_later(SETTLE, self._run_preset, changes["preset"])
+            self._preset = self._loop.call_later(PRESET_DELAY, self._run_preset, changes["preset"])
 
     def _run_preset(self, preset: str) -> None:
         """Run another model, unless it is the one that was asked for last. A file goes by its name too."""

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from bridge.process.interpreter import python
 from bridge.weights import hub
-from bridge.weights.hub import HubError, Offer
+from bridge.weights.hub import HubError, RemoteFile
 from bridge.weights.progress import Bar, amount
 from engine.checksum import checksum_path, is_damaged
-from engine.places import MODELS, PACKAGE, models_folder
+from engine.paths import MODELS_VARIABLE, PACKAGE, models_folder
 from engine.preset import HubFile, HubSource, Preset, load_preset
 
 KINDS = {"wan": "vae", "taehv": "taehv", "umt5": "umt5"}  # of a preset -> as engine.convert calls them
@@ -44,11 +44,11 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class Transfer:
     """One file to be fetched. `here` is where it lies already, in somebody else's cache."""
 
     part: Part
-    offer: Offer
+    offer: RemoteFile
     arrival: Path
     here: Path | None = None
 
@@ -77,14 +77,14 @@ def download(name: str, to: Path | None = None, keep: bool = False) -> None:
     preset, folder = load_preset(name), (to or models_folder()).expanduser().resolve()
     _check_sources(name, preset)
     bar = Bar()
-    parts = [_looked_at(part, bar) for part in parts_of(preset, folder)]
+    parts = [_checked(part, bar) for part in parts_of(preset, folder)]
     if any(part.wanted() for part in parts):
-        with _alone(folder, bar):
+        with _locked(folder, bar):
             _fetch_all(name, parts, folder, keep, bar)
     bar.say(f"{name} is ready in {folder}: {_next_step(name, folder)}")
 
 
-def _looked_at(part: Part, bar: Bar) -> Part:
+def _checked(part: Part, bar: Bar) -> Part:
     """The part, compared with its checksum if it has one: some seconds for a large file."""
     if not (part.kind and part.target.is_file() and checksum_path(part.target).is_file()):
         return part
@@ -102,19 +102,19 @@ def _fetch_all(name: str, parts: Sequence[Part], folder: Path, keep: bool, bar: 
     for part in parts:
         if part.kind:  # what a conversion left that was killed; nobody else is at it now
             part.target.with_name(part.target.name + ".part").unlink(missing_ok=True)
-    errands = list(_errands(parts, folder, bar))
-    _check_room(errands, folder)
-    bar.announce(sum(_missing(errand) for errand in errands), folder)
+    transfers = list(_transfers(parts, folder, bar))
+    _check_room(transfers, folder)
+    bar.announce(sum(_missing(transfer) for transfer in transfers), folder)
     with bar:
-        for errand in errands:
-            _run(errand, name, keep, bar)
+        for transfer in transfers:
+            _run(transfer, name, keep, bar)
     arrivals = folder / ARRIVALS
     if arrivals.is_dir() and not any(arrivals.iterdir()):
         arrivals.rmdir()
 
 
 @contextmanager
-def _alone(folder: Path, bar: Bar) -> Iterator[None]:
+def _locked(folder: Path, bar: Bar) -> Iterator[None]:
     """One download at a time into a folder; another waits, and finds done what the first one did.
 
     The file that is locked stays: were it removed while somebody waits for it, a third one would lock a new one.
@@ -158,30 +158,30 @@ def _check_sources(name: str, preset: Preset) -> None:
         raise HubError(f"{name} does not say where its weights are from", "add a [dit.source], as wan-1.3b has")
 
 
-def _errands(parts: Iterable[Part], folder: Path, bar: Bar) -> Iterator[Errand]:
+def _transfers(parts: Iterable[Part], folder: Path, bar: Bar) -> Iterator[Transfer]:
     for part in parts:
         for file in part.wanted():
             bar.say(f"looking for {file.path} in {part.source.repo}")
             here = hub.cached(part.source, file)
             offer = _offer_of(here, part.source, file) if here else hub.look_up(part.source, file)
-            yield Errand(part, offer, folder / ARRIVALS / f"{offer.digest}{Path(file.path).suffix}", here)
+            yield Transfer(part, offer, folder / ARRIVALS / f"{offer.digest}{Path(file.path).suffix}", here)
 
 
-def _offer_of(here: Path, source: HubSource, file: HubFile) -> Offer:
+def _offer_of(here: Path, source: HubSource, file: HubFile) -> RemoteFile:
     """A file in the hub's cache is called by its digest, behind a link."""
-    return Offer(f"{source.repo}/{file.path}", "", here.stat().st_size, file.sha256 or here.resolve().name)
+    return RemoteFile(f"{source.repo}/{file.path}", "", here.stat().st_size, file.sha256 or here.resolve().name)
 
 
-def _missing(errand: Errand) -> int:
+def _missing(transfer: Transfer) -> int:
     """Bytes still to be fetched."""
-    if errand.here or errand.arrival.is_file():
+    if transfer.here or transfer.arrival.is_file():
         return 0
-    part = errand.arrival.with_name(errand.arrival.name + ".part")
-    return max(0, errand.offer.size - (part.stat().st_size if part.is_file() else 0))
+    part = transfer.arrival.with_name(transfer.arrival.name + ".part")
+    return max(0, transfer.offer.size - (part.stat().st_size if part.is_file() else 0))
 
 
-def _check_room(errands: Iterable[Errand], folder: Path) -> None:
-    need = most_at_once((errand.offer.size, bool(errand.part.kind)) for errand in errands)
+def _check_room(transfers: Iterable[Transfer], folder: Path) -> None:
+    need = most_at_once((transfer.offer.size, bool(transfer.part.kind)) for transfer in transfers)
     exists = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(exists).free
     if free < need:
@@ -189,22 +189,22 @@ def _check_room(errands: Iterable[Errand], folder: Path) -> None:
         raise HubError(what, "make room, or choose another disk with --to")
 
 
-def _run(errand: Errand, preset: str, keep: bool, bar: Bar) -> None:
-    source, part = errand.here or errand.arrival, errand.part
-    file = Path(errand.offer.name).name
-    with bar.file(file, errand.offer.size) as on_bytes:
-        if errand.here or errand.arrival.is_file():
-            hub.verify(errand.offer, source)
-            on_bytes(errand.offer.size)
+def _run(transfer: Transfer, preset: str, keep: bool, bar: Bar) -> None:
+    source, part = transfer.here or transfer.arrival, transfer.part
+    file = Path(transfer.offer.name).name
+    with bar.file(file, transfer.offer.size) as on_bytes:
+        if transfer.here or transfer.arrival.is_file():
+            hub.verify(transfer.offer, source)
+            on_bytes(transfer.offer.size)
         else:
-            hub.fetch(errand.offer, errand.arrival, on_bytes)
+            hub.fetch(transfer.offer, transfer.arrival, on_bytes)
     if part.kind:
         bar.say(f"converting {file}")
         _convert(source, part, preset)
     else:
         _place(source, part.target / file)
     if not keep:
-        errand.arrival.unlink(missing_ok=True)
+        transfer.arrival.unlink(missing_ok=True)
 
 
 def _convert(source: Path, part: Part, preset: str) -> None:
@@ -231,4 +231,4 @@ def _place(source: Path, target: Path) -> None:
 
 def _next_step(name: str, folder: Path) -> str:
     command = f"latentcast run --preset {name}"
-    return command if folder == models_folder().resolve() else f"{MODELS}={folder} {command}"
+    return command if folder == models_folder().resolve() else f"{MODELS_VARIABLE}={folder} {command}"

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 from bridge.errors import BridgeError
 from engine.preset import HubFile, HubSource
 
-AGAIN = "run the same command again: it goes on where it stopped"
-PUBLIC = "https://huggingface.co"
+RESUME_HINT = "run the same command again: it goes on where it stopped"
+HUB_URL = "https://huggingface.co"
 BLOCK = 2**20  # bytes
 _DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 OnBytes = Callable[[int], None]  # how much of a file is here
@@ -31,7 +31,7 @@ class HubError(BridgeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class RemoteFile:
     """A file as the hub offers it. digest: sha256 of a large file, git's name of a small one, in hex."""
 
     name: str
@@ -46,18 +46,18 @@ class Offer:
         return hashlib.sha1(f"blob {self.size}\0".encode(), usedforsecurity=False)
 
 
-def look_up(source: HubSource, file: HubFile) -> Offer:
+def look_up(source: HubSource, file: HubFile) -> RemoteFile:
     """What the hub has under that name. Raises HubError."""
     hub = _library()
     url = hub.hf_hub_url(source.repo, file.path, revision=source.revision or None)
     name = f"{source.repo}/{file.path}"
-    with _told(name):
+    with _hub_errors(name):
         found = hub.get_hf_file_metadata(url)
     if not (found.commit_hash and found.etag and found.size is not None and len(found.etag) in (40, 64)):
         raise HubError(f"{_host(url)} does not answer like a hub", "look at HF_ENDPOINT, or log in to your network")
     if file.sha256 and len(found.etag) == 64 and found.etag != file.sha256:
         raise HubError(f"{_host(url)} offers another {name} than this preset is made for", "look at HF_ENDPOINT")
-    return Offer(name, url, found.size, file.sha256 or found.etag)
+    return RemoteFile(name, url, found.size, file.sha256 or found.etag)
 
 
 def cached(source: HubSource, file: HubFile) -> Path | None:
@@ -71,15 +71,15 @@ def cached(source: HubSource, file: HubFile) -> Path | None:
     return Path(path) if file.sha256 or _DIGEST.fullmatch(Path(path).resolve().name) else None
 
 
-def fetch(offer: Offer, target: Path, on_bytes: OnBytes) -> None:
+def fetch(offer: RemoteFile, target: Path, on_bytes: OnBytes) -> None:
     """Bring the file to `target`, whole and verified, going on with what an earlier try left in `target`.part.
 
     Raises HubError. A file that arrived damaged is removed.
     """
     part = target.with_name(target.name + ".part")
-    with _told(offer.name):
+    with _hub_errors(offer.name):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with Arriving(part, offer, on_bytes) as file:
+        with PartialFile(part, offer, on_bytes) as file:
             if file.tell() < offer.size:
                 _transfer(offer, file)
         if file.spoiled or file.digest != offer.digest:
@@ -88,9 +88,9 @@ def fetch(offer: Offer, target: Path, on_bytes: OnBytes) -> None:
         os.replace(part, target)
 
 
-def _transfer(offer: Offer, file: Arriving) -> None:
+def _transfer(offer: RemoteFile, file: PartialFile) -> None:
     from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.file_download import http_get
+    from huggingface_hub.file_download import http_get  # internal: no public function goes on with a part of a file
 
     headers = _library().utils.build_hf_headers()
     try:
@@ -101,13 +101,13 @@ def _transfer(offer: Offer, file: Arriving) -> None:
         file.spoiled = True  # the answer was complete and of another length: an error page, say
 
 
-class Arriving:
+class PartialFile:
     """The part of a file that is here, digested while it grows. The hub library writes to it like to a file.
 
     spoiled: what arrived cannot be a beginning of it.
     """
 
-    def __init__(self, path: Path, offer: Offer, on_bytes: OnBytes) -> None:
+    def __init__(self, path: Path, offer: RemoteFile, on_bytes: OnBytes) -> None:
         self._file = path.open("a+b")
         self._offer, self._on_bytes = offer, on_bytes
         if self._file.tell() > offer.size:  # another file's
@@ -115,7 +115,7 @@ class Arriving:
         self._digest_anew()
         self.spoiled = False
 
-    def __enter__(self) -> Arriving:
+    def __enter__(self) -> PartialFile:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -153,10 +153,10 @@ class Arriving:
         self._on_bytes(self._file.tell())
 
 
-def verify(offer: Offer, path: Path) -> None:
+def verify(offer: RemoteFile, path: Path) -> None:
     """Raises HubError if the file at `path` is not what the hub offers."""
     digester = offer.digester()
-    with _told(offer.name), path.open("rb") as file:
+    with _hub_errors(offer.name), path.open("rb") as file:
         while block := file.read(BLOCK):
             digester.update(block)
     if digester.hexdigest() != offer.digest:
@@ -165,7 +165,7 @@ def verify(offer: Offer, path: Path) -> None:
 
 def _library() -> Any:
     """The hub's library, quiet: what there is to say is said by us."""
-    _check_address(os.environ.get("HF_ENDPOINT", PUBLIC))
+    _check_address(os.environ.get("HF_ENDPOINT", HUB_URL))
     try:
         import huggingface_hub.utils
 
@@ -181,7 +181,7 @@ def _library() -> Any:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _hub_errors(name: str) -> Iterator[None]:
     """Whatever the library raises becomes one sentence."""
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
@@ -195,7 +195,7 @@ def _told(name: str) -> Iterator[None]:
     except (transport, OSError) as error:
         if isinstance(error, OSError) and error.strerror:
             raise HubError(f"{name} cannot be stored: {error.strerror}", "choose another folder with --to") from error
-        raise HubError(f"{name}: the connection to the hub failed ({_first_line(error)})", AGAIN) from error
+        raise HubError(f"{name}: the connection to the hub failed ({_first_line(error)})", RESUME_HINT) from error
 
 
 def _refusal(error: Any) -> str:
@@ -214,7 +214,7 @@ def _way_out(error: Any) -> str:
         return "sign in with `hf auth login` or HF_TOKEN, and accept the model's terms on its page"
     if status == 404:
         return "look at HF_ENDPOINT; a mirror may not have everything"
-    return f"wait some minutes, then {AGAIN}"
+    return f"wait some minutes, then {RESUME_HINT}"
 
 
 def _first_line(error: Exception) -> str:
@@ -228,7 +228,7 @@ def _check_address(endpoint: str) -> None:
             return
     except ValueError:  # a port that is none
         pass
-    raise HubError(f"HF_ENDPOINT is no web address: {endpoint!r:.80}", f"write it like {PUBLIC}, or unset it")
+    raise HubError(f"HF_ENDPOINT is no web address: {endpoint!r:.80}", f"write it like {HUB_URL}, or unset it")
 
 
 def _host(url: str) -> str:

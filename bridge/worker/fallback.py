@@ -1,4 +1,4 @@
-"""The way an engine runs, and the next leaner one when memory runs out; what is shown keeps its size meanwhile."""
+"""What the engine runs with, and smaller fallbacks when memory runs out; the output keeps its size."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from engine.errors import EngineError
 from engine.frame import Frame
 from engine.memory import TooLarge, step_down
 from engine.params import Params
-from engine.places import locate
+from engine.paths import locate
 from engine.preset import CodecSpec, Preset, load_preset
 
 if TYPE_CHECKING:
     from bridge.worker.roles import Session
 
 
-class Way:
-    """What is left to run with. Implements the worker's `Control`.
+class FallbackRun:
+    """The preset that runs now, and its next smaller fallback. Implements the worker's `Control`.
 
     preset: what runs; smaller, and with lower limits, after each time that memory ran out.
-    params: the newest controls, as somebody asked for them.
+    params: the newest controls, as requested.
     """
 
     def __init__(self, preset: Preset, pipe: Pipe) -> None:
         self.preset, self.pipe, self.params = preset, pipe, preset.params
-        self._why = ""
+        self._reason = ""
 
     @property
     def stopping(self) -> bool:
@@ -40,7 +40,7 @@ class Way:
         return params
 
     def all_controls(self) -> Params:
-        """The newest controls, moved or not."""
+        """The newest controls, changed or not."""
         self.latest()
         return self.params
 
@@ -54,23 +54,27 @@ class Way:
         self.pipe.say(message)
 
     def check(self, error: BaseException) -> None:
-        """Take note of an error, or raise it again if it has nothing to do with memory."""
+        """Remember an out-of-memory error as the reason to step down; raise any other error again."""
         from engine.measure import is_out_of_memory  # torch is there already, or there would be no such error
 
         if not is_out_of_memory(error):
             raise error
-        self._why = f"out of memory ({str(error).strip().splitlines()[0]:.120})" if str(error) else "out of memory"
+        self._reason = f"out of memory ({str(error).strip().splitlines()[0]:.120})" if str(error) else "out of memory"
 
     def step_down(self) -> None:
-        """Give up the next thing, and say so. Raises TooLarge if nothing is left to give up."""
+        """Go to the next smaller fallback, and report it. Raises TooLarge if there is none."""
         from engine.measure import release
 
         release()
         step = step_down(self.preset, self.params, self._small_codec())
         if step is None:
-            raise TooLarge(f"{self._why}, and nothing is left to give up", "use a smaller --preset, or a larger card")
+            raise TooLarge(
+                f"{self._reason}, and nothing more can be reduced", "use a smaller --preset, or a larger card"
+            )
         self.preset, done = step
-        self.say(Failure(f"{self._why}: {done} from now on", "a smaller --size or --preset leaves the choice to you"))
+        self.say(
+            Failure(f"{self._reason}: {done} from now on", "a smaller --size or --preset leaves the choice to you")
+        )
 
     def _small_codec(self) -> CodecSpec | None:
         if not self.preset.leaner:
@@ -82,8 +86,8 @@ class Way:
         return codec if locate(codec.weights).is_file() else None
 
 
-class Fitted:
-    """A session of one size between rings of another: pictures are scaled on their way in and out."""
+class ScaledSession:
+    """A session that runs at `inner` size, while its caller uses `outer`: frames are scaled in, pictures scaled out."""
 
     def __init__(self, session: Session, inner: tuple[int, int], outer: tuple[int, int]) -> None:
         self._session, self._inner, self._outer = session, inner, outer

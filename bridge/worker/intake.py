@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 SMOOTHING = 0.3  # weight of the newest chunk in what is known of the engine's speed
-MOST_CREDIT = 2.0  # frames: room for a camera's jitter, not for a run of frames after a pause
-SLACK = 0.1  # seconds a frame may always lie behind the newest one
+MAX_CREDIT = 2.0  # frames: allows for a camera's jitter, not for a burst of frames after a pause
+MAX_LAG = 0.1  # seconds a frame may always lie behind the newest one
 
 
 class Intake:
@@ -23,11 +23,11 @@ class Intake:
 
     def takes(self, time: float, newest: float) -> bool:
         """Whether the engine is to have the frame captured at `time`, the newest so far being of time `newest`."""
-        self._credit = min(self._credit + self._earned(time), MOST_CREDIT)
+        self._credit = min(self._credit + self._earned(time), MAX_CREDIT)
         self._last = time
         if not self._rate:
             return True
-        if newest - time > 2 * self._chunk + SLACK or self._credit < 1.0:
+        if newest - time > 2 * self._chunk + MAX_LAG or self._credit < 1.0:
             self.dropped += 1
             return False
         self._credit -= 1.0

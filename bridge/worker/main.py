@@ -17,8 +17,8 @@ from bridge.process import terminal
 from bridge.process.pipe import Pipe
 from bridge.process.protocol import GAVE_UP, Failure, Report, Stage
 from bridge.rings.ring import RingReader, RingWriter
-from bridge.worker.chunk_limit import SETTING_UP, ChunkLimit
-from bridge.worker.fallback import Fitted, Way
+from bridge.worker.chunk_limit import SETUP_TIMEOUT, ChunkLimit
+from bridge.worker.fallback import FallbackRun, ScaledSession
 from bridge.worker.intake import Intake
 from bridge.worker.roles import Control, Inbox, OpenSession, Outbox, Session
 from bridge.worker.ticks import Ticks
@@ -30,13 +30,13 @@ from engine.params import Params
 from engine.preset import Preset, load_preset
 from engine.stream.pace import plan_of
 from engine.stream.window import chunks_until_full
-from engine.threads import give_way, wait_politely, yield_to_stream
+from engine.threads import lower_priority, passive_openmp, yield_to_stream
 
 log = logging.getLogger("engine")
 
 
 def run(
-    session: Session, inbox: Inbox, outbox: Outbox, control: Control, limit: ChunkLimit, patience: float = 0.1
+    session: Session, inbox: Inbox, outbox: Outbox, control: Control, limit: ChunkLimit, timeout: float = 0.1
 ) -> None:
     """Serve one stream until told to stop.
 
@@ -46,7 +46,7 @@ def run(
     intake, taken, behind = Intake(), 0, 0.0
     while not control.stopping:
         obey(session, control, limit)
-        if (frame := inbox.next(timeout=patience)) is not None and intake.takes(frame.time, inbox.newest_time):
+        if (frame := inbox.next(timeout=timeout)) is not None and intake.takes(frame.time, inbox.newest_time):
             session.push(frame)
             taken += 1
             behind = inbox.newest_time - frame.time
@@ -73,9 +73,9 @@ def obey(session: Session, control: Control, limit: ChunkLimit) -> None:
 
 
 def warm(session: Session, preset: Preset, params: Params, say: Callable[[str], None] = lambda progress: None) -> float:
-    """Do some chunks of nothing, so that allocation, tuning and the first prompt do not cost the first real one.
+    """Run some grey chunks, so that allocation, tuning and the first prompt do not delay the first real one.
 
-    Two will do, but where kernels are compiled or graphs recorded the window has to be full for the last of them.
+    Two are enough, unless kernels are compiled or graphs recorded: then the window must be full in the last one.
     say: called before each chunk with how far it is; compiling may take a minute, and then one is told.
     Returns the seconds that the slowest chunk took.
     """
@@ -103,7 +103,7 @@ def warm_chunks(preset: Preset, params: Params) -> int:
 
 
 def rebuilds(preset: Preset) -> bool:
-    """Whether another shape of the work is another kernel or graph, which takes its time to make."""
+    """Whether a new shape needs a new kernel or graph, which takes long to make."""
     return preset.accel.compiler != "none" or preset.accel.graphs
 
 
@@ -119,32 +119,34 @@ def serve(options: argparse.Namespace, pipe: Pipe, open_session: OpenSession) ->
         outbox = stack.enter_context(RingWriter.attach(options.outbox))
         aside = ThreadPoolExecutor(1, "prompts", yield_to_stream)  # encodes prompts while the old one plays on
         stack.callback(aside.shutdown, wait=False, cancel_futures=True)
-        way = Way(preset, pipe)
+        fallback = FallbackRun(preset, pipe)
         while not pipe.stopping:
             try:
-                stream(way, inbox, outbox, lambda preset: open_session(preset, aside))
+                stream(fallback, inbox, outbox, lambda preset: open_session(preset, aside))
             except (RuntimeError, MemoryError) as error:
-                way.check(error)
+                fallback.check(error)
             else:
                 return
-            way.step_down()  # here, where nothing refers to what has failed any more
+            fallback.step_down()  # here, where nothing refers to what has failed any more
 
 
-def stream(way: Way, inbox: RingReader, outbox: RingWriter, open_session: Callable[[Preset], Session]) -> None:
-    """Open, warm up and run in the way that is left, until told to stop. Raises what the session raises."""
-    preset, pipe = way.preset, way.pipe
-    pipe.beat(SETTING_UP)
-    session = Fitted(open_session(preset), (preset.width, preset.height), (outbox.width, outbox.height))
+def stream(
+    fallback: FallbackRun, inbox: RingReader, outbox: RingWriter, open_session: Callable[[Preset], Session]
+) -> None:
+    """Open a session with the current fallback, warm it up and run it until told to stop. Raises what it raises."""
+    preset, pipe = fallback.preset, fallback.pipe
+    pipe.beat(SETUP_TIMEOUT)
+    session = ScaledSession(open_session(preset), (preset.width, preset.height), (outbox.width, outbox.height))
     pipe.say(Stage("warming", session.device, preset.name))
 
     def tell(progress: str) -> None:
         pipe.say(Stage("warming", session.device, preset.name, progress))
 
-    params = way.all_controls()
+    params = fallback.all_controls()
     limit = ChunkLimit(warm(session, preset, params, tell), params, rebuilds(preset))
     inbox.latest()  # what the camera saw meanwhile is old by now
     pipe.say(Stage("streaming", session.device, preset.name))
-    run(session, inbox if preset.input else Ticks(preset.width, preset.height, preset.fps), outbox, way, limit)
+    run(session, inbox if preset.input else Ticks(preset.width, preset.height, preset.fps), outbox, fallback, limit)
 
 
 class RealEngine:
@@ -155,8 +157,8 @@ class RealEngine:
 
     def __init__(self) -> None:
         self._models: Any = None
-        give_way()
-        wait_politely()
+        lower_priority()
+        passive_openmp()
 
     def __call__(self, preset: Preset, aside: Executor) -> Session:
         from engine.accel.apply import with_codec

@@ -1,4 +1,4 @@
-"""What the loop of the engine's process works with: each a few methods, so that tests bring their own."""
+"""The protocols that the engine's loop needs, each of a few methods, so that tests can replace them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Outbox(Protocol):
 
 
 class Control(Protocol):
-    """What the user asked for, and what he is told. `stopping` turns true once and stays true."""
+    """Controls from the user, and messages back. `stopping` turns true once and stays true."""
 
     @property
     def stopping(self) -> bool: ...

@@ -1,4 +1,4 @@
-"""A clock in the camera's place, for models that need none: it says when a picture is wanted."""
+"""A clock instead of a camera, for models without an input: it says when the next picture is due."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain models become fast ones, in a fixed order; with every switch off they are what parity is measured against."""
+"""Applies a preset's accelerations to plain models, in a fixed order. With all of them off, nothing is changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from engine.accel import attention, compile, fp8, framewise, gelu
 from engine.accel.cudagraph import Capture, GraphedCodec, GraphedDenoiser, capture
-from engine.accel.precision import HalfCodec, half_is_faster
+from engine.accel.precision import Bfloat16Codec, bfloat16_is_faster
 from engine.models.build import Models, build_codec
 from engine.models.causal_dit import CausalDiT
 from engine.models.interfaces import VideoCodec
@@ -24,7 +24,7 @@ def accelerate(models: Models, preset: Preset) -> Models:
     Raises BadPreset and DeviceUnavailable for what is not there.
     """
     spec = preset.accel
-    models = replace(models, codec=quick_codec(models.codec, spec, models.device))
+    models = replace(models, codec=accelerate_codec(models.codec, spec, models.device))
     if isinstance(denoiser := models.denoiser, CausalDiT):
         if spec.fp8:
             fp8.apply(denoiser)
@@ -33,7 +33,7 @@ def accelerate(models: Models, preset: Preset) -> Models:
             gelu.apply(denoiser)
         if spec.compiler != "none":
             compile.apply(denoiser, spec.compiler)
-    if replays(spec, models.device):
+    if uses_graphs(spec, models.device):
         models = graphed(models)
     return models
 
@@ -46,45 +46,45 @@ def with_codec(models: Models, preset: Preset) -> Models:
     if getattr(models.codec, "spec", None) == preset.codec:
         return models
     codec = build_codec(preset.codec, models.device, models.dtype)
-    codec = quick_codec(codec, preset.accel, models.device)
-    return replace(models, codec=GraphedCodec(codec) if replays(preset.accel, models.device) else codec)
+    codec = accelerate_codec(codec, preset.accel, models.device)
+    return replace(models, codec=GraphedCodec(codec) if uses_graphs(preset.accel, models.device) else codec)
 
 
-def replays(spec: AccelSpec, device: torch.device) -> bool:
-    """Whether work is recorded and replayed."""
+def uses_graphs(spec: AccelSpec, device: torch.device) -> bool:
+    """Whether work is recorded and replayed as CUDA graphs."""
     return spec.graphs and device.type == "cuda"
 
 
-def quick_codec(codec: VideoCodec, spec: AccelSpec, device: torch.device) -> VideoCodec:
+def accelerate_codec(codec: VideoCodec, spec: AccelSpec, device: torch.device) -> VideoCodec:
     """A plain codec as the switches ask for, but for graphs. Its weights are changed in place."""
     if not isinstance(codec, nn.Module):
         return codec
     if spec.channels_last:
-        arrange(codec)
-    half = spec.half_codec and device.type == "cpu" and half_is_faster()
+        use_channels_last(codec)
+    half = spec.half_codec and device.type == "cpu" and bfloat16_is_faster()
     if half:
         codec.to(torch.bfloat16)
     if spec.framewise and device.type == "cpu" and isinstance(codec, WanVae):
         framewise.apply(codec)
-    return HalfCodec(codec) if half else codec
+    return Bfloat16Codec(codec) if half else codec
 
 
 def graphed(models: Models, capture: Capture = capture) -> Models:
-    """The same models, replayed."""
+    """The same models, recorded and replayed as CUDA graphs."""
     denoiser = GraphedDenoiser(models.denoiser, models.loras, capture)
     return replace(models, codec=GraphedCodec(models.codec, capture), denoiser=denoiser)
 
 
 def call_shape(preset: Preset) -> tuple[int, int, int]:
-    """Rows, queries and keys of the call that a full window makes most often."""
-    tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
+    """Rows, queries and keys of attention in a full window, with the preset's own controls."""
+    tokens = preset.tokens
     rows = plan_of(preset, preset.params).rows
     latents = -(-preset.chunk.later // preset.codec.temporal)
     return rows, latents * tokens, preset.window.slots * tokens
 
 
-def arrange(codec: nn.Module) -> None:
-    """Keep a codec's convolutions as their fastest kernels read them: channels side by side."""
+def use_channels_last(codec: nn.Module) -> None:
+    """Lay out the weights of a codec's convolutions as channels_last, which their fastest kernels read."""
     for layer in codec.modules():
         if isinstance(layer, nn.Conv2d | nn.Conv3d):
             flat = isinstance(layer, nn.Conv2d)

@@ -1,4 +1,4 @@
-"""Which code computes attention: what there is on this device is tried once at the real shape, the fastest stays."""
+"""Chooses the attention kernel: those available on this device are timed at the real shape, and the fastest is used."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from engine.errors import BadPreset
-from engine.models.causal_dit import Attention, CausalDiT, Kernel, torch_own
+from engine.models.causal_dit import Attention, CausalDiT, Kernel, sdpa
 
 TRIES = 3
-PIECE = 256  # queries
-SOME = 8  # one key in so many says about how high a query's scores go
+QUERY_BLOCK = 256  # queries
+KEY_SAMPLE_STRIDE = 8  # every 8th key is sampled to estimate a query's highest score
 TORCH = {
     "flash": SDPBackend.FLASH_ATTENTION,
     "cudnn": SDPBackend.CUDNN_ATTENTION,
@@ -29,7 +29,7 @@ TORCH = {
 
 
 def apply(model: CausalDiT, choice: str, shape: tuple[int, int, int]) -> str:
-    """Let every attention of `model` be computed by `choice`, or by the fastest for "auto"; the name of what it is.
+    """Compute every attention of `model` with `choice`, for "auto" with the fastest. Returns the kernel's name.
 
     shape: rows, queries and keys of one call, which "auto" is measured at. Raises BadPreset for a name unknown here.
     """
@@ -48,40 +48,41 @@ def apply(model: CausalDiT, choice: str, shape: tuple[int, int, int]) -> str:
 
 def kernels(device: torch.device, dtype: torch.dtype) -> Mapping[str, Kernel]:
     """Everything that may work for this device and dtype, by name; "torch" leaves the choice to torch."""
-    found: dict[str, Kernel] = {"torch": torch_own}
+    found: dict[str, Kernel] = {"torch": sdpa}
     if device.type == "cuda":
         found |= {name: partial(_of_torch, backend) for name, backend in TORCH.items()}
         if find_spec("flash_attn_interface") is not None and dtype in (torch.float16, torch.bfloat16):
             found["flash3"] = flash3
     if device.type == "cpu" and dtype in (torch.float16, torch.bfloat16):
-        found["products"] = products
+        found["products"] = blocked_matmul
     return found
 
 
-def products(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
-    """Two matrix products, a softmax between. torch's own kernel for CPUs leaves bfloat16 units idle; these do not.
+def blocked_matmul(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
+    """Attention as two matrix products with a softmax between them, which use a CPU's bfloat16 units. torch's kernel
+    for CPUs does not.
 
-    Head by head and `PIECE` queries at a time, so that scores never leave the processor's cache. They are rounded to
-    bfloat16, so about the highest of each query is taken off before that, inside the product: a softmax does not see
-    it, and those that count are then small numbers, which are rounded finely.
+    One head and `QUERY_BLOCK` queries at a time, so that scores stay in the processor's cache. They are rounded to
+    bfloat16. So an estimate of each query's highest score is subtracted first, inside the product: this does not change
+    the softmax, and the scores that matter become small numbers, where bfloat16 is precise.
     """
     batch, heads, length, size = q.shape
     seen = q.new_empty(batch, length, heads, size).transpose(
         1, 2
-    )  # what comes next wants all heads of a token together
+    )  # laid out token by token, as the next layer reads it
     scale = size**-0.5
-    for row, head, start in product(range(batch), range(heads), range(0, length, PIECE)):
-        place = row, head, slice(start, start + PIECE)
-        highest = (q[place] @ k[row, head, ::SOME].mT).amax(-1, keepdim=True)
-        scores = torch.addmm(highest * -scale, q[place], k[row, head].mT, alpha=scale)
+    for row, head, start in product(range(batch), range(heads), range(0, length, QUERY_BLOCK)):
+        block = row, head, slice(start, start + QUERY_BLOCK)
+        highest = (q[block] @ k[row, head, ::KEY_SAMPLE_STRIDE].mT).amax(-1, keepdim=True)
+        scores = torch.addmm(highest * -scale, q[block], k[row, head].mT, alpha=scale)
         if attn_mask is not None:
-            scores = scores.masked_fill(~attn_mask.expand(batch, heads, length, -1)[place], float("-inf"))
-        seen[place] = scores.softmax(-1) @ v[row, head]
+            scores = scores.masked_fill(~attn_mask.expand(batch, heads, length, -1)[block], float("-inf"))
+        seen[block] = scores.softmax(-1) @ v[row, head]
     return seen
 
 
 def flash3(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
-    """FlashAttention 3, for Hopper, where it is installed. It has no masks: a window that still fills goes to torch."""
+    """FlashAttention 3, for Hopper, where it is installed. It takes no mask: calls with one go to torch."""
     if attn_mask is not None:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
     seen = import_module("flash_attn_interface").flash_attn_func(*(heads.transpose(1, 2) for heads in (q, k, v)))
@@ -91,7 +92,7 @@ def flash3(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tens
 
 @torch.inference_mode()
 def fastest(known: Mapping[str, Kernel], model: CausalDiT, shape: tuple[int, int, int]) -> str:
-    """The name of the fastest of `known` at `shape`; those that refuse it are left out, and if all do it is "torch"."""
+    """The name of the fastest of `known` at `shape`, without those that fail there; "torch" if all fail."""
     if len(known) == 1:  # at full size a try takes seconds where there is no GPU
         return next(iter(known))
     rows, queries, keys = shape
@@ -107,7 +108,7 @@ def fastest(known: Mapping[str, Kernel], model: CausalDiT, shape: tuple[int, int
 
 
 def _of_torch(backend: SDPBackend, q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
-    if attn_mask is not None:  # flash and cudnn know none
+    if attn_mask is not None:  # flash and cudnn take none
         return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
     with sdpa_kernel(backend):
         return F.scaled_dot_product_attention(q, k, v)

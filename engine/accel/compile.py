@@ -18,7 +18,7 @@ NEEDS = {"inductor": "torch", "tensorrt": "torch_tensorrt"}
 
 
 def _lacking(device: torch.device) -> str:
-    """What torch's own compiler calls on `device` and is not there, or nothing."""
+    """The tool that torch's own compiler needs on `device` and that is missing, or nothing."""
     if device.type == "cuda":
         return "" if find_spec("triton") else "triton"
     usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
@@ -27,7 +27,7 @@ def _lacking(device: torch.device) -> str:
 
 
 def apply(model: CausalDiT, compiler: str) -> int:
-    """Let `compiler` compile what lies between two looks at the memory, in place; how many pieces.
+    """Compile the parts of each block before and after its attention to the memory, in place. Returns their number.
 
     All blocks have one shape, so what is compiled for the first serves the rest. It happens when a shape comes for the
     first time, which is while warming up. Raises BadPreset for a compiler that is unknown or not installed.
@@ -39,9 +39,9 @@ def apply(model: CausalDiT, compiler: str) -> int:
         __import__(NEEDS[compiler])  # it registers itself
     if compiler == "inductor" and (lacking := _lacking(model.like.device)):
         raise BadPreset(f"the compiler needs {lacking}", 'install it, or set compiler = "none" in the preset')
-    torch._dynamo.config.skip_nnmodule_hook_guards = False  # a LoRA is a hook that comes and goes
+    torch._dynamo.config.skip_nnmodule_hook_guards = False  # a LoRA is a hook that is added and removed
     torch._dynamo.config.cache_size_limit = SHAPES
-    model.least = model.spec.text_len  # prompts of one length: a new one compiles nothing while a stream plays
+    model.min_tokens = model.spec.text_len  # all prompts get one length, so that a new prompt compiles nothing
     blocks = [block for block in model.blocks if isinstance(block, Block)]
     for block in blocks:
         for name in ("project", "finish"):

@@ -1,4 +1,4 @@
-"""A whole step as one CUDA graph: the host says "again" instead of launching thousands of kernels."""
+"""A whole step as one CUDA graph: the host replays it instead of launching thousands of kernels."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 from engine.models.interfaces import CodecState, Context, Denoiser, Memory, VideoCodec
-from engine.models.lora import LoraRack
+from engine.models.lora import LoraSet
 
-Work = Callable[[], tuple[Tensor, ...]]
-Capture = Callable[[Work], Callable[[], tuple[Tensor, ...]]]
-RUNS_FIRST = 3  # so that libraries choose their kernels outside the graph
+Recordable = Callable[[], tuple[Tensor, ...]]
+Capture = Callable[[Recordable], Callable[[], tuple[Tensor, ...]]]
+CAPTURE_WARMUPS = 3  # runs before a capture, in which libraries choose their kernels
 
 
 @runtime_checkable
-class Steady(Protocol):
-    """A `Memory` whose tensors stay where they are while `generation` stays equal. Not `full`: its window still fills,
-    and this call is an exception.
+class StableMemory(Protocol):
+    """A `Memory` whose tensors are not reallocated while `generation` stays equal. While it is not `full`, shapes still
+    change, and nothing is recorded.
     """
 
     generation: int
@@ -28,66 +28,68 @@ class Steady(Protocol):
     def full(self) -> bool: ...
 
 
-def capture(work: Work) -> Callable[[], tuple[Tensor, ...]]:
-    """Record `work` on the current device; what is returned runs it again and gives the same, overwritten tensors."""
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(RUNS_FIRST):
+def capture(work: Recordable) -> Callable[[], tuple[Tensor, ...]]:
+    """Record `work` on the current device. What is returned replays it and returns the same tensors, overwritten."""
+    side_stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side_stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side_stream):
+        for _ in range(CAPTURE_WARMUPS):
             work()
-    torch.cuda.current_stream().wait_stream(side)
+    torch.cuda.current_stream().wait_stream(side_stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # another may encode a prompt meanwhile
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # another thread may encode a prompt meanwhile
         out = work()
 
-    def again() -> tuple[Tensor, ...]:
+    def replay() -> tuple[Tensor, ...]:
         graph.replay()
         return out
 
-    return again
+    return replay
 
 
-class Replayed:
-    """Work on tensors of one set of shapes: what comes in is copied to fixed places, the work replayed, its result
-    copied out, so that it is the caller's to keep.
+class Recording:
+    """Work recorded for one set of input shapes. A call copies the inputs into static buffers, replays the graph, and
+    returns a copy of the result, which the caller may keep.
     """
 
     def __init__(self, work: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor], capture: Capture) -> None:
         self._inputs = [part.clone() for part in inputs]
-        self._again = capture(lambda: work(*self._inputs))
+        self._replay = capture(lambda: work(*self._inputs))
 
     def __call__(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        for place, part in zip(self._inputs, inputs, strict=True):
-            place.copy_(part, non_blocking=True)
-        return tuple(part.clone() for part in self._again())
+        for buffer, part in zip(self._inputs, inputs, strict=True):
+            buffer.copy_(part, non_blocking=True)
+        return tuple(part.clone() for part in self._replay())
 
 
 class GraphedDenoiser:
     """A `Denoiser` that replays its step once the window is full. It serves one session at a time.
 
-    The graph writes to the memory's own tensors, so it is recorded anew when they move, or for other rows. So it is
-    when a LoRA is put on or taken off; a strength that moves is read at every replay. A `reset` moves nothing.
+    The graph writes to the memory's own tensors, so it is recorded again when they are reallocated, for other rows, and
+    when a LoRA is attached or detached. A LoRA's strength is read at every replay. A `reset` reallocates nothing.
     """
 
-    def __init__(self, plain: Denoiser, loras: LoraRack, capture: Capture = capture) -> None:
+    def __init__(self, plain: Denoiser, loras: LoraSet, capture: Capture = capture) -> None:
         self._plain, self._loras, self._capture = plain, loras, capture
         self._key: Hashable = None
-        self._generation: int | None = None  # of the memory that was written to last
-        self._replayed: Replayed | None = None
+        self._generation: int | None = None  # of the memory of the last call
+        self._recording: Recording | None = None
         self._context: Context = ()
-        self._places: Context = ()
-        self._longest = 0  # tokens of a prompt so far: a shorter one takes as many, and no graph is recorded anew
+        self._static_context: Context = ()
+        self._longest = (
+            0  # tokens of the longest prompt so far; shorter ones are padded to it, so that no graph is recorded again
+        )
 
-    def context(self, embedding: Tensor, least: int = 0) -> Context:
-        context = self._plain.context(embedding, max(least, self._longest))
+    def context(self, embedding: Tensor, min_tokens: int = 0) -> Context:
+        context = self._plain.context(embedding, max(min_tokens, self._longest))
         self._longest = max(self._longest, context[0][0].shape[2])
         return context
 
     def __call__(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
-        generation = memory.generation if isinstance(memory, Steady) else None
-        if generation != self._generation:  # another stream begins, perhaps a smaller one because memory ran out
-            self._generation, self._replayed, self._context, self._places = generation, None, (), ()
-        if not (isinstance(memory, Steady) and memory.full):
+        generation = memory.generation if isinstance(memory, StableMemory) else None
+        if generation != self._generation:  # another stream begins, perhaps a smaller one after memory ran out
+            self._generation, self._recording, self._context, self._static_context = generation, None, (), ()
+        if not (isinstance(memory, StableMemory) and memory.full):
             return self._plain(latents, timesteps, memory, context)
         key = (
             self._loras.changes,
@@ -95,33 +97,33 @@ class GraphedDenoiser:
             timesteps.shape,
             [part.shape for part in flat(context)],
         )
-        if self._replayed is None or key != self._key:
+        if self._recording is None or key != self._key:
             self._record(key, latents, timesteps, memory, context)
         if context is not self._context:
             self._context = context
-            for kept, part in zip(flat(self._places), flat(context), strict=True):
+            for kept, part in zip(flat(self._static_context), flat(context), strict=True):
                 kept.copy_(part, non_blocking=True)
-        assert self._replayed is not None
-        return self._replayed((latents, timesteps))[0]
+        assert self._recording is not None
+        return self._recording((latents, timesteps))[0]
 
     def _record(self, key: Hashable, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> None:
-        self._replayed = None  # its memory goes before the next one's comes
-        self._context, self._places = context, [tuple(part.clone() for part in text) for text in context]
-        places = self._places
-        work = lambda x, t: (self._plain(x, t, memory, places),)  # noqa: E731
-        self._replayed, self._key = Replayed(work, (latents, timesteps), self._capture), key
+        self._recording = None  # its memory is freed before the next recording allocates
+        self._context, self._static_context = context, [tuple(part.clone() for part in text) for text in context]
+        context_copy = self._static_context
+        work = lambda x, t: (self._plain(x, t, memory, context_copy),)  # noqa: E731
+        self._recording, self._key = Recording(work, (latents, timesteps), self._capture), key
 
 
 class GraphedCodec:
-    """A `VideoCodec` that replays encoding and decoding of chunks after the first; states stay the caller's.
+    """A `VideoCodec` that replays encoding and decoding of every chunk but the first; the caller keeps the states.
 
-    Recordings hold memory of their own, so those of another size of picture go when a new size comes.
+    Recordings hold memory of their own, so those for another picture size are dropped when a new size comes.
     """
 
     def __init__(self, plain: VideoCodec, capture: Capture = capture) -> None:
         self._plain, self._capture = plain, capture
         self.spec = getattr(plain, "spec", None)
-        self._known: dict[tuple[str, torch.Size, tuple[torch.Size, ...]], Replayed] = {}
+        self._known: dict[tuple[str, torch.Size, tuple[torch.Size, ...]], Recording] = {}
 
     def encode(self, frames: Tensor, state: CodecState | None) -> tuple[Tensor, CodecState]:
         return self._run(self._plain.encode, "encode", frames, state)
@@ -146,15 +148,15 @@ class GraphedCodec:
                 made, following = work(x, state)
                 return made, *following
 
-            self._known[key] = Replayed(flatly, (x, *state), self._capture)
+            self._known[key] = Recording(flatly, (x, *state), self._capture)
         made, *following = self._known[key]((x, *state))
         return made, tuple(following)
 
     def _forget(self, name: str, size: torch.Size) -> None:
-        """Before anything is computed: a device that is full has no room for both."""
+        """Drop recordings for other sizes before anything is computed: a full device has no room for both."""
         self._known = {key: known for key, known in self._known.items() if key[0] != name or key[1][-2:] == size}
 
 
 def flat(context: Context) -> list[Tensor]:
-    """What is read of the prompt, layer by layer."""
+    """The tensors of a context, layer by layer."""
     return [part for text in context for part in text]

@@ -29,7 +29,7 @@ def apply(model: nn.Module) -> int:
 
 
 def replace_layers(model: nn.Module) -> int:
-    """The same whatever the device can do. One layer after the other, so that few are there twice."""
+    """As `apply`, without asking what the device can do. One layer at a time, so that only one is in memory twice."""
     count = 0
     for module in model.get_submodule("blocks").modules():
         for name, layer in module.named_children():
@@ -53,7 +53,9 @@ def quantise(x: Tensor) -> tuple[Tensor, Tensor]:
     """[.., K] -> 8-bit floats of the same shape, and one scale a row [.., 1] in float32; x is about their product."""
     largest = torch.linalg.vector_norm(x, torch.inf, dim=-1, keepdim=True)
     scale = largest.float().clamp(min=1e-12) / LARGEST
-    return (x / scale).to(FP8), scale  # divided in float32: what that leaves beyond LARGEST is rounded down to it
+    return (x / scale).to(
+        FP8
+    ), scale  # float32 division can exceed LARGEST by one ulp; the cast rounds that to LARGEST, not NaN
 
 
 class Linear8(nn.Linear):

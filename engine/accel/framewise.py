@@ -1,7 +1,7 @@
-"""The Wan autoencoder as a CPU runs it fastest: channels side by side in memory, and frame by frame.
+"""The Wan autoencoder as a CPU runs it fastest: in channels_last layout, and frame by frame.
 
-Torch gives a small float32 Conv3d to a kernel that is many times slower than the one it has for Conv2d. So a few frames
-become more channels of one. In bfloat16 the Conv3d is the faster one, and stays.
+For small float32 inputs, torch's Conv3d kernel is many times slower than its Conv2d kernel. So the frames of a Conv3d
+become channels of a Conv2d. In bfloat16 Conv3d is the faster one, and stays.
 
 A 3x3 convolution of a picture that was doubled by repeating its pixels sees each of them up to four times: four 2x2
 convolutions of the small picture, their weights added up beforehand, give the same sums with 4 multiplications for 9.
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.models.causal import LooksBack, Past
-from engine.models.wan_vae import TIME, TINY, CausalConv, Grow, Norm, WanVae
+from engine.models.causal import CausalState, Stateful
+from engine.models.wan_vae import MIN_NORM, TIME, CausalConv, Grow, Norm, WanVae
 
-BESIDE, BESIDE_3D = torch.channels_last, torch.channels_last_3d
+CHANNELS_LAST, CHANNELS_LAST_3D = torch.channels_last, torch.channels_last_3d
 
 
 def apply(codec: WanVae) -> None:
@@ -25,9 +25,9 @@ def apply(codec: WanVae) -> None:
         if isinstance(module, Grow):
             module.resample = nn.Sequential(Doubling(module.conv))
         if isinstance(module, nn.Sequential):
-            for place, layer in enumerate(module):
+            for index, layer in enumerate(module):
                 if isinstance(layer, Norm):  # a SiLU follows
-                    module[place], module[place + 1] = Activation(layer), nn.Identity()
+                    module[index], module[index + 1] = Activation(layer), nn.Identity()
         for name, layer in module.named_children():
             setattr(module, name, quick(layer))
 
@@ -42,7 +42,7 @@ def quick(layer: nn.Module) -> nn.Module:
 
 
 class Activation(nn.Module):
-    """In the place of a Norm and its SiLU: both in float32, where a CPU need not convert for each of several passes."""
+    """Replaces a Norm and its SiLU: both in float32, so that a CPU converts only once."""
 
     def __init__(self, norm: Norm) -> None:
         super().__init__()
@@ -50,12 +50,12 @@ class Activation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         exact = x.float()
-        normed = exact / torch.linalg.vector_norm(exact, dim=1, keepdim=True).clamp_(min=TINY)
+        normed = exact / torch.linalg.vector_norm(exact, dim=1, keepdim=True).clamp_(min=MIN_NORM)
         return F.silu(normed.mul_(self.scale), inplace=True).to(x.dtype)
 
 
 class Frames(nn.Module):
-    """In the place of a Conv3d without padding in time: [1, C, T, H, W] -> [1, C', T', H', W']."""
+    """Replaces a Conv3d without padding in time: [1, C, T, H, W] -> [1, C', T', H', W']."""
 
     def __init__(self, layer: nn.Conv3d) -> None:
         super().__init__()
@@ -64,27 +64,27 @@ class Frames(nn.Module):
         self.bias = layer.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        """Frame by frame: as fast as all at once, and what is joined takes the memory of one."""
+        """Frame by frame: as fast as all at once, with less memory."""
         frames = x[0].transpose(0, 1)
         firsts = range(0, len(frames) - self.depth + 1, self.stride[0])
-        out = torch.cat([self._see(frames[first : first + self.depth]) for first in firsts])
+        out = torch.cat([self._convolve(frames[first : first + self.depth]) for first in firsts])
         return out[None].transpose(1, 2)
 
-    def _see(self, frames: Tensor) -> Tensor:
+    def _convolve(self, frames: Tensor) -> Tensor:
         """[T, C, H, W] -> [1, C', H', W']."""
-        joined = frames.flatten(0, 1)[None].contiguous(memory_format=BESIDE)
+        joined = frames.flatten(0, 1)[None].contiguous(memory_format=CHANNELS_LAST)
         return F.conv2d(joined, self.weight, self.bias, self.stride[1:], self.padding)
 
 
-class CausalFrames(Frames, LooksBack):
-    """In the place of a CausalConv."""
+class CausalFrames(Frames, Stateful):
+    """Replaces a CausalConv."""
 
-    def forward(self, x: Tensor, past: Past) -> Tensor:  # type: ignore[override]
-        return super().forward(past.before(x, self.depth - 1, TIME))
+    def forward(self, x: Tensor, past: CausalState) -> Tensor:  # type: ignore[override]
+        return super().forward(past.prepend(x, self.depth - 1, TIME))
 
 
 class Doubling(nn.Module):
-    """In the place of nearest upsampling and a 3x3 convolution: [T, C, H, W] -> [T, C', 2H, 2W]."""
+    """Replaces nearest upsampling and a 3x3 convolution: [T, C, H, W] -> [T, C', 2H, 2W]."""
 
     def __init__(self, layer: nn.Conv2d) -> None:
         super().__init__()
@@ -92,12 +92,12 @@ class Doubling(nn.Module):
         self.bias = constant(layer.bias.repeat(4)) if layer.bias is not None else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """One convolution makes the four pixels of every place; those of an odd row or column begin one place later."""
+        """One convolution computes four pixels per position; those of odd rows and columns start one position later."""
         height, width = x.shape[2:]
-        places = F.conv2d(x, self.weight, self.bias, padding=1)
-        quarters = places.view(len(x), 2, 2, -1, height + 1, width + 1)
+        padded = F.conv2d(x, self.weight, self.bias, padding=1)
+        quarters = padded.view(len(x), 2, 2, -1, height + 1, width + 1)
         shape = len(x), quarters.shape[3], 2 * height, 2 * width
-        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=BESIDE)
+        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=CHANNELS_LAST)
         for row in range(2):
             for column in range(2):
                 out[:, :, row::2, column::2] = quarters[:, column, row, :, row : row + height, column : column + width]
@@ -112,6 +112,6 @@ def added(weight: Tensor, axis: int) -> Tensor:
 
 
 def constant(weight: Tensor) -> nn.Parameter:
-    """A parameter nobody trains; the weight of a convolution with its channels side by side."""
-    layout = {4: BESIDE, 5: BESIDE_3D}.get(weight.dim(), torch.preserve_format)
+    """A parameter that is not trained, in channels_last layout if it is the weight of a convolution."""
+    layout = {4: CHANNELS_LAST, 5: CHANNELS_LAST_3D}.get(weight.dim(), torch.preserve_format)
     return nn.Parameter(weight.detach().clone(memory_format=layout), requires_grad=False)

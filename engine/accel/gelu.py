@@ -11,7 +11,7 @@ from engine.models.causal_dit import Block, CausalDiT
 
 SLOPE = 2 * math.sqrt(2 / math.pi)
 CURVE = 0.044715 * SLOPE
-PIECE = 64  # tokens
+TOKEN_BLOCK = 64  # tokens
 
 
 class ExpGelu(nn.Module):
@@ -24,7 +24,7 @@ class ExpGelu(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Any shape, contiguous; the dtype is kept."""
         slope = torch.full((), SLOPE)
-        for piece in torch.split(x.view(-1, x.shape[-1]), PIECE):
+        for piece in torch.split(x.view(-1, x.shape[-1]), TOKEN_BLOCK):
             wide = piece.float()
             twice = torch.addcmul(slope, wide, wide, value=CURVE).mul_(wide)
             piece.copy_(twice.sigmoid_().mul_(wide))

@@ -1,4 +1,4 @@
-"""A preset becomes models. Plain ones: whatever makes them faster wraps them afterwards."""
+"""Builds the plain models of a preset; engine.accel makes them faster afterwards."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch.overrides import TorchFunctionMode
 
 from engine.errors import BadPreset
 from engine.models.interfaces import Denoiser, TextEncoder, VideoCodec
-from engine.models.lora import LoraRack
-from engine.models.text_place import TextElsewhere
+from engine.models.lora import LoraSet
+from engine.models.text_on_demand import OnDemandTextEncoder
 from engine.preset import CodecSpec, DitSpec, Preset, TextSpec
 from engine.weights import load_weights
 
@@ -39,59 +39,59 @@ class Models:
     text: TextEncoder
     device: torch.device
     dtype: torch.dtype
-    loras: LoraRack = field(default=None)  # type: ignore[assignment]
+    loras: LoraSet = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if self.loras is None:
-            object.__setattr__(self, "loras", LoraRack(self.denoiser, self.device, self.dtype))
+            object.__setattr__(self, "loras", LoraSet(self.denoiser, self.device, self.dtype))
 
 
 def build(preset: Preset, device: torch.device, dtype: torch.dtype) -> Models:
-    """Build and fill the models of `preset`. Raises BadPreset for an unknown kind, BadWeights for files that misfit."""
+    """Build and load the models of `preset`. Raises BadPreset for an unknown kind, BadWeights for files that misfit."""
     codec = build_codec(preset.codec, device, dtype)
     text = build_text(preset.text, device, dtype)
     return Models(codec, build_denoiser(preset.dit, device, dtype), text, device, dtype)
 
 
 def build_denoiser(spec: DitSpec, device: torch.device, dtype: torch.dtype, layers: range | None = None) -> Denoiser:
-    """The denoiser, filled, or the part of it that has the blocks `layers`. Raises as `build` does.
+    """The denoiser with its weights, or the part of it that has the blocks `layers`. Raises as `build` does.
 
-    Of a part, the weights of other parts stay in the file, unread.
+    For a part, only its own weights are read from the file.
     """
     model = make_denoiser(spec, layers)
-    elsewhere = make_denoiser(spec).state_dict().keys() - model.state_dict().keys() if layers else ()
-    denoiser: Denoiser = _filled(model, spec.weights, elsewhere=elsewhere).to(device, dtype)
+    skipped = make_denoiser(spec).state_dict().keys() - model.state_dict().keys() if layers else ()
+    denoiser: Denoiser = _loaded(model, spec.weights, skipped=skipped).to(device, dtype)
     return denoiser
 
 
 def build_codec(spec: CodecSpec, device: torch.device, dtype: torch.dtype) -> VideoCodec:
-    """The codec, filled. Raises as `build` does."""
-    codec: VideoCodec = _filled(make_codec(spec), spec.weights).to(device, dtype)
+    """The codec with its weights. Raises as `build` does."""
+    codec: VideoCodec = _loaded(make_codec(spec), spec.weights).to(device, dtype)
     return codec
 
 
 def build_text(spec: TextSpec, device: torch.device, dtype: torch.dtype) -> TextEncoder:
-    """The text encoder, filled, where the preset wants it. Raises as `build` does."""
+    """The text encoder with its weights, where the preset wants it. Raises as `build` does."""
     if spec.place == "device":
-        encoder: TextEncoder = _filled(make_text(spec), spec.weights).to(device, dtype)
+        encoder: TextEncoder = _loaded(make_text(spec), spec.weights).to(device, dtype)
         return encoder
     if spec.place == "cpu":
-        mapped = _filled(make_text(spec), spec.weights, unread=True)  # 11 GB would keep the first picture waiting
-        return TextElsewhere(lambda: mapped, True, device, dtype)
-    _filled(make_text(spec), spec.weights, unread=True)  # it maps the file, finds that it fits, and is gone again
-    return TextElsewhere(lambda: _filled(make_text(spec), spec.weights).to(device, dtype), False, device, dtype)
+        mapped = _loaded(make_text(spec), spec.weights, lazy=True)  # reading 11 GB would delay the first picture
+        return OnDemandTextEncoder(lambda: mapped, True, device, dtype)
+    _loaded(make_text(spec), spec.weights, lazy=True)  # only checks that the file fits
+    return OnDemandTextEncoder(lambda: _loaded(make_text(spec), spec.weights).to(device, dtype), False, device, dtype)
 
 
-def _filled(module: Any, weights: str, unread: bool = False, elsewhere: Collection[str] = ()) -> Any:
-    """The module with its weights, mapped from the file; `unread`, none of it is read before it is used."""
-    load_weights(module, weights, unread, elsewhere)
+def _loaded(module: Any, weights: str, lazy: bool = False, skipped: Collection[str] = ()) -> Any:
+    """The module with its weights, mapped from the file; with `lazy`, nothing is read before it is used."""
+    load_weights(module, weights, lazy, skipped)
     return module.eval().requires_grad_(False)
 
 
-class Undrawn(TorchFunctionMode):
-    """Weights begin as shapes, and no numbers are drawn for them.
+class NoInitialisation(TorchFunctionMode):
+    """Skips the functions of torch.nn.init, so that weights stay uninitialised.
 
-    Drawing into tensors without memory would make torch import its compiler, which takes as long as torch itself.
+    On the meta device they would make torch import its compiler, which takes as long as importing torch itself.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -102,14 +102,14 @@ class Undrawn(TorchFunctionMode):
 
 
 @contextmanager
-def shapes_alone() -> Iterator[None]:
-    """For building a model: its weights have no memory and no numbers."""
-    with torch.device("meta"), Undrawn():
+def without_memory() -> Iterator[None]:
+    """Models built inside have weights on the meta device: shapes without memory."""
+    with torch.device("meta"), NoInitialisation():
         yield
 
 
 def make_codec(spec: CodecSpec) -> Any:
-    """The codec without its weights. Like the other two it has shapes and no memory yet: loading brings that."""
+    """The codec without its weights: they are on the meta device until they are loaded, as with the other two."""
     return _make(CODECS, spec.kind, spec)
 
 
@@ -128,7 +128,7 @@ def _make(kinds: dict[str, str], kind: str, *given: Any) -> Any:
         raise BadPreset(f"there is no model of kind {kind!r}", f"known: {', '.join(kinds)}")
     module, _, name = kinds[kind].partition(":")
     try:
-        with shapes_alone():
+        with without_memory():
             return getattr(import_module(module), name)(*given)
     except ValueError as error:
         raise BadPreset(f"{kind!r} cannot be built so: {error}", "compare it with configs/presets/tiny.toml") from error

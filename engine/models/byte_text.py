@@ -14,14 +14,14 @@ from engine.preset import TextSpec
 MAX_BYTES = 240
 ACCENTS = range(0x300, 0x370)  # marks on Latin, Greek and Cyrillic letters; those of other scripts make other letters
 PICTURES = ("So", "Sk", "Cn", "Co", "Cs")  # emoji, their skin tones, and what Unicode has not named yet
-START, PAD = 1, 0  # bytes that no prompt contains; START gives the empty prompt something to be
+START, PAD = 1, 0  # bytes that no prompt contains; with START an empty prompt has one token
 
 
 class ByteText(nn.Module):
     """Implements `TextEncoder`. Letters are read in groups of up to nine, then compared without positions.
 
     So "neon city" and "city in neon" are nearly the same thing, and a misspelt word still resembles itself. `length`
-    learned queries read the result; every embedding has the same size, so that two can be blended and faded linearly.
+    learned queries read the result. All embeddings have the same size, so that they can be blended and faded linearly.
     """
 
     def __init__(self, spec: TextSpec) -> None:
@@ -85,10 +85,10 @@ class TextAttention(nn.Module):
 
 
 def spell(text: str) -> str:
-    """The one spelling of all that should be read alike: "À l'HUILE" and "a l'huile", "Wärmebild" and "warmebild".
+    """A normal form, equal for spellings that mean the same: "À l'HUILE" and "a l'huile", "Wärmebild" and "warmebild".
 
-    No case, no accents, one form for each sign (NFKC), single blanks, and no pictographs, since nothing can be meant
-    by them here.
+    No case, no accents, one form for each sign (NFKC), single blanks, and no pictographs, which the model
+    does not know.
     """
     apart = unicodedata.normalize("NFKD", text).casefold()
     whole = unicodedata.normalize("NFKC", "".join(sign for sign in apart if ord(sign) not in ACCENTS))

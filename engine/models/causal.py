@@ -1,4 +1,4 @@
-"""What causal codecs share: memory as plain tensors that go in and come out, and where a stream may be cut."""
+"""What causal codecs share: their state as plain tensors, passed in and returned, and where a stream may be cut."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from engine.models.interfaces import CodecState
 from engine.preset import CodecSpec
 
 
-class Past:
-    """Hands every layer of one call the frames it kept last time, in order, and gathers what it keeps this time.
+class CausalState:
+    """During one call, hands each layer in order the frames it kept from the last call, and collects the next state.
 
     At the start of a stream (state None) everything before the first frame is zero.
     """
@@ -27,7 +27,7 @@ class Past:
         """Whether this call holds the first frame of a stream."""
         return self._kept is None
 
-    def before(self, frames: Tensor, count: int, axis: int) -> Tensor:
+    def prepend(self, frames: Tensor, count: int, axis: int) -> Tensor:
         """Put the last `count` frames of the calls before in front of `frames`, and keep the last `count` of the sum.
 
         axis: where `frames` counts time. What is kept is a copy: a view would hold the whole sum in memory.
@@ -40,14 +40,14 @@ class Past:
         return joined
 
 
-class LooksBack:
-    """Marks the layers that need the `Past` beside their input."""
+class Stateful:
+    """Marks the layers that need the `CausalState` beside their input."""
 
 
-def run(layers: Iterable[nn.Module], x: Tensor, past: Past) -> Tensor:
-    """Layer after layer; those that look back are given the past."""
+def run(layers: Iterable[nn.Module], x: Tensor, past: CausalState) -> Tensor:
+    """Run layer after layer; the stateful ones are given `past` too."""
     for layer in layers:
-        x = layer(x, past) if isinstance(layer, LooksBack) else layer(x)
+        x = layer(x, past) if isinstance(layer, Stateful) else layer(x)
     return x
 
 

@@ -1,6 +1,6 @@
 """The causal diffusion transformer, weight-compatible with Wan 2.1: same layers, same key names, any size.
 
-Modules hold weights only. What attention remembers comes in as a `Memory`, the prompt as a `Context`; every shape in a
+Modules hold weights only. Attention's cache is passed in as a `Memory`, the prompt as a `Context`. Every shape in a
 step is fixed and nothing here waits for the device, so that a step can be captured as a CUDA graph.
 
 Source: Wan 2.1 wan/modules/model.py; causal cache after StreamDiffusionV2 c5a0f20, models/wan/causal_model.py.
@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from engine.models.interfaces import Context, Memory
 from engine.models.norms import RMSNorm, plain_norm
+from engine.models.prompt_padding import attend_weighted, kept_length, padding_scores, unpadded_length
 from engine.models.rope import rotate, rotation
-from engine.models.words import count_words, extra_scores, kept_length, weigh
 from engine.preset import DitSpec
 
 
@@ -28,8 +28,8 @@ class Kernel(Protocol):
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor: ...
 
 
-def torch_own(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
-    """The kernel that torch picks."""
+def sdpa(q: Tensor, k: Tensor, v: Tensor, *, attn_mask: Tensor | None) -> Tensor:
+    """torch's own scaled dot product attention, by the kernel that it picks."""
     return F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
 
 
@@ -43,7 +43,7 @@ class Attention(nn.Module):
 
     def __init__(self, spec: DitSpec) -> None:
         super().__init__()
-        self.heads, self.kernel = spec.heads, torch_own
+        self.heads, self.kernel = spec.heads, sdpa
         self.q, self.k, self.v, self.o = (nn.Linear(spec.dim, spec.dim) for _ in range(4))
         self.norm_q, self.norm_k = RMSNorm(spec.dim, spec.eps), RMSNorm(spec.dim, spec.eps)
 
@@ -57,7 +57,7 @@ class Attention(nn.Module):
         """query [B, L, N, D], keys and values [B, N, K, D] -> what is seen, [B, L, C], before `o`."""
         return self.kernel(query.transpose(1, 2), keys, values, attn_mask=mask).transpose(1, 2).flatten(2)
 
-    def words(self, text: Tensor) -> tuple[Tensor, Tensor]:
+    def text_key_value(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """A prompt's tokens [B, K, C] -> keys and values as `attend` wants them."""
         key, value = (part.transpose(1, 2).contiguous() for part in self.key_value(text))
         return key, value
@@ -81,7 +81,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, view: View, text: tuple[Tensor, ...]) -> Tensor:
         """x [B, T, n, C], time [B, T, 6, C] -> x."""
-        return self.finish(x, self._look_back(*self.project(x, time), view), time, *text)
+        return self.finish(x, self._attend_window(*self.project(x, time), view), time, *text)
 
     def project(self, x: Tensor, time: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value of self-attention, [B, T*n, N, D]. Tensors in, tensors out: it can be compiled."""
@@ -93,23 +93,23 @@ class Block(nn.Module):
         """What was seen [B, T*n, C] is added, then the prompt's part, then the feed-forward's. It can be compiled."""
         _, _, gate, shift, scale, last_gate = self._modulation(time)
         x = torch.addcmul(x, gate, self.self_attn.o(seen).view_as(x))
-        x = x + self.cross_attn.o(self._read(x, *text)).view_as(x)
+        x = x + self.cross_attn.o(self._attend_prompt(x, *text)).view_as(x)
         return torch.addcmul(x, last_gate, self.ffn(torch.addcmul(shift, plain_norm(x, self.eps), 1 + scale)))
 
     def _modulation(self, time: Tensor) -> tuple[Tensor, ...]:
         """shift, scale and gate of self-attention, then of the feed-forward, [B, T, 1, C] each."""
         return (self.modulation + time).unsqueeze(3).unbind(2)
 
-    def _look_back(self, query: Tensor, key: Tensor, value: Tensor, view: View) -> Tensor:
+    def _attend_window(self, query: Tensor, key: Tensor, value: Tensor, view: View) -> Tensor:
         keys, values = view.memory.extend(self.layer, key, value, view.turn)
         return self.self_attn.attend(view.turn(query), keys, values, view.memory.mask)
 
-    def _read(self, x: Tensor, keys: Tensor, values: Tensor, extra: Tensor | None = None) -> Tensor:
-        """What the prompt says to x [B, T, n, C]; one prompt for all rows makes them one row."""
+    def _attend_prompt(self, x: Tensor, keys: Tensor, values: Tensor, extra: Tensor | None = None) -> Tensor:
+        """Cross-attention of x [B, T, n, C] to the prompt. With one prompt for all rows, they are joined into one."""
         query = self.cross_attn.query(self.norm3(x).view(len(keys), -1, x.shape[-1]))
         if extra is None:
             return self.cross_attn.attend(query, keys, values)
-        return weigh(query, keys, values, extra)
+        return attend_weighted(query, keys, values, extra)
 
 
 class Head(nn.Module):
@@ -129,14 +129,14 @@ class Head(nn.Module):
 
 
 class View:
-    """One call's look at the memory, and how far this call's queries and keys are turned: once for all layers."""
+    """The memory of one call, and the rotation of its queries and keys: computed once for all layers."""
 
     def __init__(self, memory: Memory, grid: tuple[int, int], head_size: int) -> None:
         self.memory = memory
         self._turns = rotation(memory.positions, grid, head_size)
 
     def turn(self, heads: Tensor) -> Tensor:
-        """Queries or keys of this call, [B, T*n, N, D], by their places in stream and frame."""
+        """Queries or keys of this call, [B, T*n, N, D], rotated by their positions in stream and frame."""
         return rotate(heads, self._turns)
 
 
@@ -156,7 +156,7 @@ class CausalDiT(nn.Module):
         self.layers = range(spec.layers) if layers is None else layers
         if not (self.layers and self.layers.step == 1 and self.layers[0] >= 0 and self.layers[-1] < spec.layers):
             raise ValueError(f"{self.layers} is no part of {spec.layers} blocks")
-        self.spec, self.least = spec, 0  # tokens of a prompt that are read at least; a compiler wants them all alike
+        self.spec, self.min_tokens = spec, 0  # prompts are read at this length or more; a compiler needs one length
         patch = (1, spec.patch, spec.patch)
         if self.begins:
             self.patch_embedding = nn.Conv3d(spec.channels, spec.dim, kernel_size=patch, stride=patch)
@@ -185,20 +185,20 @@ class CausalDiT(nn.Module):
 
     @property
     def like(self) -> Tensor:
-        """A weight that every part has: it tells dtype and device."""
+        """A weight that every part has, for its dtype and device."""
         weight: Tensor = self.time_projection[1].weight  # type: ignore[assignment]
         return weight
 
-    def context(self, embedding: Tensor, least: int = 0) -> Context:
+    def context(self, embedding: Tensor, min_tokens: int = 0) -> Context:
         """[1 or B, L, text_dim] -> per layer, keys and values [1 or B, N, K, D], and what is added to scores [K] where
         K < L. Run once per prompt, not per step.
         """
         embedding = embedding.to(self.like.dtype)
-        length, words = embedding.shape[1], count_words(embedding)
-        kept = kept_length(words, length, max(least, self.least))
+        length, tokens = embedding.shape[1], unpadded_length(embedding)
+        kept = kept_length(tokens, length, max(min_tokens, self.min_tokens))
         text = self.text_embedding(embedding[:, :kept])
-        extra = () if kept == length else (extra_scores(words, kept, length, embedding.device),)
-        return [(*block.cross_attn.words(text), *extra) for block in self.blocks]  # type: ignore[union-attr, operator]
+        extra = () if kept == length else (padding_scores(tokens, kept, length, embedding.device),)
+        return [(*block.cross_attn.text_key_value(text), *extra) for block in self.blocks]  # type: ignore[union-attr, operator]
 
     def forward(self, x: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:
         """Latents [B, T, C, h, w] -> flow [B, T, C, h, w]; between parts, tokens [B, T, h/patch, w/patch, dim].

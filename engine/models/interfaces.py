@@ -32,7 +32,7 @@ class TextEncoder(Protocol):
 
 
 class Memory(Protocol):
-    """What self-attention may look back at: `engine.stream.kvcache.KVCache` live, a whole clip in training.
+    """Keys and values for self-attention: `engine.stream.kvcache.KVCache` live, a whole clip in training.
 
     positions: [B, T]  integers: where in the stream the latent frames of this call lie.
     mask:      bool that broadcasts to [B, N, T*n, K*n], True where attention may look, or None for everywhere
@@ -55,10 +55,10 @@ class Memory(Protocol):
 class Denoiser(Protocol):
     """Predicts the flow v, so that clean = noisy - sigma * v."""
 
-    def context(self, embedding: Tensor, least: int = 0) -> Context:
+    def context(self, embedding: Tensor, min_tokens: int = 0) -> Context:
         """What cross-attention reads of an embedding [1, L, D]; once per prompt, and it may wait for the device.
 
-        least: make it no shorter than this many tokens, for those who need equal shapes.
+        min_tokens: keep at least this many tokens, for callers that need equal shapes.
         """
 
     def __call__(self, latents: Tensor, timesteps: Tensor, memory: Memory, context: Context) -> Tensor:

@@ -1,8 +1,8 @@
 """LoRAs on a model that runs: attached beside its linear layers, their strengths changed between two chunks.
 
-The weights themselves are never touched. That costs two thin products a layer while a LoRA is attached, and it buys a
-strength that moves at once (it is one number on the device), an exact way back, weights that stay mapped or quantised,
-and an address for every tensor that a captured graph may keep.
+The weights themselves are never changed. That costs two small matrix products per layer while a LoRA is attached. In
+return a strength changes at once (it is one number on the device), detaching restores the model exactly, weights stay
+mapped or quantised, and every tensor keeps its address, so that captured CUDA graphs stay valid.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ class Adapter:
         self._parts[name] = (down, up, bias, strength)
 
     def detach(self, name: str) -> bool:
-        """Take a LoRA off; whether none is left, and the hook is gone."""
+        """Detach a LoRA; True if none is left and the hook is removed."""
         self._parts.pop(name, None)
         if not self._parts:
             self._hook.remove()
         return not self._parts
 
 
-class LoraRack:
-    """The LoRAs on one denoiser. Belongs to the model: what one session puts on is on for all that share it.
+class LoraSet:
+    """The LoRAs on one denoiser. It belongs to the model: a LoRA that one session attaches is on for all that share it.
 
-    attached: names and strengths, as they are.
-    changes:  counts attachings and detachings, after which a captured graph has to be captured anew.
+    attached: names and current strengths.
+    changes:  how often a LoRA was attached or detached; a CUDA graph has to be captured again after each.
     """
 
     def __init__(self, denoiser: Denoiser, device: torch.device, dtype: torch.dtype) -> None:
@@ -62,17 +62,17 @@ class LoraRack:
 
     @property
     def _linears(self) -> dict[str, nn.Module]:
-        """The linear layers as they are now: kept here, those that were rounded since would stay in memory too."""
+        """The current linear layers. Not stored: layers that fp8 has replaced since would stay in memory."""
         modules = self._denoiser.named_modules() if isinstance(self._denoiser, nn.Module) else ()
         return {name: layer for name, layer in modules if hasattr(layer, "in_features")}
 
     def read(self, name: str) -> dict[str, LowRank]:
-        """The LoRA called `name`, from its file. Takes its time, and may run aside. Raises BadWeights."""
+        """The LoRA called `name`, from its file. Slow; may run on another thread. Raises BadWeights."""
         layers = {name: (int(layer.in_features), int(layer.out_features)) for name, layer in self._linears.items()}  # type: ignore[arg-type]
         return read_lora(lora_path(name), layers)
 
-    def set(self, wanted: Mapping[str, float], pairs: Mapping[str, dict[str, LowRank]]) -> None:
-        """Make the attached ones `wanted`; `pairs` has those that are new."""
+    def apply(self, wanted: Mapping[str, float], pairs: Mapping[str, dict[str, LowRank]]) -> None:
+        """Attach and detach until exactly `wanted` are on, with these strengths. pairs: of those that are new."""
         for name in [name for name in self.attached if name not in wanted]:
             self._detach(name)
         for name, strength in wanted.items():

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engine.errors import BadWeights
-from engine.places import models_folder
+from engine.paths import models_folder
 from engine.weights import is_finite
 
 PREFIXES = ("base_model.model.", "model.diffusion_model.", "diffusion_model.", "transformer.", "model.")
@@ -87,18 +87,18 @@ def read_lora(path: Path, layers: Mapping[str, tuple[int, int]]) -> dict[str, Lo
 def _sort(tensors: Mapping[str, Tensor], flat: Mapping[str, str], path: Path) -> dict[str, dict[str, Tensor]]:
     """Tensors by layer and role. flat: layers' names by their spelling with underscores."""
     found: dict[str, dict[str, Tensor]] = {}
-    strange = []
+    unknown = []
     for key, tensor in tensors.items():
         name, role = _split(key)
         layer = flat.get(layer_name(name).replace(".", "_")) if role else None
         if layer is None:
-            strange.append(key)
+            unknown.append(key)
         elif role in found.setdefault(layer, {}):
             raise BadWeights(f"{path.name} names {layer} twice, in different ways", "fetch it again")
         else:
             found[layer][role] = tensor
-    if strange:
-        raise _refusal(path, strange)
+    if unknown:
+        raise _refusal(path, unknown)
     return found
 
 
@@ -110,12 +110,12 @@ def _split(key: str) -> tuple[str, str]:
     return key, ""
 
 
-def _refusal(path: Path, strange: list[str]) -> BadWeights:
-    first = next((key for key in strange if not _MORE.search(key)), "")
+def _refusal(path: Path, unknown: list[str]) -> BadWeights:
+    first = next((key for key in unknown if not _MORE.search(key)), "")
     if not first:
-        what = f"{path.name} changes more than linear layers by low rank: {strange[0]}"
+        what = f"{path.name} changes more than linear layers by low rank: {unknown[0]}"
         return BadWeights(what, "use a plain LoRA, of lora_A and lora_B or lora_down and lora_up alone")
-    more = f" and {len(strange) - 1} more keys are" if strange[1:] else " is"
+    more = f" and {len(unknown) - 1} more keys are" if unknown[1:] else " is"
     return BadWeights(f"{path.name} is for another model: {first}{more} not part of this one", _OTHER)
 
 

@@ -1,4 +1,4 @@
-"""Rotary position embedding over time, height and width, with positions given as tensors and no table that ends."""
+"""Rotary position embedding over time, height and width. Positions are tensors, and there is no table to run out of."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-FINE = 24  # bits of a turn that float32 holds exactly
+ANGLE_BITS = 24  # integers of so many bits are exact in float32
 
 
 def axis_sizes(head_size: int) -> tuple[int, int, int]:
@@ -51,5 +51,5 @@ def _angles(positions: Tensor, size: int) -> Tensor:
     """
     channels = torch.arange(0, size, 2, device=positions.device, dtype=torch.float32)
     steps = (torch.pow(10000.0, -channels / size) * (2**64 / math.tau)).to(torch.int64)
-    turns: Tensor = (positions[..., None] * steps) >> (64 - FINE)
-    return turns.float() * (math.tau / (1 << FINE))
+    turns: Tensor = (positions[..., None] * steps) >> (64 - ANGLE_BITS)
+    return turns.float() * (math.tau / (1 << ANGLE_BITS))

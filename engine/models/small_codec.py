@@ -59,10 +59,10 @@ class Encoder(nn.Module):
         self.leave = zero(nn.Conv2d(coarse, spec.channels, 3, padding=1))
 
     def forward(self, cubes: Tensor, state: CodecState | None) -> tuple[Tensor, CodecState]:
-        before = Before(state)
-        features = before.run(self.fine, per_frame(self.enter, cubes))
-        features = before.run(self.coarse, per_frame(self.shrink, features))
-        return per_frame(self.skip, cubes) + per_frame(self.leave, features), before.next
+        previous = PreviousFrames(state)
+        features = previous.run(self.fine, per_frame(self.enter, cubes))
+        features = previous.run(self.coarse, per_frame(self.shrink, features))
+        return per_frame(self.skip, cubes) + per_frame(self.leave, features), previous.next
 
 
 class Decoder(nn.Module):
@@ -84,10 +84,10 @@ class Decoder(nn.Module):
         self.leave = nn.Sequential(zero(nn.Conv2d(fine, colours * half * half, 3, padding=1)), nn.PixelShuffle(half))
 
     def forward(self, latents: Tensor, state: CodecState | None) -> tuple[Tensor, CodecState]:
-        before = Before(state)
-        features = before.run(self.coarse, per_frame(self.enter, latents))
-        features = before.run(self.fine, per_frame(self.grow, features))
-        return self.linear(latents) + per_frame(self.leave, features), before.next
+        previous = PreviousFrames(state)
+        features = previous.run(self.coarse, per_frame(self.enter, latents))
+        features = previous.run(self.fine, per_frame(self.grow, features))
+        return self.linear(latents) + per_frame(self.leave, features), previous.next
 
     def linear(self, latents: Tensor) -> Tensor:
         """The linear map alone: cheap pixels, for losses that need to know what a latent is worth."""
@@ -95,7 +95,7 @@ class Decoder(nn.Module):
 
 
 class CausalBlock(nn.Module):
-    """x plus two convolutions of [x, the x before]. Nothing clips the sum, or the branch dies."""
+    """x plus two convolutions of [x, the x before]. The sum is not clipped, so that the branch goes on learning."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -110,10 +110,10 @@ class CausalBlock(nn.Module):
         return features + per_frame(lambda x: self.change(F.leaky_relu(self.look(x), 0.2)), both)
 
 
-class Before:
+class PreviousFrames:
     """Hands each block the frame before, from the last call's state, and collects the next state.
 
-    At the start of a stream the first frame stands in for the one before it, as if the picture had been still.
+    At the start of a stream the first frame is its own predecessor, as if the picture had been still.
     """
 
     def __init__(self, state: CodecState | None) -> None:
@@ -148,7 +148,7 @@ def unpack(cubes: Tensor) -> Tensor:
 
 
 def zero(layer: nn.Conv2d) -> nn.Conv2d:
-    """Start a layer at nothing."""
+    """Initialise a layer to zero."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer

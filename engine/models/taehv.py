@@ -1,6 +1,6 @@
-"""TAEHV, a small autoencoder for Wan 2.1's latents, weight-compatible, with its memory carried from call to call.
+"""TAEHV, a small autoencoder for Wan 2.1's latents, weight-compatible, with its state carried from call to call.
 
-Every layer works on one frame; blocks that look back see the frame before. So nothing is ever decoded twice.
+Every layer works on one frame; stateful blocks also see the frame before. So no frame is decoded twice.
 
 Source: madebyollin/taehv taehv.py, at the sizes of taew2_1.pth.
 """
@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.models.causal import LooksBack, Past, check_frames, run
+from engine.models.causal import CausalState, Stateful, check_frames, run
 from engine.models.interfaces import CodecState
 from engine.models.latents import Normal
 from engine.preset import CodecSpec
 
 RGB = 3
-LIMIT = 3.0  # latents are pressed softly into -3..3, where the decoder was trained
+LIMIT = 3.0  # latents are squashed into -3..3, the range the decoder was trained on
 
 
 class Taehv(nn.Module):
@@ -43,14 +43,14 @@ class Taehv(nn.Module):
         an H or W that is no multiple of `spatial`.
         """
         check_frames(frames, state, self.spec)
-        past = Past(state)
+        past = CausalState(state)
         if past.starts:
             frames = torch.cat([frames[:1].expand(self.spec.temporal - 1, -1, -1, -1), frames])
         return self.normal.undo(run(self.encoder, (frames + 1) / 2, past)), past.next
 
     def decode(self, latents: Tensor, state: CodecState | None) -> tuple[Tensor, CodecState]:
         """normalised latents [T', C, h, w] -> frames [T, 3, H, W] in [-1, 1], and the next state."""
-        past = Past(state)
+        past = CausalState(state)
         frames = run(self.decoder, latents, past) * 2 - 1
         return frames[self.spec.temporal - 1 if past.starts else 0 :].clamp(-1, 1), past.next
 
@@ -80,21 +80,21 @@ def decoder(spec: CodecSpec) -> nn.Sequential:
 
 
 class Squash(nn.Module):
-    """Latents, softly held within the limit."""
+    """Squashes latents smoothly into -LIMIT..LIMIT."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(x / LIMIT) * LIMIT
 
 
-class Block(nn.Module, LooksBack):
+class Block(nn.Module, Stateful):
     """x plus three convolutions of [x, the x before]."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv = nn.Sequential(conv(2 * width, width), nn.ReLU(), conv(width, width), nn.ReLU(), conv(width, width))
 
-    def forward(self, x: Tensor, past: Past) -> Tensor:
-        earlier = past.before(x, 1, axis=0)[:-1]
+    def forward(self, x: Tensor, past: CausalState) -> Tensor:
+        earlier = past.prepend(x, 1, axis=0)[:-1]
         changed: Tensor = self.conv(torch.cat([x, earlier], dim=1))
         return F.relu(changed + x)
 

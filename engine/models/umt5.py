@@ -1,4 +1,4 @@
-"""Wan's text encoder, umT5: the transformers library computes, files keep Wan's key names.
+"""Wan's text encoder, umT5, computed by the transformers library; weight files keep Wan's key names.
 
 Source: Wan 2.1 wan/modules/t5.py and tokenizers.py.
 """
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.errors import BadPreset, BadWeights
-from engine.places import locate
+from engine.paths import locate
 from engine.preset import TextSpec
 
-BUCKETS, REACH = 32, 128  # distances between tokens: how many kinds, and from where on all are alike
+BUCKETS, REACH = 32, 128  # of relative positions: number of buckets, and the distance from which all share one
 TOKENIZER = "the tokenizer files of google/umt5-xxl"
 NAMES = {  # Wan's -> those of transformers, less ".weight"; * is the layer
     "token_embedding": "embed_tokens",
@@ -36,7 +36,7 @@ NAMES = {  # Wan's -> those of transformers, less ".weight"; * is the layer
 
 
 class Umt5(nn.Module):
-    """Implements `TextEncoder`. Only the words are computed; the rows after them are zero, as the denoiser expects."""
+    """Implements `TextEncoder`. Only the prompt's own tokens are computed; padding is zero, as the denoiser expects."""
 
     def __init__(self, spec: TextSpec) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Umt5(nn.Module):
 
         Raises BadWeights if the tokenizer is not there.
         """
-        words = self.tokenizer(
+        tokens = self.tokenizer(
             [clean(text) for text in texts],
             padding="longest",
             truncation=True,
@@ -58,7 +58,7 @@ class Umt5(nn.Module):
             return_tensors="pt",
         )
         device = self.stack.embed_tokens.weight.device
-        rows = self.embed(words["input_ids"].to(device), words["attention_mask"].to(device))
+        rows = self.embed(tokens["input_ids"].to(device), tokens["attention_mask"].to(device))
         return F.pad(rows, (0, 0, 0, self.spec.length - rows.shape[1]))
 
     def embed(self, tokens: Tensor, mask: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class Umt5(nn.Module):
 
 
 def clean(text: str) -> str:
-    """Mend broken characters, read HTML entities (twice: `&amp;lt;`), and make every gap one blank."""
+    """Repair broken characters, decode HTML entities (twice: `&amp;lt;`), and reduce white space to single blanks."""
     import ftfy
 
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
@@ -113,7 +113,7 @@ def _stack(spec: TextSpec) -> Any:
         layer_norm_epsilon=1e-6,
         dropout_rate=0.0,
     )
-    return UMT5EncoderModel(config).encoder  # without the model around it, which holds the embedding a second time
+    return UMT5EncoderModel(config).encoder  # not the model around it, which has a second copy of the embedding
 
 
 def _to_wan(module: Any, state: dict[str, Tensor], prefix: str, _metadata: Any) -> None:

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.models.causal import LooksBack, Past, check_frames, run
+from engine.models.causal import CausalState, Stateful, check_frames, run
 from engine.models.interfaces import CodecState
 from engine.models.latents import Normal
 from engine.preset import CodecSpec
 
 RGB = 3
 TIME = 2  # the axis of T in [1, C, T, H, W]
-TINY = 1e-12  # what no length falls below, where the numbers go that far down
+MIN_NORM = 1e-12  # lower bound for a norm, or the smallest normal number of the dtype if that is larger
 
 
 class WanVae(nn.Module):
@@ -46,26 +46,26 @@ class WanVae(nn.Module):
         an H or W that is no multiple of `spatial`.
         """
         check_frames(frames, state, self.spec)
-        past = Past(state)
+        past = CausalState(state)
         moments = self.conv1(self.encoder(frames[None].transpose(1, 2), past))
         return moments[0, : self.spec.channels].transpose(0, 1), past.next
 
     def decode(self, latents: Tensor, state: CodecState | None) -> tuple[Tensor, CodecState]:
         """normalised latents [T', C, h, w] -> frames [T, 3, H, W] in [-1, 1], and the next state."""
-        past = Past(state)
+        past = CausalState(state)
         raw = self.normal.undo(latents)[None].transpose(1, 2)
         pictures = self.decoder(self.conv2(raw), past)
         return pictures[0].transpose(0, 1).clamp(-1, 1), past.next
 
 
-class CausalConv(nn.Conv3d, LooksBack):
+class CausalConv(nn.Conv3d, Stateful):
     """3x3x3 over this frame and the two before."""
 
     def __init__(self, wide: int, out: int) -> None:
         super().__init__(wide, out, 3, padding=(0, 1, 1))
 
-    def forward(self, x: Tensor, past: Past) -> Tensor:  # type: ignore[override]
-        out: Tensor = self._conv_forward(past.before(x, 2, TIME), self.weight, self.bias)
+    def forward(self, x: Tensor, past: CausalState) -> Tensor:  # type: ignore[override]
+        out: Tensor = self._conv_forward(past.prepend(x, 2, TIME), self.weight, self.bias)
         return out
 
 
@@ -78,14 +78,14 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         high = torch.promote_types(x.dtype, torch.float32)  # not every device adds halves up in more than halves
-        least = max(TINY, torch.finfo(x.dtype).tiny)
+        least = max(MIN_NORM, torch.finfo(x.dtype).tiny)
         length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=high).clamp(min=least).to(x.dtype)
         scale = self.gamma * self.gamma.shape[0] ** 0.5
         normed: Tensor = x / length * scale
         return normed
 
 
-class Residual(nn.Module, LooksBack):
+class Residual(nn.Module, Stateful):
     """Norm, SiLU, convolution, twice; added to x, or to its 1x1 map where the width changes."""
 
     def __init__(self, wide: int, out: int) -> None:
@@ -95,13 +95,13 @@ class Residual(nn.Module, LooksBack):
         self.residual = nn.Sequential(*first, Norm(out), nn.SiLU(), nothing, CausalConv(out, out))
         self.shortcut = nn.Identity() if wide == out else nn.Conv3d(wide, out, 1)
 
-    def forward(self, x: Tensor, past: Past) -> Tensor:
+    def forward(self, x: Tensor, past: CausalState) -> Tensor:
         short: Tensor = self.shortcut(x)
         return short + run(self.residual, x, past)
 
 
 class Attention(nn.Module):
-    """One head over the places of each frame."""
+    """Attention of one head over the positions of each frame."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class Attention(nn.Module):
         return out
 
 
-class Shrink(nn.Module, LooksBack):
+class Shrink(nn.Module, Stateful):
     """Half the height and width; half the frames too if `temporal`."""
 
     def __init__(self, width: int, temporal: bool) -> None:
@@ -128,20 +128,20 @@ class Shrink(nn.Module, LooksBack):
             self.time_conv = nn.Conv3d(width, width, (3, 1, 1), stride=(2, 1, 1))
         self.temporal = temporal
 
-    def forward(self, x: Tensor, past: Past) -> Tensor:
+    def forward(self, x: Tensor, past: CausalState) -> Tensor:
         x = per_frame(self.resample, x)
         return self._halve(x, past) if self.temporal else x
 
-    def _halve(self, x: Tensor, past: Past) -> Tensor:
+    def _halve(self, x: Tensor, past: CausalState) -> Tensor:
         """Two frames become one, seen with the frame before them. A stream's first frame stays as it is."""
-        joined = past.before(x, 1, TIME)
+        joined = past.prepend(x, 1, TIME)
         if not past.starts:
             halved: Tensor = self.time_conv(joined)
             return halved
         return x if x.shape[TIME] == 1 else torch.cat([x[:, :, :1], self.time_conv(x)], dim=TIME)
 
 
-class Grow(nn.Module, LooksBack):
+class Grow(nn.Module, Stateful):
     """Twice the height and width with half the channels; twice the frames too if `temporal`."""
 
     def __init__(self, width: int, temporal: bool) -> None:
@@ -159,14 +159,14 @@ class Grow(nn.Module, LooksBack):
         assert isinstance(found, nn.Conv2d)
         return found
 
-    def forward(self, x: Tensor, past: Past) -> Tensor:
+    def forward(self, x: Tensor, past: CausalState) -> Tensor:
         return per_frame(self.resample, self._double(x, past) if self.temporal else x)
 
-    def _double(self, x: Tensor, past: Past) -> Tensor:
+    def _double(self, x: Tensor, past: CausalState) -> Tensor:
         """One frame becomes two. A stream's first frame stays one, and those after it never see it."""
         alone = 1 if past.starts else 0
         first, rest = x[:, :, :alone], x[:, :, alone:]
-        joined = past.before(rest, 2, TIME)
+        joined = past.prepend(rest, 2, TIME)
         if not rest.shape[TIME]:
             return first
         halves = self.time_conv(joined).chunk(2, dim=1)
@@ -191,7 +191,7 @@ class Encoder(nn.Module):
         self.middle = middle(wide)
         self.head = nn.Sequential(Norm(wide), nn.SiLU(), CausalConv(wide, 2 * spec.channels))
 
-    def forward(self, x: Tensor, past: Past) -> Tensor:
+    def forward(self, x: Tensor, past: CausalState) -> Tensor:
         return run([self.conv1, *self.downsamples, *self.middle, *self.head], x, past)
 
 
@@ -212,12 +212,12 @@ class Decoder(nn.Module):
         self.upsamples = nn.Sequential(*layers)
         self.head = nn.Sequential(Norm(spec.widths[0]), nn.SiLU(), CausalConv(spec.widths[0], RGB))
 
-    def forward(self, x: Tensor, past: Past) -> Tensor:
+    def forward(self, x: Tensor, past: CausalState) -> Tensor:
         return run([self.conv1, *self.middle, *self.upsamples, *self.head], x, past)
 
 
 def middle(width: int) -> nn.Sequential:
-    """Where every place of a frame sees every other."""
+    """The innermost layers, in which every position of a frame attends to every other."""
     return nn.Sequential(Residual(width, width), Attention(width), Residual(width, width))
 
 

@@ -31,7 +31,7 @@ class Finished:
 
 
 class StreamBatch:
-    """Executes planned calls: it holds the chunks in flight and decides nothing. `RowPlanner` says what they are."""
+    """Executes the calls that `RowPlanner` plans. It holds the latents of the chunks in flight, and decides nothing."""
 
     def __init__(self, denoiser: Denoiser, schedule: Schedule, cache: KVCache) -> None:
         self._denoiser, self._schedule, self._cache = denoiser, schedule, cache
@@ -40,13 +40,13 @@ class StreamBatch:
     def run(self, batch: Batch, noisy: Tensor | None, context: Context, renoise: Renoise) -> list[Finished]:
         """Denoise one call: what is finished, oldest first.
 
-        noisy: the chunk that enters row 0, [T, C, h, w]; None where none does, and a stand-in takes its place.
+        noisy: the chunk that enters row 0, [T, C, h, w]; None if none enters and row 0 is idle.
         Raises BadWork if `batch` does not follow the call before it.
         """
         self.check(batch)
         before = [latent for _, latent in self._flight]
         latents = [before[0] if noisy is None else noisy, *before][: len(batch.rows)]
-        latents += latents[-1:] * (len(batch.rows) - len(latents))  # stand-ins
+        latents += latents[-1:] * (len(batch.rows) - len(latents))  # idle rows
         real = [Finished(row.tag, latent) for row, latent in reversed(self._flight) if not row.idle]
         early = [chunk for chunk in real if chunk.tag in batch.early]
         call = self._cache.begin(batch)
@@ -69,10 +69,10 @@ class StreamBatch:
         for number in range(batch.passes):
             t = call.timesteps[:, number, None].expand(-1, len(clean[0]))  # [rows, T]
             rows = zip(clean, t, batch.steps(number), strict=True)
-            x = torch.stack([self._noisier(latent, told, step, renoise) for latent, told, step in rows])
+            x = torch.stack([self._noisier(latent, timestep, step, renoise) for latent, timestep, step in rows])
             clean = list(self._schedule.to_clean(x, self._denoiser(x, t, self._cache, context), t))
         return clean
 
     def _noisier(self, latent: Tensor, timesteps: Tensor, step: int, renoise: Renoise) -> Tensor:
-        """A chunk enters step 0 as it came, and every later one noised again to that step's timestep."""
+        """The input of a step: for step 0 the latent itself, for later steps noised again to their timestep."""
         return latent if step == 0 else self._schedule.add_noise(latent, renoise(latent, step), timesteps)

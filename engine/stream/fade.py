@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from engine.prompt import Blend
 
-MOST_TEXTS = 64  # in a mixture: only a fade that is interrupted over and over comes to so many
+MAX_TEXTS = 64  # in a mixture; only fades that are interrupted many times reach it
 
 
 class PromptFader:
-    """What the picture is told at each moment. A new prompt may arrive midway through a fade; nothing ever jumps."""
+    """The mixture of prompts at each moment. A new prompt may arrive during a fade; the weights never jump."""
 
     def __init__(self) -> None:
         self._start: Blend = ()
@@ -19,7 +19,7 @@ class PromptFader:
     def at(self, time: float, blend: Blend, seconds: float) -> Blend:
         """The mixture for a chunk captured at `time` seconds.
 
-        A `blend` that is not the one before fades in over `seconds`, from wherever the picture is. The first does not.
+        A new `blend` fades in over `seconds`, from the present mixture. The first one is used at once.
         """
         if blend != self._target:
             self._start, self._target = _heaviest(self._now or blend), blend
@@ -39,9 +39,9 @@ def _mix(start: Blend, target: Blend, share: float) -> Blend:
 
 
 def _heaviest(blend: Blend) -> Blend:
-    """The `MOST_TEXTS` texts that weigh most, together as heavy as all."""
-    if len(blend) <= MOST_TEXTS:
+    """The `MAX_TEXTS` texts that weigh most, together as heavy as all."""
+    if len(blend) <= MAX_TEXTS:
         return blend
-    kept = sorted(blend, key=lambda part: -part[1])[:MOST_TEXTS]
+    kept = sorted(blend, key=lambda part: -part[1])[:MAX_TEXTS]
     scale = sum(weight for _, weight in blend) / sum(weight for _, weight in kept)
     return tuple((text, weight * scale) for text, weight in kept)

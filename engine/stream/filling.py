@@ -1,5 +1,5 @@
-"""A window that still fills: all that is special about it. Once every row sees a whole window, nothing here applies:
-there is no mask, every call has the shape that it keeps, and a step may be recorded.
+"""All that is special about a window that is not full yet. Once every row sees the whole window there is no mask,
+shapes no longer change, and a step may be recorded.
 """
 
 from __future__ import annotations

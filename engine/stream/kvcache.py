@@ -1,8 +1,8 @@
-"""What self-attention remembers of the stream: fixed shapes, written where a `Batch` says, read in any order.
+"""The key/value cache of self-attention: fixed shapes, written to the slots that a `Batch` names, read in any order.
 
-Keys are turned once, when they are written, by their place in the stream, as the reference turns them. A sink may have
-to slide along with the stream (engine.stream.sinks): then it is turned on, from a copy of what was written, once before
-a chunk's passes, and attention reads the window as it lies.
+Keys are rotated once, when they are written, by their position in the stream, as in the reference. A sink may have to
+move along with the stream (engine.stream.sinks). Then its keys are rotated further, from a copy of what was written,
+once before a chunk's passes. Attention reads the window as it is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from engine.stream.call import Call, CallBuffers
 from engine.stream.filling import Filling
 from engine.stream.work import Batch, Row
 
-GENERATIONS = count()  # no two of any caches are ever alike
+GENERATIONS = count()  # unique in this process, across all caches
 
 
 class KVCache:
@@ -28,8 +28,8 @@ class KVCache:
 
     layers:       which of the transformer's blocks it serves; all unless given.
     keys, values: per layer [most rows so far, N, slots, n, D], so that attention reads each head from one piece.
-    generation:   equal as long as no tensor moved, so that a recorded step finds them: also through `reset`, and
-                  through rows that go and come back.
+    generation:   changes when a tensor is reallocated. A CUDA graph is valid while it stays the same; `reset()` and
+                  using fewer rows keep it.
     """
 
     def __init__(
@@ -43,25 +43,27 @@ class KVCache:
     ) -> None:
         self._spec, self._layers = window, range(dit.layers) if layers is None else layers
         self._head = dit.dim // dit.heads
-        self._timed = axis_sizes(self._head)[0]  # channels of a head that turn with time; they come first
+        self._timed = axis_sizes(self._head)[0]  # channels of a head that rotate with time; they come first
 
         def zeros(*shape: int, dtype: torch.dtype = dtype) -> list[Tensor]:
             return [torch.zeros(1, *shape, device=device, dtype=dtype) for _ in self._layers]
 
         self.keys, self.values = (zeros(dit.heads, window.slots, tokens, self._head) for _ in range(2))
-        self._sinks = zeros(dit.heads, window.sinks, tokens, self._timed)  # keys as they were written, where time turns
+        self._sinks = zeros(
+            dit.heads, window.sinks, tokens, self._timed
+        )  # the sinks' keys as written, only the channels that rotate with time
         self._means = zeros(window.slots, 2, dit.dim, dtype=torch.float32)  # of keys and of values
         self._buffers, self._filling = CallBuffers(device), Filling(window.slots, tokens)
         self.generation = next(GENERATIONS)
         self.reset()
 
     def reset(self) -> None:
-        """As new, with one row, and without taking any memory."""
+        """Back to the initial state, with one row. Allocates nothing."""
         for store in self._stores:
             for part in store:
                 part.zero_()
         self._used = 1
-        self._drifts = [(0,) * self._spec.sinks]  # how far each row's sinks are turned on, as they lie
+        self._drifts = [(0,) * self._spec.sinks]  # the drift that each row's sinks are rotated by now
         self._written: list[tuple[int, int]] = []  # rows and sinks that the last call wrote
 
     @property
@@ -69,10 +71,10 @@ class KVCache:
         return self.keys, self.values, self._sinks, self._means
 
     def begin(self, batch: Batch) -> Call:
-        """Make ready for a call: its rows, the slots that they write, and sinks where they are to seem to lie.
+        """Prepare a call: its rows, the slots that they write, and the apparent positions of sinks.
 
-        Called once per chunk. Passes over the same chunk write the same slots again; the last one stays.
-        What the batch says, on the device, is returned.
+        Called once per chunk. Every pass over a chunk writes the same slots; the last pass stays.
+        Returns the batch's integers as tensors on the device.
         """
         rows, call = batch.rows, self._buffers.load(batch)
         self.rows(len(rows))
@@ -101,11 +103,11 @@ class KVCache:
 
     @property
     def full(self) -> bool:
-        """Whether every row sees a whole window: from then on a step has the shape that it keeps."""
+        """Whether every row sees the whole window: from then on the shapes of a step do not change."""
         return self._filling.full
 
     def extend(self, layer: int, key: Tensor, value: Tensor, turn: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """Write keys, turned, and values [rows, T*n, N, D]; return all that count, [rows, N, filled*n, D]."""
+        """Write rotated keys, and values [rows, T*n, N, D]; return all that were written, [rows, N, filled*n, D]."""
         at, rows, slots = layer - self._layers.start, self._call.rows, self._call.slots
         if self._spec.refresh > -1:
             means = [self._by_frame(part).mean(2, dtype=torch.float32).flatten(2) for part in (key, value)]
@@ -133,7 +135,7 @@ class KVCache:
 
     @property
     def row_bytes(self) -> tuple[int, int]:
-        """How many rows there is room for, and what one takes."""
+        """How many rows are allocated, and the bytes of one."""
         parts = [part for store in self._stores for part in store]
         return len(parts[0]), sum(part[0].numel() * part.itemsize for part in parts)
 
@@ -150,7 +152,7 @@ class KVCache:
                     part[used:wanted] = part[used - 1]
 
     def _keep_sinks(self) -> None:
-        """Copy the sinks that the last call wrote, before anything turns them."""
+        """Copy the sinks that the last call wrote, before they are rotated further."""
         for row, sink in self._written:
             for kept, keys in zip(self._sinks, self.keys, strict=True):
                 kept[row, :, sink] = keys[row, :, sink, :, : self._timed]
@@ -173,7 +175,7 @@ class KVCache:
 
     def _widen(self, wanted: int) -> None:
         for store in self._stores:
-            for layer, part in enumerate(store):  # one by one, so that old and new are never there as a whole
+            for layer, part in enumerate(store):  # one layer at a time: memory never holds all old and all new tensors
                 wide = part.new_empty(wanted, *part.shape[1:])
                 wide[: len(part)] = part
                 store[layer] = wide

@@ -1,4 +1,4 @@
-"""How much noise each chunk gets, from how the picture moves, and which timesteps follow. Numbers only, no tensors."""
+"""How much noise each chunk gets, from how the picture moves, and its timesteps. Numbers only, no tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engine.preset import ScheduleSpec
 class NoisePolicy:
     """Turns measured motion into the noise mixed into a chunk.
 
-    A still picture gets more noise, so the model may invent; a moving one gets less, so the camera leads.
+    A still picture gets more noise, so that the model changes more; a moving one gets less, to follow the camera.
 
     still:       noise for a still picture, 0..1.
     pull:        how far full motion pulls the noise below `still`; more than `still` counts as `still`.
@@ -37,9 +37,9 @@ class NoisePolicy:
         return (1 - self.memory) * target + self.memory * previous
 
 
-def first_timestep(noise: float, lead: int) -> int:
-    """The timestep the model is told for a chunk mixed with `noise`: `lead` below it, as the reference trained it."""
-    return max(int(1000 * noise) - lead, 0)
+def first_timestep(noise: float, timestep_offset: int) -> int:
+    """The timestep given to the model for a chunk mixed with `noise`: `timestep_offset` below, as in the reference."""
+    return max(int(1000 * noise) - timestep_offset, 0)
 
 
 def timesteps_of(noise: float, spec: ScheduleSpec, steps: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Where the values of noise come from."""
+"""The noise that is mixed into chunks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 class NoiseSource:
-    """Gaussian noise from a seed: drawn anew each time, or one field per step that stays where it is.
+    """Gaussian noise from a seed: drawn anew each time, or one constant field per step.
 
-    A field that stays is what keeps a still picture still: the noise does not crawl under it.
+    A constant field keeps a still picture still: the noise does not move under it.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:

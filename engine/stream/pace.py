@@ -1,4 +1,4 @@
-"""How many rows and steps a chunk gets: the one place that limits them. Decided in integers, before any tensor moves.
+"""How many rows and steps a chunk gets. All limits on them are here, in integers.
 
 Who limits whom, strongest last; each only ever lowers what the one before it left:
 

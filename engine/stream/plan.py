@@ -19,11 +19,11 @@ from engine.stream.work import Batch, Work
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What is known when a chunk is planned. Whoever measured it has waited for it.
+    """What is known when a chunk is planned: numbers on the host.
 
     frames:   how many the chunk has.   stamps: of those that are real.
     motion:   how much the picture moves; None where there is nothing to compare with, or no input.
-    likeness: of each sink and the newest frame, -1..1; empty where they were not compared.
+    similarity: of each sink and the newest frame, -1..1; empty where they were not compared.
     prompt:   the newest blend that can be used.   loras: names and strengths that are to be on, read.
     settled:  whether nothing that the controls ask for is still being encoded or read.
     room:     how many rows there is memory for; None where nobody counted.
@@ -36,7 +36,7 @@ class Observed:
     loras: tuple[tuple[str, float], ...] = ()
     settled: bool = True
     motion: float | None = None
-    likeness: tuple[float, ...] = ()
+    similarity: tuple[float, ...] = ()
     room: int | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
     backlog: int = 0
@@ -54,7 +54,7 @@ class Planner:
         self._noise = 1.0  # of the newest chunk
         self._room: int | None = None  # rows
         self._entered = 0
-        self._look: tuple[Any, ...] = ()  # the prompt that was aimed at, what was told of it, and LoRAs
+        self._look: tuple[Any, ...] = ()  # the wanted prompt, the mixture used, and LoRAs
         self._last: Work | None = None
 
     def next(self, params: Params, observed: Observed) -> Work:
@@ -92,8 +92,8 @@ class Planner:
         return NoisePolicy(params.noise, params.motion, spec.full_motion, spec.memory).next(motion, self._noise)
 
     def _watch_sinks(self, observed: Observed, prompt: Blend) -> None:
-        """A sink that nothing resembles any more is written over, and all are when another look begins."""
-        self._rows.renewal.note_likeness(observed.likeness)
+        """Renew a sink that is no longer similar to the stream, and all sinks when the prompt or LoRAs change."""
+        self._rows.renewal.note_similarity(observed.similarity)
         look, self._look = self._look, (observed.prompt, prompt, observed.loras)
         if look != self._look:
             self._rows.renew_sinks()

@@ -14,7 +14,7 @@ from engine.stream.work import Batch, Row
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """A chunk on its way down the rows; `idle` where it is a stand-in that nothing comes of."""
+    """A chunk on its way down the rows; `idle` if it only fills an unused row and its result is discarded."""
 
     tag: int
     slots: tuple[int, ...]
@@ -59,7 +59,7 @@ class RowPlanner:
         return self._advance([replace(self._flight[0], idle=True), *self._flight], timesteps, plan)
 
     def renew_sinks(self) -> None:
-        """The stream shows something else from now on: its sinks are written over, one a chunk.
+        """The look has changed: the sinks are overwritten, one per chunk.
 
         Otherwise the old look would shine through for as long as the stream lasts.
         """
@@ -74,12 +74,14 @@ class RowPlanner:
     def _advance(self, chunks: list[InFlight], timesteps: Sequence[int], plan: Plan) -> Batch:
         early = tuple(chunk.tag for chunk in reversed(chunks[plan.rows :]) if not chunk.idle)
         chunks = chunks[: plan.rows]
-        while len(chunks) < plan.rows:  # a stand-in writes where the chunk above it writes next, so it leaves no trace
+        while (
+            len(chunks) < plan.rows
+        ):  # an idle row uses the slots of the chunk that enters it next and overwrites them
             chunks.append(replace(chunks[-1], idle=True))
         self._flight = chunks[:-1]
         self._sinks.use_rows(plan.rows)
-        told = [tuple(timesteps[row * plan.passes : (row + 1) * plan.passes]) for row in range(plan.rows)]
-        return Batch(tuple(map(self._row, range(plan.rows), chunks, told)), plan.passes, early)
+        per_row = [tuple(timesteps[row * plan.passes : (row + 1) * plan.passes]) for row in range(plan.rows)]
+        return Batch(tuple(map(self._row, range(plan.rows), chunks, per_row)), plan.passes, early)
 
     def _row(self, row: int, chunk: InFlight, timesteps: tuple[int, ...]) -> Row:
         positions = range(chunk.position, chunk.position + len(chunk.slots))

@@ -1,4 +1,4 @@
-"""The pinned frames of the window: when they are written over, and where each seems to lie. Integers only."""
+"""The sinks of the window: when each is overwritten, and its apparent position. Integers only."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from engine.preset import WindowSpec
 
 
 class Renewal:
-    """Which sink the coming chunks are written over, one each. Only a full window is refreshed."""
+    """Which sink each of the next chunks overwrites. Sinks are only renewed in a full window."""
 
     def __init__(self, spec: WindowSpec) -> None:
         self._spec = spec
         self._stale: list[int] = []
-        self._settling = 0  # latent frames to wait for before that
+        self._settling = 0  # latent frames to wait for before the renewal
 
-    def note_likeness(self, likeness: Sequence[float]) -> None:
-        """Take account of how alike each sink and the newest frame are: the least like one goes, if it is too unlike.
+    def note_similarity(self, similarity: Sequence[float]) -> None:
+        """Renew the sink that is least similar to the newest frame, if its similarity is below the threshold.
 
-        Empty if nobody compared them. While a renewal is on its way, it goes on as it is.
+        similarity: of each sink; empty if they were not compared. A renewal that is going on is not changed.
         """
-        if likeness and not self._stale:
-            worst = min(range(len(likeness)), key=likeness.__getitem__)
-            self._stale = [worst] if likeness[worst] < self._spec.refresh else []
+        if similarity and not self._stale:
+            worst = min(range(len(similarity)), key=similarity.__getitem__)
+            self._stale = [worst] if similarity[worst] < self._spec.refresh else []
 
     def renew_all(self) -> None:
-        """The stream shows something else from now on: pin that, once the rolling slots hold nothing but it."""
+        """The look has changed: renew all sinks, once the rolling slots hold only the new look."""
         self._stale, self._settling = list(range(self._spec.sinks)), self._spec.slots - self._spec.sinks
 
     def take(self, frames: int, full: bool) -> int | None:
-        """The sink that a chunk of so many latent frames is written over, if any. full: whether the window is."""
+        """The sink that a chunk of so many latent frames overwrites, or None. full: whether the window is full."""
         if self._settling > 0:
             self._settling -= frames
             return None
@@ -37,10 +37,10 @@ class Renewal:
 
 
 class SinkPositions:
-    """Where each row's sinks were written, and how far each has to slide along with the stream.
+    """The position at which each row's sinks were written, and how far each has to move along with the stream.
 
-    Attention depends on distances alone. A sink's distance to the newest frame stops growing at `sink_distance`: from
-    then on it is to seem to lie later than it was written. So a stream has neither a jump nor an end.
+    Attention depends on distances only. A sink's distance to the newest frame stops growing at `sink_distance`: from
+    then on its apparent position moves with the stream. So nothing jumps, and a stream can go on for ever.
     """
 
     def __init__(self, spec: WindowSpec) -> None:
@@ -54,7 +54,7 @@ class SinkPositions:
         self._rows = kept + [list(kept[-1]) for _ in range(count - len(kept))]
 
     def drift(self, row: int, slots: Sequence[int], positions: Sequence[int]) -> tuple[int, ...]:
-        """For each sink of `row`, how many latent frames later it is to seem to lie, once this call is written."""
+        """For each sink of `row`, how many latent frames after its written position it appears to be, in this call."""
         written = self._rows[row]
         for slot, position in zip(slots, positions, strict=True):
             if slot in self._sinks:

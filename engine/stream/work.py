@@ -1,4 +1,4 @@
-"""What is decided for one call, as plain values: a session executes it, a log keeps it, another rank receives it."""
+"""Everything decided for one call, as plain values that a session executes and a log can keep."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class BadWork(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One chunk in one row of a call. It chose its slots when it entered, and keeps them on its way down the rows.
+    """One chunk in one row of a call. Its slots were chosen when it entered, and it keeps them in every row.
 
     tag:       number of the chunk in its stream.
     slots:     which slots of the window its latent frames are written to.
     position:  of the first of them in the stream.
-    timesteps: what the denoiser is told, one for each pass.
+    timesteps: given to the denoiser, one for each pass.
     visible:   how many slots attention may look at: fewer than the window has while it fills.
-    drift:     for each sink, how many latent frames later than it was written it is to seem to lie.
-    idle:      a stand-in while the rows fill; nothing comes of it.
+    drift:     for each sink, how many latent frames its apparent position is after the one it was written at.
+    idle:      whether it only fills an unused row; its result is discarded.
     """
 
     tag: int
@@ -74,7 +74,7 @@ class Work:
     stamps:      time and index of those of them that are real. A stream's last chunk is filled up by repeating a frame.
     noise:       share mixed into that chunk, 0..1; 1 without an input.
     seed, carry: where noise comes from, as the controls of these names say.
-    prompt:      texts and their weights: a blend, or what a fade between blends has come to.
+    prompt:      texts and their weights: a blend, or the mixture of two blends during a fade.
     loras:       names and strengths, all that are on.
     """
 

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 from engine.errors import EngineError
-from engine.threads import wait_politely
+from engine.threads import passive_openmp
 
 RUNS = Path("runs")
 STAGES = ("codec", "denoiser", "finish")
-ASKED = "words"  # run if --stages names it
+OPTIONAL_STAGE = "words"  # run if --stages names it
 LEAST = 4  # frames that can be measured
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 
@@ -72,8 +72,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _stages(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
-    if not set(names) <= {*STAGES, ASKED}:
-        raise argparse.ArgumentTypeError(f"the stages are {', '.join(STAGES)}, and {ASKED}")
+    if not set(names) <= {*STAGES, OPTIONAL_STAGE}:
+        raise argparse.ArgumentTypeError(f"the stages are {', '.join(STAGES)}, and {OPTIONAL_STAGE}")
     return names
 
 
@@ -128,7 +128,7 @@ def _add_distill(distill: argparse.ArgumentParser) -> None:
 
 
 def _train(asked: argparse.Namespace) -> None:
-    wait_politely()
+    passive_openmp()
     from engine.train.run import train
 
     train(asked.run, asked.hours, asked.seed, asked.threads, asked.from_weights, asked.stages)
@@ -156,7 +156,7 @@ def _evaluate(asked: argparse.Namespace) -> None:
 
 
 def _distill(asked: argparse.Namespace) -> None:
-    wait_politely()
+    passive_openmp()
     from engine.train.distill.run import distill
 
     distill(

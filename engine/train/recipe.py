@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from engine.train.stage import Budget
 
 SHARES = {"codec": 0.2, "denoiser": 0.6, "finish": 0.2}  # of a run that ends by the clock
-ASKED = {"words": 0.2}  # a stage that is run only if it is asked for
+OPTIONAL_SHARES = {"words": 0.2}  # a stage that is run only if it is asked for
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Recipe:
             "codec": self.codec_steps, "denoiser": self.denoiser_steps, "finish": self.finish_steps,
             "words": self.words_steps,
         }  # fmt: skip
-        shares = {stage: (SHARES | ASKED)[stage] for stage in stages}
+        shares = {stage: (SHARES | OPTIONAL_SHARES)[stage] for stage in stages}
         seconds = float("inf") if hours is None else hours * 3600 / sum(shares.values())
         return {stage: Budget(steps[stage], seconds * share) for stage, share in shares.items()}
 

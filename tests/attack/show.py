@@ -18,7 +18,7 @@ from engine.clock import monotonic
 from tests.bridge.running import ROOT, alive, free_port, until
 from tests.bridge.running import socket as sockets
 
-PATIENCE = 60.0  # seconds for what has to happen
+TIMEOUT = 60.0  # seconds for what has to happen
 WATCH = Path(__file__).with_name("watch.py")
 
 
@@ -51,14 +51,14 @@ class Show:
         """The answer of the HTTP API, as JSON."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.web}/api/{path}", data, method=method)
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             return json.load(answer)
 
     @property
     def status(self):
         return self.ask("status")
 
-    def streaming(self, within=PATIENCE):
+    def streaming(self, within=TIMEOUT):
         """Wait until the effect is on; the status then."""
 
         def look():
@@ -90,7 +90,7 @@ class Show:
         self.ever |= {child.pid: child for child in self.children()}
         began = monotonic()
         self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(PATIENCE) == 0, self.log.read_text(errors="replace")[-2000:]
+        assert self.process.wait(TIMEOUT) == 0, self.log.read_text(errors="replace")[-2000:]
         return monotonic() - began
 
     def left(self):
@@ -124,7 +124,7 @@ def watching(name):
         try:
             yield seen
         finally:
-            said, _ = process.communicate(timeout=PATIENCE)
+            said, _ = process.communicate(timeout=TIMEOUT)
             seen |= json.loads(said)
 
 

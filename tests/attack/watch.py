@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-LOOK = 0.001  # seconds between two looks
+CHECK_EVERY = 0.001  # seconds between two looks
 PAGE = "<QQdQ"  # a slot's lock, index, time and kind
 
 
@@ -60,7 +60,7 @@ def watch(ring, over):
     """Every picture from now on: [(moment it was seen, seconds since its capture, kind)], and how many came apart."""
     seen, torn, number = [], 0, ring.count
     while not over.is_set() and ring.open:
-        time.sleep(LOOK)
+        time.sleep(CHECK_EVERY)
         while number < (count := ring.count):
             number = max(number, count - ring.slots + 1)
             if (found := ring.read(number)) is None:

@@ -27,7 +27,7 @@ import numpy as np
 from bridge.adapters.obs import ObsSink, ObsSource
 from bridge.adapters.testcard import BITS, draw_card, draw_number, read_number
 from bridge.media.picture import Picture
-from bridge.obs.stock import MEDIA, PICTURE, media_settings, program_settings
+from bridge.obs.setup import MEDIA_KIND, PICTURE, media_settings, program_settings
 from bridge.options import parse_size
 from bridge.rings.ring import RingWriter
 from engine.clock import monotonic
@@ -46,7 +46,7 @@ SCOPES = (
     "latentcast_copy",
 )
 SETTLE = 3.0  # seconds
-PATIENCE = 0.1  # seconds to wait for one picture
+READ_TIMEOUT = 0.1  # seconds to wait for one picture
 ODD = 0.93  # the writer's rate, in OBS's, so that the delay spreads over a whole frame
 
 
@@ -100,7 +100,7 @@ def through_the_plugin(library: Path, display: Display, size: tuple[int, int], f
 
 
 def from_ring(out: Follower) -> tuple[int, float] | None:
-    deadline = monotonic() + PATIENCE
+    deadline = monotonic() + READ_TIMEOUT
     while (got := out.newest()) is None:
         if monotonic() > deadline:
             return None
@@ -119,14 +119,14 @@ def through_a_stock_obs(_: None, display: Display, size: tuple[int, int], fps: i
             adapter.open(*size, fps)
             stack.callback(adapter.close)
         obs = stack.enter_context(Lab(display, size, fps, sections(program_settings(back))))
-        add_source(obs, PICTURE, MEDIA, **media_settings(into))
+        add_source(obs, PICTURE, MEDIA_KIND, **media_settings(into))
         if whole:
             obs.call("StartRecord")
         yield Loop(
             obs,
             draw_card(*size),
             lambda card, number: sink.send(Frame(card, monotonic(), number)),
-            lambda: (got := source.read(PATIENCE)) and (read_number(got.pixels), got.time),
+            lambda: (got := source.read(READ_TIMEOUT)) and (read_number(got.pixels), got.time),
         )
 
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from engine.preset import Preset, load_preset
-from engine.threads import wait_politely
+from engine.threads import passive_openmp
 from tests.bench.report import arguments, tell
 
 WARM = 8  # chunks until the window has rolled over at least once
@@ -178,7 +178,7 @@ def main() -> int:
     )
     parser.add_argument("--chunks", type=some, default=12, help="of each case, after the window is full")
     options = parser.parse_args()
-    wait_politely()
+    passive_openmp()
     import torch
 
     torch.set_num_threads(1)  # of the CPU, for both

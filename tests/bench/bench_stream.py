@@ -11,7 +11,7 @@ from dataclasses import replace
 from bridge.adapters.base import load_source
 from engine.frame import Frame
 from engine.preset import load_preset
-from engine.threads import wait_politely
+from engine.threads import passive_openmp
 from tests.bench.report import arguments, spread, tell
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     preset = load_preset(options.preset)
     params = replace(preset.params, steps=options.steps)
     params = params if options.rows is None else replace(params, rows=options.rows)
-    wait_politely()
+    passive_openmp()
     from engine.session import open_session
 
     session = open_session(preset)

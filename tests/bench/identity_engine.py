@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from types import SimpleNamespace
 
-from bridge.worker import main
+from bridge.worker.main import main
 from engine.clock import monotonic
 from engine.params import Params
 

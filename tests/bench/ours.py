@@ -100,7 +100,7 @@ class Ours:
         models = accelerate(Models(self._vae, self._model, None, device, dtype), preset)
         self._model, self._vae = models.denoiser, models.codec
         self._times, self._plan = list(preset.schedule.timesteps[:steps]), Plan(rows=steps, passes=1)
-        tokens = (preset.width // preset.unit) * (preset.height // preset.unit)
+        tokens = preset.tokens
         cache = KVCache(preset.window, preset.dit, tokens, device, dtype)
         self._planner = RowPlanner(preset.window)
         self._batch = StreamBatch(self._model, Schedule(preset.schedule, device), cache)

@@ -54,7 +54,7 @@ class Peer:
         self, preset: Preset, steps: int, dit: dict[str, Tensor], vae: dict[str, Tensor] | None, embedding: Tensor
     ) -> None:
         self._device, self._dtype = embedding.device, embedding.dtype
-        self._frame = (preset.height // preset.unit) * (preset.width // preset.unit)
+        self._frame = preset.tokens
         self.pipeline = self._make_pipeline(preset, steps, dit, embedding)
         self.vae = self._make_vae(preset, vae) if vae is not None else None
         self._at = self._processed = 0

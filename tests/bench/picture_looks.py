@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.frame import Frame
 from engine.preset import load_preset
-from engine.threads import wait_politely
+from engine.threads import passive_openmp
 from tests.bench.picture_sheets import save
 
 ASSETS = Path(__file__).parents[2] / "bridge" / "assets"
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--still", default="coffee", help="a picture of bridge/assets")
     options = parser.parse_args()
     preset = load_preset(options.preset)
-    wait_politely()
+    passive_openmp()
     from engine.session import open_session
 
     session = open_session(preset)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from bridge.obs.panel import PANEL
-from bridge.obs.stock import SCENE, STATE
+from bridge.obs.setup import SCENE, STATE
 from tests.bench.visible_obs import Visible, options, photograph, visible_obs
 from tests.obs.lab import SCENE as LAB
 from tests.obs.lab import until

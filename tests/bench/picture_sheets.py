@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from engine.preset import load_preset
-from engine.threads import wait_politely
+from engine.threads import passive_openmp
 
 FRAMES = 48
 MOMENTS = (12, 28, 47)  # frames: moving, moving elsewhere, at rest
@@ -55,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    wait_politely()
+    passive_openmp()
     from engine.train.clips import unseen_clip
     from engine.train.evaluate import play
 

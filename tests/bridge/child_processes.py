@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 from itertools import count
 
-PATIENCE = 60.0  # seconds; the machine may be busy, and what hangs does so for ever
+TIMEOUT = 60.0  # seconds; the machine may be busy, and what hangs does so for ever
 _NUMBERS = count()
 
 
@@ -31,7 +31,7 @@ class Talker:
     def end(self):
         """Tell it in the usual way that it is over; the exit code."""
         self.process.stdin.close()
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import threading
 import time
 from types import SimpleNamespace
 
-from bridge.worker import main
+from bridge.worker.main import main
 from engine.errors import BadWeights
 from engine.frame import Frame
 from engine.params import Params

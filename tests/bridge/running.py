@@ -23,7 +23,7 @@ from engine.frame import Frame
 ROOT = Path(__file__).parents[2]
 FPS = 20
 LIGHT = 200  # the camera's grey
-PATIENCE = 180.0  # seconds; the machine may be busy, and what never happens can wait
+TIMEOUT = 180.0  # seconds; the machine may be busy, and what never happens can wait
 INVERTING = "tests.bridge.inverting_run"
 
 
@@ -33,7 +33,7 @@ def free_port(kind=socket.SOCK_STREAM):
         return probe.getsockname()[1]
 
 
-def until(look, within=PATIENCE, what="it never happened"):
+def until(look, within=TIMEOUT, what="it never happened"):
     deadline = monotonic() + within
     while monotonic() < deadline:
         if found := look():
@@ -147,10 +147,10 @@ class Running:
         return self
 
     def status(self):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.web}/api/status", timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.web}/api/status", timeout=TIMEOUT) as answer:
             return json.load(answer)
 
-    def state(self, *wanted, within=PATIENCE):
+    def state(self, *wanted, within=TIMEOUT):
         """Wait for one of these states, and nothing else on the way there that is no state."""
 
         def look():
@@ -163,7 +163,7 @@ class Running:
         until(look, within, f"never {wanted}")
         return self.status()
 
-    def shows(self, grey, within=PATIENCE):
+    def shows(self, grey, within=TIMEOUT):
         until(lambda: self.viewer.grey == grey, within, f"shows {self.viewer.grey}, not {grey}")
 
     def say(self, address, *values):
@@ -173,7 +173,7 @@ class Running:
     def do(self, action, *arguments):
         body = json.dumps({"arguments": arguments}).encode()
         asked = urllib.request.Request(f"http://127.0.0.1:{self.web}/api/actions/{action}", body, method="POST")
-        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(asked, timeout=TIMEOUT) as answer:
             return json.load(answer)
 
     def children(self):
@@ -187,14 +187,14 @@ class Running:
         """Send a signal; seconds until the run was over."""
         began = monotonic()
         self.process.send_signal(number)
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         return monotonic() - began
 
     def close(self):
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(PATIENCE)
+                self.process.wait(TIMEOUT)
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.said = self.process.communicate()

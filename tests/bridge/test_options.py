@@ -1,6 +1,8 @@
 from pathlib import Path
 
+import platformdirs
 import pytest
+from platformdirs import macos, unix, windows
 
 from bridge.options import BadOption, RunOptions, config_path, read_config
 from engine.errors import EngineError
@@ -31,6 +33,34 @@ def test_a_users_own_file_is_found_by_itself(tmp_path, monkeypatch):
     config_path().write_text('preset = "big"\nsize = "640x384"\n[controls]\nsteps = 3', encoding="utf-8")
 
     assert read_config() == RunOptions(preset="big", size=(640, 384), controls={"steps": 3})
+
+
+SYSTEMS = {
+    unix.Unix: ".config/latentcast/bridge.toml",
+    macos.MacOS: "Library/Application Support/latentcast/bridge.toml",
+    windows.Windows: "AppData/Roaming/latentcast/bridge.toml",
+}
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.__name__)
+def test_a_users_own_file_lies_where_the_system_keeps_settings_and_is_found_at_its_former_place(
+    system, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("APPDATA", str(tmp_path / "AppData" / "Roaming"))
+    monkeypatch.setattr(windows, "get_win_folder", windows.get_win_folder_from_env_vars)
+    monkeypatch.setattr(platformdirs, "PlatformDirs", system)
+    usual, former = tmp_path / SYSTEMS[system], tmp_path / ".config" / "latentcast" / "bridge.toml"
+    assert config_path() == usual
+
+    former.parent.mkdir(parents=True)
+    former.write_text('preset = "big"', encoding="utf-8")
+    assert read_config().preset == "big"
+
+    usual.parent.mkdir(parents=True, exist_ok=True)
+    usual.write_text('preset = "small"', encoding="utf-8")
+    assert read_config().preset == "small"
 
 
 def test_the_command_line_adds_to_the_files_controls(write):

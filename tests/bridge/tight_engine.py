@@ -3,10 +3,10 @@
 import os
 import sys
 
-from bridge.worker import main
-from engine.measure import Counting
+from bridge.worker.main import main
+from engine.measure import AllocationCounter
 
 if __name__ == "__main__":
-    with Counting("cpu", int(os.environ["TIGHT_BYTES"])):
+    with AllocationCounter("cpu", int(os.environ["TIGHT_BYTES"])):
         code = main()
     sys.exit(code)

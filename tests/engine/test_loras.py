@@ -3,20 +3,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import BadParam
-from engine.loras import MOST, STRONGEST, parse_loras
+from engine.loras import MAX_LORAS, MAX_STRENGTH, parse_loras
 
 words = st.text(st.sampled_from("abcXYZ019äß .+()-_"), min_size=1, max_size=30).map(str.strip)
 names = words.filter(lambda word: word and word[0].isalnum() and not word.endswith(".safetensors"))
 
 
-@given(st.dictionaries(names, st.floats(-STRONGEST, STRONGEST), max_size=MOST))
+@given(st.dictionaries(names, st.floats(-MAX_STRENGTH, MAX_STRENGTH), max_size=MAX_LORAS))
 def test_names_and_strengths_come_as_they_were_written(loras):
     written = " | ".join(f"{name}: {strength!r}" for name, strength in loras.items())
 
     assert parse_loras(written) == tuple(loras.items())
 
 
-@pytest.mark.parametrize("strength", [STRONGEST, -STRONGEST, 0.0])
+@pytest.mark.parametrize("strength", [MAX_STRENGTH, -MAX_STRENGTH, 0.0])
 def test_a_strength_goes_to_the_strongest_either_way(strength):
     assert parse_loras(f"film:{strength}") == (("film", strength),)
 
@@ -30,10 +30,10 @@ def test_a_strength_beyond_the_strongest_is_refused(strength):
 
 
 def test_as_many_loras_as_there_may_be_are_taken_and_one_more_is_refused():
-    written = [f"film {number}" for number in range(MOST + 1)]
+    written = [f"film {number}" for number in range(MAX_LORAS + 1)]
 
-    assert len(parse_loras("|".join(written[:-1]))) == MOST
-    with pytest.raises(BadParam, match=f"more than {MOST}"):
+    assert len(parse_loras("|".join(written[:-1]))) == MAX_LORAS
+    with pytest.raises(BadParam, match=f"more than {MAX_LORAS}"):
         parse_loras("|".join(written))
 
 

@@ -9,8 +9,8 @@ import torch
 from engine import measure as measuring
 from engine.accel.apply import accelerate
 from engine.errors import BadWeights
-from engine.measure import Counting, free_bytes, is_out_of_memory, measure, size_of
-from engine.memory import Need, TooLarge, check_room, gib, step_down
+from engine.measure import AllocationCounter, free_bytes, is_out_of_memory, memory_estimate, size_of
+from engine.memory import MemoryNeed, TooLarge, check_room, gib, step_down
 from engine.models.build import build_text
 from engine.params import Params
 from engine.preset import AccelSpec, LimitSpec, load_preset
@@ -23,7 +23,7 @@ FLOAT = torch.float32
 
 
 def test_weights_window_prompt_and_codec_take_what_the_count_says():
-    session, need = small_session(params={"steps": 2, "rows": 2}), measure(PRESET, FLOAT, rows=2)
+    session, need = small_session(params={"steps": 2, "rows": 2}), memory_estimate(PRESET, FLOAT, rows=2)
     play(session, film(20))
     models, cache = session._models, session._cache
     state = {part.untyped_storage()._cdata: part.untyped_storage() for part in session._encoding + session._decoding}
@@ -34,7 +34,7 @@ def test_weights_window_prompt_and_codec_take_what_the_count_says():
     assert need.window == cache.size
     embedding = PRESET.dit.text_len * PRESET.dit.text_dim * FLOAT.itemsize
     context = size_of(part for pair in session._conditioning.context for part in pair)
-    assert need.prompt == context + measuring.FADING * embedding
+    assert need.prompt == context + measuring.FADE_EMBEDDINGS * embedding
     assert need.stream == sum(store.nbytes() for store in state.values())
 
 
@@ -50,7 +50,7 @@ def test_the_work_of_a_chunk_is_what_a_real_one_takes():
         context = denoiser.context(torch.zeros(1, 4, 16, device=device))
         x = torch.zeros(2, 1, 8, 4, 8, device=device)
         t = torch.zeros(2, 1, device=device, dtype=torch.int64)
-        with torch.no_grad(), Counting(device) as count, measuring.ThinAttention():
+        with torch.no_grad(), AllocationCounter(device) as count, measuring.FusedAttention():
             denoiser(x, t, cache, context)
         real[device] = count.most
 
@@ -60,8 +60,8 @@ def test_the_work_of_a_chunk_is_what_a_real_one_takes():
 def test_weights_in_8_bits_are_counted_as_they_are_loaded_and_as_they_stay():
     """The layers are rounded one after the other, and what they were before is gone then."""
     rounded = replace(PRESET, accel=AccelSpec(fp8=True))
-    need, plain = measure(rounded, FLOAT), measure(PRESET, FLOAT)
-    with Counting("cpu") as count:
+    need, plain = memory_estimate(rounded, FLOAT), memory_estimate(PRESET, FLOAT)
+    with AllocationCounter("cpu") as count:
         models = small_models(rounded)
         before, count.most = count.now, count.now
         models = accelerate(models, rounded)
@@ -73,14 +73,14 @@ def test_weights_in_8_bits_are_counted_as_they_are_loaded_and_as_they_stay():
 
 
 def test_a_preset_that_could_stay_but_not_be_loaded_is_refused_and_the_sentence_says_which():
-    need = Need(9, 0, 0, 0, 0, 0, 5, loading=17)
+    need = MemoryNeed(9, 0, 0, 0, 0, 0, 5, loading=17)
 
     with pytest.raises(TooLarge, match="while its weights are loaded and rounded to 8 bits") as loading:
         check_room(PRESET, need, 16, "cuda:0", {})
     assert "--size" not in loading.value.hint, "weights are no smaller for smaller pictures"
     check_room(PRESET, need, 17, "cuda:0", {})
     with pytest.raises(TooLarge) as error:
-        check_room(PRESET, Need(9, 0, 0, 0, 0, 0, 5, loading=8), 8, "cuda:0", {"rounded": need})
+        check_room(PRESET, MemoryNeed(9, 0, 0, 0, 0, 0, 5, loading=8), 8, "cuda:0", {"rounded": need})
     assert "loaded" not in str(error.value) and "rounded" not in error.value.hint, "which would not load either"
 
 
@@ -89,12 +89,15 @@ def test_a_preset_that_could_stay_but_not_be_loaded_is_refused_and_the_sentence_
 def test_full_size_is_counted_without_a_byte(name, parameters):
     preset = load_preset(name)
 
-    one, two = (measure(preset, torch.bfloat16, rows) for rows in (1, 2))
+    one, two = (memory_estimate(preset, torch.bfloat16, rows) for rows in (1, 2))
 
     assert one.denoiser == 2 * parameters
     assert one.codec == 2 * 126_892_531
     assert one.text == 0, "it stays with the processor"
-    assert measure(replace(preset, text=replace(preset.text, place="device")), torch.bfloat16).text == 2 * 5_680_910_336
+    assert (
+        memory_estimate(replace(preset, text=replace(preset.text, place="device")), torch.bfloat16).text
+        == 2 * 5_680_910_336
+    )
     keys = 2 * preset.dit.layers * 6 * 1560 * preset.dit.dim * 2  # keys and values, slots, tokens, width, bytes
     sinks = preset.dit.layers * 3 * 1560 * preset.dit.heads * 44 * 2  # the channels of a head that turn with time: 44
     assert keys + sinks <= one.window < 1.01 * (keys + sinks)
@@ -114,7 +117,7 @@ def test_what_is_too_large_is_refused_before_anything_is_loaded(monkeypatch):
 
 def test_what_recordings_hold_is_counted_where_there_are_any(monkeypatch):
     recorded = replace(PRESET, accel=replace(PRESET.accel, graphs=True))
-    plain, need = measure(PRESET, FLOAT), measure(recorded, FLOAT)
+    plain, need = memory_estimate(PRESET, FLOAT), memory_estimate(recorded, FLOAT)
     monkeypatch.setattr(measuring, "free_bytes", lambda _device: plain.total)
 
     assert plain.graphs == 0 and need.graphs > 2 * plain.stream + plain.prompt + plain.work
@@ -127,26 +130,26 @@ def test_what_recordings_hold_is_counted_where_there_are_any(monkeypatch):
 @pytest.mark.parametrize("size", [(320, 192), (1024, 1024)])
 def test_where_there_is_plenty_of_room_nothing_is_counted(size, monkeypatch):
     preset, counted = load_preset("tiny").resized(*size), []
-    need, seen = measure(preset, FLOAT), measuring.at_a_glance(preset)
-    monkeypatch.setattr(measuring, "measure", lambda *_: counted.append(1) or need)
+    need, seen = memory_estimate(preset, FLOAT), measuring.quick_estimate(preset)
+    monkeypatch.setattr(measuring, "memory_estimate", lambda *_: counted.append(1) or need)
 
-    for free in (measuring.PLENTY * seen, measuring.PLENTY * seen + 1):
+    for free in (measuring.AMPLE_FACTOR * seen, measuring.AMPLE_FACTOR * seen + 1):
         monkeypatch.setattr(measuring, "free_bytes", lambda _device, free=free: free)
         measuring.preflight(preset, torch.device("cpu"), FLOAT)
 
     assert counted == [1], "once, where there was hardly less"
-    assert seen < need.total < measuring.PLENTY / 4 * seen
+    assert seen < need.total < measuring.AMPLE_FACTOR / 4 * seen
 
 
 def test_weights_that_are_not_there_yet_are_counted(monkeypatch, tmp_path):
     monkeypatch.setenv("LATENTCAST_MODELS", str(tmp_path))
 
-    assert measuring.at_a_glance(load_preset("wan-1.3b")) is None
+    assert measuring.quick_estimate(load_preset("wan-1.3b")) is None
 
 
 def test_what_fits_is_named():
-    need = Need(9, 0, 0, 0, 0, 0, 5)
-    others = {"small": Need(3, 0, 0, 0, 0, 0, 3), "middle": Need(5, 0, 0, 0, 0, 0, 9)}
+    need = MemoryNeed(9, 0, 0, 0, 0, 0, 5)
+    others = {"small": MemoryNeed(3, 0, 0, 0, 0, 0, 3), "middle": MemoryNeed(5, 0, 0, 0, 0, 0, 9)}
 
     with pytest.raises(TooLarge) as error:
         check_room(PRESET, need, 8, "cuda:0", others)
@@ -297,7 +300,7 @@ def test_rows_there_is_no_room_for_are_held_back_said_once_and_the_stream_plays_
 
 
 def test_a_row_takes_what_is_counted_for_it():
-    one, two = (measure(PRESET, FLOAT, rows).window for rows in (1, 2))
+    one, two = (memory_estimate(PRESET, FLOAT, rows).window for rows in (1, 2))
 
     assert small_session()._cache.row_bytes == (1, two - one)
 
@@ -305,7 +308,7 @@ def test_a_row_takes_what_is_counted_for_it():
 @pytest.mark.parametrize("have, wanted", [(1, 2), (1, 4), (3, 4)])
 def test_more_rows_take_no_more_on_the_way_than_in_the_end(have, wanted):
     dit = replace(PRESET.dit, layers=30)
-    with Counting() as count:
+    with AllocationCounter() as count:
         cache = KVCache(PRESET.window, dit, 8, torch.device("meta"), FLOAT)
         cache.rows(have)
         before, each = count.now, cache.row_bytes[1]
@@ -318,8 +321,8 @@ def test_more_rows_take_no_more_on_the_way_than_in_the_end(have, wanted):
 
 def test_a_prompt_that_nearly_fills_its_place_is_counted_with_its_scores():
     preset = replace(PRESET, dit=replace(PRESET.dit, text_len=64))
-    bare = replace(PRESET, dit=replace(PRESET.dit, text_len=measuring.STEP))
-    tokens = preset.width * preset.height // preset.unit**2
+    bare = replace(PRESET, dit=replace(PRESET.dit, text_len=measuring.LENGTH_STEP))
+    tokens = preset.tokens
 
     most = []
     for each in (bare, preset):
@@ -328,7 +331,7 @@ def test_a_prompt_that_nearly_fills_its_place_is_counted_with_its_scores():
         denoiser = measuring.make_denoiser(each.dit)
         context = denoiser.context(torch.empty(1, each.dit.text_len, each.dit.text_dim, device="meta"))
         with torch.no_grad():
-            most.append(measuring._denoising(denoiser, each, cache, context, rows=4))
+            most.append(measuring._denoising_bytes(denoiser, each, cache, context, rows=4))
 
     scores = 4 * tokens * preset.dit.heads * 64 * 4  # rows, tokens, heads, words, bytes
     assert most[1] - most[0] >= scores
@@ -340,7 +343,7 @@ def test_a_stream_that_begins_anew_takes_no_more_memory():
     play(session, film(40))
     each = session._cache.row_bytes[1]
 
-    with Counting("cpu") as count:
+    with AllocationCounter("cpu") as count:
         session.reset()
 
     assert count.most < each / 10

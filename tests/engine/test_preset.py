@@ -10,7 +10,7 @@ from engine.preset import CodecSpec, TextSpec, load_preset, preset_names
 def test_tiny_describes_a_model_and_starts_its_controls():
     preset = load_preset("tiny")
 
-    assert (preset.width, preset.height, preset.unit) == (320, 192, 16)
+    assert (preset.width, preset.height, preset.size_multiple) == (320, 192, 16)
     assert preset.params.revision == 0
     assert preset.params.carry is True
 

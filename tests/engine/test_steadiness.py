@@ -20,9 +20,9 @@ class Listening(CausalDiT):
         self.eval().requires_grad_(False)
         self.heard = []
 
-    def context(self, embedding, least=0):
+    def context(self, embedding, min_tokens=0):
         self.heard.append(embedding)
-        return super().context(embedding, least)
+        return super().context(embedding, min_tokens)
 
 
 @pytest.mark.parametrize("turned_at", [16, 24, 32])

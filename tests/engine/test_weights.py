@@ -6,7 +6,7 @@ from torch import nn
 from engine.checksum import checksum_line, checksum_path, digest
 from engine.convert.write import write
 from engine.errors import BadWeights
-from engine.places import locate
+from engine.paths import locate
 from engine.weights import load_weights
 
 
@@ -55,11 +55,11 @@ def test_what_is_to_stay_in_its_file_is_fitted_without_being_read(folder, monkey
     with torch.device("meta"):
         module, other = nn.Linear(3, 2), nn.Linear(4, 2)
 
-    load_weights(module, "m.safetensors", unread=True)
+    load_weights(module, "m.safetensors", lazy=True)
 
     assert (module.weight == 1).all()
     with pytest.raises(BadWeights, match="not \\[2, 4\\]"):
-        load_weights(other, "m.safetensors", unread=True)
+        load_weights(other, "m.safetensors", lazy=True)
 
 
 @pytest.mark.parametrize("keep", [0, 5, 60, -4])

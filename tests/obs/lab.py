@@ -25,7 +25,7 @@ from tests.obs.remote import Refused, connect
 
 PROGRAMS = ("obs", "Xvfb", "xauth")
 INSTALL = "apt-get install -y --no-install-recommends obs-studio obs-plugins libobs-dev xvfb xauth"
-READY_WITHIN = 60.0  # seconds; half a one on an idle machine
+READY_TIMEOUT = 60.0  # seconds; half a one on an idle machine
 MISSING = 600  # obs-websocket's code for something that is not there
 NOT_RENDERED = 702  # and for a screenshot of what has no size
 SCENE = "Lab"  # the scene that is there at the start, on program
@@ -39,7 +39,7 @@ def missing():
     return f"no {', '.join(lacking)}; {INSTALL}" if lacking else ""
 
 
-def until(look, within=READY_WITHIN, what="it never happened"):
+def until(look, within=READY_TIMEOUT, what="it never happened"):
     """Wait for something true, and return it. Tests wait for conditions, since the machine may be busy."""
     deadline = monotonic() + within
     while monotonic() < deadline:
@@ -137,7 +137,7 @@ class Lab:
         self._said = open(self.folder / "said.txt", "ab")  # noqa: SIM115  closed with the process
         self.process = _start(command, env=self.environment, stdout=self._said, stderr=self._said, cwd=self.folder)
         try:
-            until(self._answers, READY_WITHIN, lambda: f"OBS does not answer\n{self.log[-3000:]}")
+            until(self._answers, READY_TIMEOUT, lambda: f"OBS does not answer\n{self.log[-3000:]}")
         except BaseException:
             self.kill()
             raise
@@ -215,7 +215,7 @@ class Lab:
         with av.open(io.BytesIO(base64.b64decode(answer["imageData"].partition(",")[2]))) as image:
             return next(image.decode(video=0)).to_ndarray()
 
-    def shows(self, look, source=SCENE, within=READY_WITHIN, what="OBS never showed it"):
+    def shows(self, look, source=SCENE, within=READY_TIMEOUT, what="OBS never showed it"):
         """Wait until `look` is true of a screenshot, and return that one. A film has none before its first picture."""
         last = []
 

@@ -9,8 +9,8 @@ from itertools import count
 from websockets.exceptions import WebSocketException
 from websockets.sync import client
 
-ANSWERS_WITHIN = 30.0  # seconds
-OPENS_WITHIN = 5.0  # seconds for each step of a connection
+ANSWER_TIMEOUT = 30.0  # seconds
+OPEN_TIMEOUT = 5.0  # seconds for each step of a connection
 
 
 class Refused(AssertionError):
@@ -36,7 +36,7 @@ class Client:
             self._socket.send(json.dumps({"op": 6, "d": question}))
             answer = {}
             while answer.get("op") != 7 or answer["d"]["requestId"] != number:
-                answer = json.loads(self._socket.recv(timeout=ANSWERS_WITHIN))
+                answer = json.loads(self._socket.recv(timeout=ANSWER_TIMEOUT))
         except (TimeoutError, WebSocketException) as error:
             raise ConnectionError(f"OBS did not answer {request}: {error}") from error
         if not answer["d"]["requestStatus"]["result"]:
@@ -53,12 +53,12 @@ def connect(port, password):
     stack = ExitStack()
     try:
         address, options = f"ws://127.0.0.1:{port}", {"proxy": None, "max_size": 2**26, "close_timeout": 1}
-        socket = stack.enter_context(client.connect(address, open_timeout=OPENS_WITHIN, **options))
-        greeting = json.loads(socket.recv(timeout=OPENS_WITHIN))["d"]["authentication"]
+        socket = stack.enter_context(client.connect(address, open_timeout=OPEN_TIMEOUT, **options))
+        greeting = json.loads(socket.recv(timeout=OPEN_TIMEOUT))["d"]["authentication"]
         answer = _digest(_digest(password + greeting["salt"]) + greeting["challenge"])
         who = {"rpcVersion": 1, "authentication": answer, "eventSubscriptions": 0}
         socket.send(json.dumps({"op": 1, "d": who}))
-        json.loads(socket.recv(timeout=OPENS_WITHIN))
+        json.loads(socket.recv(timeout=OPEN_TIMEOUT))
     except (TimeoutError, WebSocketException) as error:
         stack.close()
         raise ConnectionError(str(error)) from error

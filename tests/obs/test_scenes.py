@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from bridge.control.control import ControlState
+from bridge.obs.address import ObsAddress, find_address
 from bridge.obs.client import ObsClient
-from bridge.obs.errors import ObsLocked, ObsRefused
-from bridge.obs.place import ObsPlace, find_place
-from bridge.obs.stock import SCENE, STATE
+from bridge.obs.errors import ObsPasswordError, ObsRefused
+from bridge.obs.setup import SCENE, STATE
 from bridge.surfaces import obs_scenes as surface
 from bridge.surfaces.obs_scenes import ObsSurface
 from engine.clock import monotonic
@@ -16,7 +16,7 @@ from engine.params import Params
 from tests.obs.lab import Lab, until
 from tests.obs.running import Beside, command
 
-pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
+pytest.importorskip("tomlkit", reason="pip install 'latentcast[obs]'")
 LOOKS = ("ink", "neon", "gold")
 
 
@@ -88,7 +88,7 @@ def scenes():
 
 
 def place(obs):
-    return lambda: ObsPlace(port=obs.port, password=obs.password)
+    return lambda: ObsAddress(port=obs.port, password=obs.password)
 
 
 def switch(obs, look):
@@ -142,7 +142,7 @@ def test_a_hundred_switches_at_ten_a_second_end_on_the_last_one(obs, scenes, des
 
 
 def test_only_a_scene_that_stays_runs_its_preset(obs, scenes, desk, monkeypatch):
-    monkeypatch.setattr(surface, "SETTLE", 3.0)  # so that a busy machine is no scene that stays
+    monkeypatch.setattr(surface, "PRESET_DELAY", 3.0)  # so that a busy machine is no scene that stays
     scenes["Scene ink"] = {"preset": "tiny"}
     mine = desk(place(obs), scenes)
     mine.until(lambda: mine.said)
@@ -196,7 +196,7 @@ def test_a_wrong_password_is_tried_once_and_the_right_one_taken_when_it_comes(ob
 
     def find():
         asked.append(1)
-        return ObsPlace(port=obs.port, password="wrong" if len(asked) < 3 else obs.password)
+        return ObsAddress(port=obs.port, password="wrong" if len(asked) < 3 else obs.password)
 
     switch(obs, "neon")
     refused = obs.log.count("code `4009`")
@@ -260,7 +260,7 @@ def test_a_run_follows_the_scenes_of_its_configuration_file(mortal, scenes, tmp_
 def test_the_password_is_found_in_the_files_of_obs(obs, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(obs.folder / "config"))
 
-    with ObsClient(find_place()) as client:
+    with ObsClient(find_address()) as client:
         assert client.version[0].isdigit()
 
 
@@ -274,8 +274,8 @@ def test_a_refusal_has_its_code_and_its_comment(obs):
 @pytest.mark.parametrize("password, word", [("wrong-one", "takes another"), ("", "wants a")])
 def test_a_wrong_password_is_one_sentence_and_never_shown(obs, password, word, caplog):
     caplog.set_level("DEBUG")
-    with pytest.raises(ObsLocked, match=word) as error:
-        ObsClient(ObsPlace(port=obs.port, password=password))
+    with pytest.raises(ObsPasswordError, match=word) as error:
+        ObsClient(ObsAddress(port=obs.port, password=password))
 
     assert "Show Connect Info" in error.value.hint
     assert not password or password not in caplog.text + error.value.sentence + repr(error.value)

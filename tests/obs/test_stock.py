@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 
 from bridge.adapters.obs import ObsSource
-from bridge.adapters.testcard import CORNERS, GROUND, draw_card
-from bridge.obs.stock import PICTURE, SCENE, program_settings
+from bridge.adapters.testcard import BACKGROUND, CORNERS, draw_card
+from bridge.obs.setup import PICTURE, SCENE, program_settings
 from tests.obs.lab import SCENE as LAB
 from tests.obs.lab import Lab, free_port, until
 from tests.obs.running import Beside, command
 
-pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
 WIDTH, HEIGHT = 320, 192  # of a run with the embedded model
 CANVAS = (640, 384)  # the same shape, so that the picture fills it
 
@@ -219,7 +218,7 @@ def test_the_program_of_obs_comes_in_its_colours_in_full_range_and_in_ten_bits(m
 
 def is_grey(picture):
     """Whether the card's ground, in its middle, is as dark as it was sent; a wrong range is ten steps off."""
-    return np.allclose(picture[201:204, 330:340], GROUND, atol=3)
+    return np.allclose(picture[201:204, 330:340], BACKGROUND, atol=3)
 
 
 RECORD = (

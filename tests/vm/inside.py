@@ -15,7 +15,7 @@ from engine.errors import EngineError
 SIZE = 320, 192  # small: there is no hurry in here
 ALIKE = 40  # of 255, how far a colour may be off after OBS has made YUV of it, and another program RGB of that
 OTHER_MATRIX = 48  # the same for a camera in OBS, which takes the BT.601 of cameras for BT.709: green is 40 off
-PATIENCE = 900.0  # seconds for a process to start; every instruction is emulated
+TIMEOUT = 900.0  # seconds for a process to start; every instruction is emulated
 
 
 class Player(threading.Thread):

@@ -8,11 +8,11 @@ import tempfile
 
 import numpy as np
 
-from bridge.adapters.base import load_sink, load_source, survey
+from bridge.adapters.base import list_devices, load_sink, load_source
 from bridge.adapters.testcard import read_number
-from bridge.children.blocking_child import OneChild
+from bridge.children.blocking_child import BlockingChild
 from bridge.media.slate import slate
-from tests.vm.inside import PATIENCE, Player, Seen, corners, failure, watch
+from tests.vm.inside import TIMEOUT, Player, Seen, corners, failure, watch
 
 RING, CAMERA = "lc-vm", "320x240@15"
 CARD = slice(24, 216)  # the rows of the card in the camera's picture, between the bars of the letterbox
@@ -20,13 +20,13 @@ seen = Seen()
 
 
 def look():
-    seen["virtual"] = [device.uri for device in survey("virtualcam")]
-    seen["cameras before"] = [device.uri for device in survey("camera")]
+    seen["virtual"] = [device.uri for device in list_devices("virtualcam")]
+    seen["cameras before"] = [device.uri for device in list_devices("camera")]
     player = Player(RING)
     arguments = ("--ring", RING, "--", f"virtualcam:{CAMERA},/dev/video9,slate=2")
-    with OneChild("bridge.adapters.sink_main", *arguments) as ours:
-        seen["name"] = ours.opened(PATIENCE)
-        seen["cameras"] = [device.uri for device in survey("camera")]
+    with BlockingChild("bridge.adapters.sink_main", *arguments) as ours:
+        seen["name"] = ours.opened(TIMEOUT)
+        seen["cameras"] = [device.uri for device in list_devices("camera")]
         source = load_source("camera:9")
         source.open(320, 240, 15)
         pictures = watch(source, 6)[5:]
@@ -45,16 +45,16 @@ def look():
 
         seen["second owner"] = failure(lambda: second("virtualcam:/dev/video9"))
         source.close()
-    with OneChild("bridge.adapters.sink_main", *arguments) as again:
-        seen["again"] = again.opened(PATIENCE)
+    with BlockingChild("bridge.adapters.sink_main", *arguments) as again:
+        seen["again"] = again.opened(TIMEOUT)
         again.kill()
-    with OneChild("bridge.adapters.sink_main", *arguments) as again:
-        seen["after a kill"] = again.opened(PATIENCE)
+    with BlockingChild("bridge.adapters.sink_main", *arguments) as again:
+        seen["after a kill"] = again.opened(TIMEOUT)
 
 
 def second(uri):
-    with OneChild("bridge.adapters.sink_main", "--ring", RING, "--", uri) as child:
-        child.opened(PATIENCE)
+    with BlockingChild("bridge.adapters.sink_main", "--ring", RING, "--", uri) as child:
+        child.opened(TIMEOUT)
 
 
 def refuse():
@@ -70,10 +70,11 @@ def refuse():
 
 
 def test_itself():
-    """With more patience than people have, since everything is slow in here."""
-    code = "from bridge import cli, selftest, trial; trial.hold = trial.outcome\n"
-    code += f"selftest.OPENS_WITHIN = selftest.FOUND_WITHIN = selftest.APPEARS_WITHIN = {PATIENCE}\n"
-    code += "cli.main(['selftest', 'virtualcam:320x240@15', '--size', '320x240', '--fps', '5', '--json'])"
+    """With long timeouts, since everything is slow in here."""
+    code = "from bridge.cli import commands; from bridge.diagnosis import selftest, selftest_process\n"
+    code += "selftest_process.run_apart = selftest_process.run_here\n"
+    code += f"selftest.OPEN_TIMEOUT = selftest.FIND_TIMEOUT = selftest.FIRST_PICTURE_TIMEOUT = {TIMEOUT}\n"
+    code += "commands.main(['selftest', 'virtualcam:320x240@15', '--size', '320x240', '--fps', '5', '--json'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout, done.stderr
     seen["selftest"] = {check["name"]: check["level"] for check in json.loads(done.stdout)["checks"]}
@@ -82,7 +83,7 @@ def test_itself():
 def without():
     subprocess.run(["/sbin/rmmod", "v4l2loopback"], check=True)
     seen["no module"] = failure(lambda: load_sink("virtualcam").open(64, 48, 30))
-    seen["no module listed"] = failure(lambda: survey("virtualcam"))
+    seen["no module listed"] = failure(lambda: list_devices("virtualcam"))
 
 
 if __name__ == "__main__":

@@ -3,18 +3,18 @@
 from contextlib import contextmanager
 
 from bridge.adapters import virtualcam
-from bridge.adapters.base import load_sink, load_source, survey
+from bridge.adapters.base import list_devices, load_sink, load_source
 from bridge.adapters.testcard import read_number
-from bridge.children.blocking_child import OneChild
+from bridge.children.blocking_child import BlockingChild
 from bridge.obs import client
+from bridge.obs.address import ObsAddress
 from bridge.obs.client import ObsClient
-from bridge.obs.place import ObsPlace
-from bridge.obs.stock import SCENE, Wanted, set_up
+from bridge.obs.setup import SCENE, SetupOptions, set_up
 from tests.obs import lab, remote
 from tests.obs.lab import SCENE as LAB
 from tests.obs.lab import Display, Lab, free_port, until
 from tests.obs.remote import Refused
-from tests.vm.inside import ALIKE, OTHER_MATRIX, PATIENCE, SIZE, Player, Seen, corners, failure, watch
+from tests.vm.inside import ALIKE, OTHER_MATRIX, SIZE, TIMEOUT, Player, Seen, corners, failure, watch
 
 RING = "lc-vm-obs"
 SLOW = {"Video": {"FPSType": 1, "FPSInt": 5}}  # pictures a second of OBS, whose drawing is emulated too
@@ -22,9 +22,9 @@ seen = Seen()
 
 
 def look():
-    virtualcam.OPENS_WITHIN = PATIENCE
-    lab.READY_WITHIN = remote.ANSWERS_WITHIN = remote.OPENS_WITHIN = PATIENCE
-    client.TIMEOUT = client.READY_WITHIN = PATIENCE
+    virtualcam.OPEN_TIMEOUT = TIMEOUT
+    lab.READY_TIMEOUT = remote.ANSWER_TIMEOUT = remote.OPEN_TIMEOUT = TIMEOUT
+    client.TIMEOUT = client.READY_TIMEOUT = TIMEOUT
     Player(RING)
     display = Display("640x480")
     obs = Lab(display, size=SIZE, profile=SLOW)
@@ -56,7 +56,7 @@ def our_camera_in_its_scene(obs):
             numbers.append(read_number(picture[..., :3]))
             return len(set(numbers)) > 2 and corners(picture)
 
-        seen["our camera"] = {"corners": until(live, PATIENCE), "numbers": numbers}
+        seen["our camera"] = {"corners": until(live, TIMEOUT), "numbers": numbers}
         seen["given up for a moment"] = obs.log.count("select timed out")
         obs.call("RemoveInput", inputName="ours")
 
@@ -73,12 +73,12 @@ def our_picture_in_its_camera(obs):
     """Out of `--out obs`, into OBS's Media source, out of OBS's virtual camera, and in by --in camera:N."""
     port = free_port()
     with sending(f"obs:{port}"):
-        with ObsClient(ObsPlace(port=obs.port, password=obs.password)) as asked:
-            set_up(asked, Wanted(port=port))
+        with ObsClient(ObsAddress(port=obs.port, password=obs.password)) as asked:
+            set_up(asked, SetupOptions(port=port))
         obs.call("SetCurrentProgramScene", sceneName=SCENE)
-        seen["picture in OBS"] = corners(obs.shows(is_card, SCENE, PATIENCE))
+        seen["picture in OBS"] = corners(obs.shows(is_card, SCENE, TIMEOUT))
         obs.call("StartVirtualCam")
-        (camera,) = until(cameras, PATIENCE)
+        (camera,) = until(cameras, TIMEOUT)
         seen["its camera"] = show(camera)
         name = camera.replace("camera:", "virtualcam:/dev/video")
         seen["a second sender"] = failure(lambda: load_sink(name).open(*SIZE, 5))
@@ -87,13 +87,13 @@ def our_picture_in_its_camera(obs):
 @contextmanager
 def sending(uri):
     """A sink's process, which has opened."""
-    with OneChild("bridge.adapters.sink_main", "--ring", RING, "--", uri) as child:
-        child.opened(PATIENCE)
+    with BlockingChild("bridge.adapters.sink_main", "--ring", RING, "--", uri) as child:
+        child.opened(TIMEOUT)
         yield
 
 
 def cameras():
-    return [device.uri for device in survey("camera")]
+    return [device.uri for device in list_devices("camera")]
 
 
 def is_card(picture, off=ALIKE):
@@ -110,7 +110,7 @@ def show(uri):
         numbers.append(read_number(picture))
         return len(set(numbers)) > 2 and corners(picture)
 
-    found = until(more, PATIENCE)
+    found = until(more, TIMEOUT)
     source.close()
     return {"corners": found, "numbers": numbers}
 

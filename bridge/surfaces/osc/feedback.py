@@ -14,8 +14,8 @@ from engine.params import CONTROLS
 Send = Callable[[bytes, Address], None]
 # A controller may send back what it hears. Of two values of one control that are on their way to it at once, each would
 # undo the other for ever, so a value is told when its control has come to rest.
-SETTLES = 0.1  # seconds without a change
-OVERDUE = 0.5  # seconds after which it is told though it still moves
+ECHO_DELAY = 0.1  # seconds without a change
+MAX_ECHO_DELAY = 0.5  # seconds after which it is told though it still moves
 MAX_LISTENERS = 16  # the one that subscribed first makes room
 
 
@@ -101,7 +101,7 @@ class Feedback:
             since, timer = self._moving.get(name, (now, None))
             if timer:
                 timer.cancel()
-            due = min(now + SETTLES, since + OVERDUE)
+            due = min(now + ECHO_DELAY, since + MAX_ECHO_DELAY)
             self._moving[name] = since, loop.call_at(due, self._echo, name)
 
     def _echo(self, name: str) -> None:

@@ -1,5 +1,5 @@
 """
-Knobs over Open Sound Control: UDP in, feedback out. The address space is in osc_space.py.
+Knobs over Open Sound Control: UDP in, feedback out. The address space is in addresses.py.
 
 Messages of a bundle become one change of the desk, all or none. A time tag in the near future is waited for without
 holding anybody up; one in the past, or further ahead than MAX_AHEAD (a clock that disagrees), means now.
@@ -26,7 +26,7 @@ from engine.params import Params
 MAX_AHEAD = 10.0  # seconds
 DIGITS = 5  # behind the point; half a step of a 32-bit float at 30, the largest a control takes, is 1e-6
 MAX_WAITING = 1024  # batches with a time tag in the future
-BEAT = 1.0  # seconds between heartbeats
+HEARTBEAT_EVERY = 1.0  # seconds between heartbeats
 log = logging.getLogger(__name__)
 
 
@@ -98,7 +98,7 @@ class OscSurface:
     def _beat(self) -> None:
         if self._feedback:
             self._feedback.beat()
-            self._beating = asyncio.get_running_loop().call_later(BEAT, self._beat)
+            self._beating = asyncio.get_running_loop().call_later(HEARTBEAT_EVERY, self._beat)
 
     def _schedule(self, batch: Batch, sender: Address) -> None:
         delay = batch.time - time.time()

@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-KEPT = 30 * 24 * 3600  # seconds a browser keeps the cookie: a tablet may restart in the middle of a show
+COOKIE_AGE = 30 * 24 * 3600  # seconds a browser keeps the cookie: a tablet may restart in the middle of a show
 HINT = "open the address that `latentcast run` printed, with ?token= and all"
 PAGE = """<!doctype html>
 <html lang="en">
@@ -39,7 +39,7 @@ class Access:
         if not any(hmac.compare_digest(one.encode(), self._token.encode()) for one in given):
             answer: ASGIApp = _refusal(asked, "that is not the token of this run" if given else "this needs a token")
         elif scope["path"] == "/" and "token" in asked.query_params:
-            answer = self._welcome()
+            answer = self._store_token()
         else:
             answer = self._app
         await answer(scope, receive, send)
@@ -52,14 +52,14 @@ class Access:
         if scheme.lower() == "bearer":
             yield token.strip()
 
-    def _welcome(self) -> Response:
+    def _store_token(self) -> Response:
         """Keep the token, and go on to the address without it.
 
         The page goes there by itself. After a redirect of a link on another site, the browser would keep a strict
         cookie back.
         """
         answer = HTMLResponse(PAGE.format(head='<meta http-equiv="refresh" content="0; url=/">', text="one moment"))
-        answer.set_cookie(self._cookie, self._token, max_age=KEPT, httponly=True, samesite="strict")
+        answer.set_cookie(self._cookie, self._token, max_age=COOKIE_AGE, httponly=True, samesite="strict")
         return answer
 
 

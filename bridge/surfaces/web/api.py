@@ -11,9 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
-from starlette.requests import ClientDisconnect
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bridge.control.control import ACTIONS, ControlState, Event
 from bridge.errors import BridgeError
@@ -24,27 +27,28 @@ from engine.preset import load_preset, preset_names
 
 STATIC = Path(__file__).with_name("static")
 MAX_BODY = 65536  # bytes
-BEAT = 2.0  # seconds; nobody who listens to events is left without a word for longer, and can tell that we are gone
+STATUS_EVERY = (
+    2.0  # seconds; nobody who listens to events is left without a word for longer, and can tell that we are gone
+)
 
 
 class BadRequest(BridgeError):
     """A request body that is not the JSON it should be."""
 
 
-def build_app(control: ControlState, previews: Mapping[str, Preview]) -> FastAPI:
+def build_app(control: ControlState, previews: Mapping[str, Preview]) -> Starlette:
     """Every address of the web surface. `previews` by the last part of their WebSocket's address."""
-    app = FastAPI(openapi_url=None)
     api = Api(control, previews)
-    app.get("/api/status")(api.status)
-    app.get("/api/controls")(api.controls)
-    app.put("/api/controls/{name}")(api.set)
-    app.post("/api/actions/{name}")(api.act)
-    app.websocket("/ws")(api.events)
-    app.websocket("/ws/{name}")(api.pictures)
-    app.exception_handler(EngineError)(_refusal)
-    app.exception_handler(ClientDisconnect)(_nobody)
-    app.mount("/", StaticFiles(directory=STATIC, html=True))
-    return app
+    routes = [
+        Route("/api/status", api.status),
+        Route("/api/controls", api.controls),
+        Route("/api/controls/{name}", api.set, methods=["PUT"]),
+        Route("/api/actions/{name}", api.act, methods=["POST"]),
+        WebSocketRoute("/ws", api.events),
+        WebSocketRoute("/ws/{name}", api.pictures),
+        Mount("/", StaticFiles(directory=STATIC, html=True)),
+    ]
+    return Starlette(routes=routes, exception_handlers={EngineError: _refusal, ClientDisconnect: _nobody})
 
 
 class Api:
@@ -54,11 +58,11 @@ class Api:
         self._control = control
         self._previews = previews
 
-    async def status(self) -> Response:
+    async def status(self, request: Request) -> Response:
         """How things stand."""
         return _answer(self._control.to_dict())
 
-    async def controls(self) -> Response:
+    async def controls(self, request: Request) -> Response:
         """The table of controls with their values, the actions, and what the prompt box and the preset list offer."""
         params = self._control.params
         rows = [row._asdict() | {"kind": row.kind, "value": getattr(params, row.name)} for row in CONTROLS]
@@ -66,16 +70,18 @@ class Api:
         looks = _looks(self._control.status.engine.preset)
         return _answer({"controls": rows, "actions": actions, "looks": looks, "presets": preset_names()})
 
-    async def set(self, name: str, request: Request) -> Response:
+    async def set(self, request: Request) -> Response:
         """Change one control: {"value": ...}."""
+        name = request.path_params["name"]
         body = await _read(request)
         if set(body) != {"value"}:
             raise BadRequest("a control takes one value", 'send {"value": ...}')
         params = self._control.set(name, body["value"])
         return _answer({"name": name, "value": getattr(params, name), "revision": params.revision})
 
-    async def act(self, name: str, request: Request) -> Response:
+    async def act(self, request: Request) -> Response:
         """Do something once: {"arguments": [...]}, or nothing where an action takes none."""
+        name = request.path_params["name"]
         arguments = (await _read(request)).get("arguments", [])
         if not isinstance(arguments, list):
             raise BadRequest("an action's arguments are a list", 'send {"arguments": [...]}')
@@ -85,7 +91,7 @@ class Api:
     async def events(self, socket: WebSocket) -> None:
         """First the status, then every event as {"kind", "data", "revision"}; a "status" carries all of it.
 
-        With no news for BEAT seconds, the status again.
+        With no news for STATUS_EVERY seconds, the status again.
         """
         await socket.accept()
         mailbox = Mailbox()
@@ -96,8 +102,9 @@ class Api:
         finally:
             end_watch()
 
-    async def pictures(self, socket: WebSocket, name: str) -> None:
+    async def pictures(self, socket: WebSocket) -> None:
         """JPEG files of one preview, each in one binary message."""
+        name = socket.path_params["name"]
         if name not in self._previews:
             return await socket.close(1008)
         await socket.accept()
@@ -106,7 +113,7 @@ class Api:
     async def _tell(self, socket: WebSocket, mailbox: Mailbox) -> None:
         while True:
             try:
-                events = await asyncio.wait_for(mailbox.take(), BEAT)
+                events = await asyncio.wait_for(mailbox.take(), STATUS_EVERY)
             except TimeoutError:
                 events = [Event("status", {}, self._control.params.revision)]
             for event in events:

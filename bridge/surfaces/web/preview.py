@@ -20,8 +20,8 @@ from engine.clock import monotonic
 FPS = 30.0  # pictures per second, at most
 MAX_WIDTH = 960  # pixels; a larger picture is shown smaller, because the page is a monitor and not an output
 QUALITY = 4  # of mjpeg's scale from 2 (best) to 31
-NAP = 0.004  # seconds between two looks at the ring
-PATIENCE = 0.5  # seconds without a picture after which the ring may be another one
+POLL_EVERY = 0.004  # seconds between two looks at the ring
+RING_TIMEOUT = 0.5  # seconds without a picture after which the ring may be another one
 
 
 class JpegEncoder:
@@ -101,7 +101,7 @@ class Preview:
                 with RingReader(self._ring) as reader:
                     self._encode_while_alive(reader, loop, stop)
             except RingError:
-                stop.wait(PATIENCE)
+                stop.wait(RING_TIMEOUT)
 
     def _encode_while_alive(self, reader: RingReader, loop: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
         encoder = JpegEncoder(reader.width, reader.height)
@@ -113,10 +113,10 @@ class Preview:
                 asyncio.run_coroutine_threadsafe(self._publish(encoder.encode(pixels)), loop)
                 last = now
                 time.sleep(max(0.0, 1 / FPS - (monotonic() - now)))  # waiting for an event is coarser on Windows
-            elif now - last > PATIENCE and reader.orphaned:
+            elif now - last > RING_TIMEOUT and reader.orphaned:
                 return
             else:
-                time.sleep(NAP)
+                time.sleep(POLL_EVERY)
 
     async def _publish(self, jpeg: bytes) -> None:
         async with self._news:

@@ -1,8 +1,8 @@
 """
 uvicorn, with limits it does not have: how many may be connected, and for how long without an answer.
 
-Whoever opens connections and says nothing must cost the run nothing. So connections are taken one at a time, never more
-than a part of the descriptors this process may have, and whatever takes too long is cut. asyncio's own server takes as
+An idle connection must cost the run nothing. So connections are accepted one at a time, use at most a part of the file
+descriptors of this process, and are closed when they take too long. asyncio's own server takes as
 many as there are descriptors, and then the log fills with thousands of tracebacks a second.
 """
 
@@ -25,12 +25,14 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from bridge.errors import BridgeError
 from engine.clock import monotonic
 
-MOST = 128  # connections; a page takes three, and a few more while it loads
-SHARE = 4  # one descriptor in so many may be a connection: the rest is for pictures, engine and files
-EXCHANGE = 10.0  # seconds from a connection, or the last answer, to the end of the next answer
-STALLED = 20.0  # seconds a WebSocket's client may leave unread what was sent
+MAX_CONNECTIONS = 128  # connections; a page takes three, and a few more while it loads
+DESCRIPTORS_PER_CONNECTION = (
+    4  # one descriptor in so many may be a connection: the rest is for pictures, engine and files
+)
+ANSWER_TIMEOUT = 10.0  # seconds from a connection, or the last answer, to the end of the next answer
+READ_TIMEOUT = 20.0  # seconds a WebSocket's client may leave unread what was sent
 RETRY = 1.0  # seconds between two attempts while the system has no descriptor left
-SAY_EVERY = 60.0  # seconds before the same is said again
+LOG_EVERY = 60.0  # seconds before the same is said again
 log = logging.getLogger(__name__)
 _faults = logging.getLogger(f"{__name__}.uvicorn")
 _faults.setLevel(logging.ERROR)  # what clients do wrong is said below, once
@@ -42,7 +44,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, listener: socket.socket) -> None:
         super().__init__(config)
         listener.setblocking(False)
-        self.most = most_connections()
+        self.max_connections = max_connections()
         self._listener = listener
         self._up = asyncio.Event()
         self._taking: asyncio.Task[None] | None = None
@@ -90,7 +92,7 @@ class Server(uvicorn.Server):
     def say(self, sentence: str) -> None:
         """Log it, but for what was said a short while ago."""
         now = monotonic()
-        if now >= self._said.get(sentence, -math.inf) + SAY_EVERY:
+        if now >= self._said.get(sentence, -math.inf) + LOG_EVERY:
             self._said[sentence] = now
             log.warning(sentence)
 
@@ -108,9 +110,11 @@ class Server(uvicorn.Server):
             await self._admit(client)
 
     async def _admit(self, client: socket.socket) -> None:
-        if len(self.server_state.connections) >= self.most and not self._make_room():
+        if len(self.server_state.connections) >= self.max_connections and not self._make_room():
             client.close()
-            return self.say(f"the web page has {self.most} connections, as many as it takes; close some pages")
+            return self.say(
+                f"the web page has {self.max_connections} connections, as many as it takes; close some pages"
+            )
         with suppress(OSError):  # gone already
             await asyncio.get_running_loop().connect_accepted_socket(self._connection, client)
         return None
@@ -135,7 +139,7 @@ class Connection(H11Protocol):
     def __init__(self, server: Server) -> None:
         super().__init__(server.config, server.server_state, server.lifespan.state)
         self.logger = _faults
-        self.deadline = monotonic() + EXCHANGE
+        self.deadline = monotonic() + ANSWER_TIMEOUT
         self._our_server = server
 
     def check(self, now: float) -> None:
@@ -143,7 +147,7 @@ class Connection(H11Protocol):
             self.transport.abort()
 
     def on_response_complete(self) -> None:
-        self.deadline = monotonic() + EXCHANGE
+        self.deadline = monotonic() + ANSWER_TIMEOUT
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -164,7 +168,7 @@ class Listener(WebSocketsSansIOProtocol):
 
     def check(self, now: float) -> None:
         if self.transport.is_closing() and self.deadline == math.inf:
-            self.deadline = now + EXCHANGE
+            self.deadline = now + ANSWER_TIMEOUT
         if now > self.deadline:
             self.transport.abort()
 
@@ -179,7 +183,7 @@ class Listener(WebSocketsSansIOProtocol):
         self.frames = []
 
     def pause_writing(self) -> None:
-        self.deadline = monotonic() + STALLED
+        self.deadline = monotonic() + READ_TIMEOUT
         self.writable.clear()  # uvicorn itself does so only in newer versions
 
     def resume_writing(self) -> None:
@@ -191,11 +195,13 @@ class Listener(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
 
-def most_connections() -> int:
+def max_connections() -> int:
     """How many connections this process can do with; systems differ in how many descriptors one may have."""
     if sys.platform == "win32":  # sockets are no descriptors there
-        return MOST
+        return MAX_CONNECTIONS
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST if soft == resource.RLIM_INFINITY else min(MOST, soft // SHARE)
+    return (
+        MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // DESCRIPTORS_PER_CONNECTION)
+    )

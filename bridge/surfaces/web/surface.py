@@ -1,4 +1,4 @@
-"""Knobs and pictures in a browser: one page, served by the bridge itself. The requests are in web_api.py."""
+"""Knobs and pictures in a browser: one page, served by the bridge itself. The requests are in api.py."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from engine.places import locate
+from engine.paths import locate
 from engine.preset import Preset
 from engine.train.disk import BadRun, keep, read_state, with_checksum
 from engine.train.distill.ema import local

@@ -23,7 +23,7 @@ class Generator(CausalDiT):
         super().__init__(spec)
         self.blocks = nn.ModuleList(ReadingBlock(spec, layer, recompute) for layer in range(spec.layers))
 
-    def context(self, embedding: Tensor, least: int = 0) -> Any:
+    def context(self, embedding: Tensor, min_tokens: int = 0) -> Any:
         """The embedding itself: what it becomes is a matter of the blocks."""
         return embedding
 
@@ -51,4 +51,4 @@ class ReadingBlock(Block):
         return out
 
     def _run(self, x: Tensor, time: Tensor, view: View, text: Tensor) -> Tensor:
-        return super().forward(x, time, view, self.cross_attn.words(text))
+        return super().forward(x, time, view, self.cross_attn.text_key_value(text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SMALL = 1e-6
+EPSILON = 1e-6
 
 
 def matching(video: Tensor, real: Tensor, fake: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def matching(video: Tensor, real: Tensor, fake: Tensor) -> Tensor:
     """
     with torch.no_grad():
         size = (video - real).abs().mean((1, 2, 3, 4), keepdim=True)
-        aim = video - (fake - real) / (size + SMALL)
+        aim = video - (fake - real) / (size + EPSILON)
     return 0.5 * (video - aim).square().mean()
 
 
@@ -37,7 +37,7 @@ def regression(video: Tensor, target: Tensor, worth: Tensor | float = 1.0) -> Te
     spread = (worth * (target - target.mean((1, 3, 4), keepdim=True)).square()).mean((1, 2, 3, 4))
     energy = (worth * target.square()).mean((1, 2, 3, 4))
     error = (worth * (video - target).square()).mean((1, 2, 3, 4))
-    return (error / (spread + 0.1 * energy + SMALL)).mean()
+    return (error / (spread + 0.1 * energy + EPSILON)).mean()
 
 
 def flow_matching(flow: Tensor, noise: Tensor, video: Tensor, worth: Tensor | float = 1.0) -> Tensor:

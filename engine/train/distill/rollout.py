@@ -64,7 +64,7 @@ def roll_out(
         batch = planner.next(tag, len(latents), timesteps, plan)
         done += stream.run(batch, noisy, scene.prompt, renoise)  # type: ignore[arg-type]
         if preset.window.refresh > -1 and batch.rows[0].visible == preset.window.slots:
-            planner.renewal.note_likeness(recall.similarity().tolist())
+            planner.renewal.note_similarity(recall.similarity().tolist())
     while (rest := planner.drain(timesteps, plan)) is not None:
         done += stream.run(rest, None, scene.prompt, renoise)  # type: ignore[arg-type]
     return torch.cat([chunk.latent for chunk in done])
@@ -83,7 +83,7 @@ class LastPass:
     def __init__(self, denoiser: Denoiser, steps: int, learn: bool) -> None:
         self._denoiser, self._steps, self._learn = denoiser, steps, learn
 
-    def context(self, embedding: Tensor, least: int = 0) -> Any:
+    def context(self, embedding: Tensor, min_tokens: int = 0) -> Any:
         return embedding
 
     def __call__(self, latents: Tensor, timesteps: Tensor, memory: Any, context: Any) -> Tensor:

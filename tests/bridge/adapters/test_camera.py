@@ -146,7 +146,7 @@ def test_a_camera_that_is_plugged_in_again_films_again(monkeypatch, filmed):
 
 
 def test_a_camera_that_falls_silent_is_reported_and_does_not_hang_anybody(monkeypatch, filmed):
-    monkeypatch.setattr(module, "SILENCE", 0.2)
+    monkeypatch.setattr(module, "FRAME_TIMEOUT", 0.2)
     filmed._gap = 0.8
     plug_in(monkeypatch, {"/dev/video0": filmed})
     camera = Camera("0")

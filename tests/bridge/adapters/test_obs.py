@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
-from bridge.adapters.obs import CALLERS, READERS, ObsSink, ObsSource, to_bgra
+from bridge.adapters.obs import MAX_CALLERS, MAX_READERS, ObsSink, ObsSource, to_bgra
 from bridge.adapters.testcard import draw_card
 from bridge.errors import AdapterUnavailable
 from bridge.obs.nut import NutWriter
-from bridge.obs.stock import program_settings
+from bridge.obs.setup import program_settings
 from bridge.obs.wire import claimed_rate
 from engine.clock import monotonic
 from engine.frame import Frame
@@ -108,7 +108,7 @@ def test_sending_never_waits_for_a_reader_that_has_stopped_reading(sink):
 
 def test_readers_who_never_read_do_not_keep_another_out(sink):
     sink.open(640, 480, fps=30)
-    silent = [connect(sink) for _ in range(READERS)]
+    silent = [connect(sink) for _ in range(MAX_READERS)]
     for index in range(60):  # more than the system keeps for all of them
         sink.send(Frame(np.full((480, 640, 3), index, np.uint8), monotonic(), index))
 
@@ -229,17 +229,17 @@ def test_whoever_else_knocks_does_not_disturb_the_one_who_is_seen(source):
 
 def test_guests_who_say_nothing_are_few_and_keep_nobody_out(source):
     source.open(160, 96)
-    silent = [connect(source) for _ in range(3 * CALLERS)]
+    silent = [connect(source) for _ in range(3 * MAX_CALLERS)]
     with connect(source) as there:
         writer = NutWriter(there, 160, 96, fps=30)
         for _ in range(3):
             writer.write(to_bgra(np.full((96, 160, 3), 90, np.uint8)))
         until(lambda: source.read(0.1))
-    gone = until(lambda: (n := sum(hung_up(guest) for guest in silent)) >= 2 * CALLERS and n)
+    gone = until(lambda: (n := sum(hung_up(guest) for guest in silent)) >= 2 * MAX_CALLERS and n)
     for guest in silent:
         guest.close()
 
-    assert gone < 3 * CALLERS, "those who are few enough may take their time"
+    assert gone < 3 * MAX_CALLERS, "those who are few enough may take their time"
 
 
 def hung_up(guest):

@@ -67,7 +67,7 @@ def test_a_picture_of_other_proportions_is_stretched_not_cropped(source):
 
 
 def test_no_filter_for_a_while_is_said_once_and_waited_out(source, monkeypatch):
-    monkeypatch.setattr("bridge.adapters.obs_filter.PATIENCE", 0.05)
+    monkeypatch.setattr("bridge.adapters.obs_filter.RING_TIMEOUT", 0.05)
     source.open(160, 96)
     with pytest.raises(AdapterUnavailable, match="no pictures from OBS") as error:
         read(source)

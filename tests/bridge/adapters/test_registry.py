@@ -69,7 +69,7 @@ def test_a_missing_driver_breaks_only_its_own_adapter(monkeypatch):
 def test_what_belongs_to_another_system_says_so(monkeypatch):
     monkeypatch.setattr(base, "ONLY_ON", {"spout": ("plan9", "Plan 9")})
 
-    with pytest.raises(AdapterUnavailable, match="spout is there on Plan 9 only") as error:
+    with pytest.raises(AdapterUnavailable, match="spout works on Plan 9 only") as error:
         load_sink("spout:x")
     assert "ring:NAME" in error.value.hint
 

@@ -10,11 +10,11 @@ import pytest
 from bridge.adapters.base import load_sink
 from bridge.adapters.sink_main import drain
 from bridge.adapters.testcard import read_number
-from bridge.process.protocol import ENDS_WITHIN
+from bridge.process.protocol import END_TIMEOUT
 from bridge.rings.ring import RingReader, RingWriter
 from engine.clock import monotonic
 from engine.frame import Frame
-from tests.bridge.child_processes import PATIENCE, child, ring_name
+from tests.bridge.child_processes import TIMEOUT, child, ring_name
 from tests.bridge.films import numbered, read_film
 
 pytestmark = pytest.mark.process
@@ -58,7 +58,7 @@ def test_a_recording_is_finished_when_the_bridge_goes(ring, tmp_path):
 
 
 def test_a_recording_is_finished_though_that_takes_longer_than_others_have_for_their_end(ring, tmp_path, monkeypatch):
-    monkeypatch.setenv("CLOSES_IN", str(2 * ENDS_WITHIN))
+    monkeypatch.setenv("CLOSES_IN", str(2 * END_TIMEOUT))
     target = tmp_path / "show.mp4"
     with child("tests.bridge.slow_recorder", f"recorder:{target}", "--ring", ring.name, "--fps", 50) as sink:
         assert sink.hear() == {**STREAMING, "device": "show.mp4", "part": f"{target}.part"}
@@ -66,7 +66,7 @@ def test_a_recording_is_finished_though_that_takes_longer_than_others_have_for_t
         sink.process.stdin.close()
 
         assert sink.hear() == {**STREAMING, "stage": "finishing", "device": "show.mp4", "part": f"{target}.part"}
-        assert sink.process.wait(PATIENCE) == 0
+        assert sink.process.wait(TIMEOUT) == 0
     assert len(read_film(target)) > 20
 
 
@@ -87,7 +87,7 @@ def test_a_recording_is_finished_when_a_signal_says_so(ring, tmp_path):
         play(ring, 20)
         sink.process.send_signal(signal.SIGTERM)
 
-        assert sink.process.wait(PATIENCE) == 0
+        assert sink.process.wait(TIMEOUT) == 0
     assert read_film(tmp_path / "show.mp4")
 
 
@@ -105,7 +105,7 @@ def test_a_full_disk_is_reported_and_no_half_file_has_the_final_name(ring, tmp_p
 
         assert "show.mp4 cannot be written any further" in line["error"]
         assert "make room" in line["hint"]
-        assert sink.process.wait(PATIENCE) == 2
+        assert sink.process.wait(TIMEOUT) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["show.mp4.part"]
 
 
@@ -119,7 +119,7 @@ def test_what_was_recorded_before_a_kill_can_be_played(ring, tmp_path):
             if recorded(tmp_path / "show.mp4.part") >= 60:
                 break
         sink.process.kill()
-        sink.process.wait(PATIENCE)
+        sink.process.wait(TIMEOUT)
 
     assert [path.name for path in tmp_path.iterdir()] == ["show.mp4.part"]
     assert len(read_film(tmp_path / "show.mp4.part")) >= 60
@@ -131,7 +131,7 @@ def test_another_program_can_read_what_goes_to_a_ring(ring):
         sink.hear()
         with RingReader(theirs) as reader:
             play(ring, 5)
-            frame = reader.next(PATIENCE)
+            frame = reader.next(TIMEOUT)
         assert np.array_equal(frame.pixels, numbered(frame.index))
         assert sink.end() == 0
 
@@ -140,4 +140,4 @@ def test_another_program_can_read_what_goes_to_a_ring(ring):
 def test_what_does_not_open_is_said_in_one_line_and_not_tried_again(ring, uri):
     with child("bridge.adapters.sink_main", uri, "--ring", ring.name) as sink:
         assert set(sink.hear()) == {"error", "hint"}
-        assert sink.process.wait(PATIENCE) == 2
+        assert sink.process.wait(TIMEOUT) == 2

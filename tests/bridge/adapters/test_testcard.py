@@ -32,7 +32,7 @@ def test_every_corner_has_its_colour(card):
     [lambda p: p[::-1], lambda p: p[:, ::-1], lambda p: p[::-1, ::-1], lambda p: p[..., ::-1]],
     ids=["upside down", "mirrored", "turned", "red and blue swapped"],
 )
-def test_whatever_befalls_the_picture_shows(card, harm):
+def test_a_changed_picture_is_recognised(card, harm):
     assert corners(harm(card.read(0).pixels)) != CORNERS
 
 

@@ -1,4 +1,4 @@
-from bridge.children.restarts import ALIKE, FIRST_WAIT, LONGEST_WAIT, PROVED_WAIT, Restarts
+from bridge.children.restarts import FIRST_WAIT, LONGEST_WAIT, MAX_SAME_FAILURES, PROVEN_WAIT, Restarts
 
 
 def test_of_processes_that_never_worked_each_waits_longer_than_the_one_before():
@@ -17,12 +17,14 @@ def test_one_that_is_killed_again_before_it_works_is_back_soon_if_it_has_worked_
     restarts = Restarts()
     restarts.wait_after(True, "")
 
-    assert max(restarts.wait_after(False, "") for _ in range(30)) == PROVED_WAIT
+    assert max(restarts.wait_after(False, "") for _ in range(30)) == PROVEN_WAIT
 
 
 def test_what_fails_in_the_same_way_at_every_start_is_not_started_again():
     restarts = Restarts()
-    waits = [restarts.wait_after(False, f"TypeError: <Layer object at 0x7f{life:010x}>") for life in range(ALIKE)]
+    waits = [
+        restarts.wait_after(False, f"TypeError: <Layer object at 0x7f{life:010x}>") for life in range(MAX_SAME_FAILURES)
+    ]
 
     assert waits[:-1] == [0.2, 0.4]
     assert waits[-1] is None

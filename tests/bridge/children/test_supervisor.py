@@ -91,7 +91,7 @@ async def test_lines_go_down_and_come_up():
 
 @scene
 async def test_stopping_is_prompt_and_leaves_no_process(monkeypatch):
-    monkeypatch.setattr(supervisor, "ENDS_WITHIN", 30.0)  # it is not made to end: it ends
+    monkeypatch.setattr(supervisor, "END_TIMEOUT", 30.0)  # it is not made to end: it ends
     async with child(TALK) as (talker, notes):
         await until(lambda: notes.lines)
         pid, began = talker.pid, monotonic()
@@ -104,7 +104,7 @@ async def test_stopping_is_prompt_and_leaves_no_process(monkeypatch):
 
 @scene
 async def test_a_child_that_will_not_end_is_made_to(monkeypatch):
-    monkeypatch.setattr(supervisor, "ENDS_WITHIN", 0.2)
+    monkeypatch.setattr(supervisor, "END_TIMEOUT", 0.2)
     async with child("print('hi', flush=True)\nwhile True: pass") as (talker, notes):
         await until(lambda: notes.lines)
         pid = talker.pid
@@ -113,7 +113,7 @@ async def test_a_child_that_will_not_end_is_made_to(monkeypatch):
 
 
 @scene
-async def test_a_child_that_dies_is_back_with_growing_patience():
+async def test_a_child_that_dies_is_started_again_after_growing_waits():
     async with child("import sys; print('up', flush=True); sys.exit(3)") as (talker, notes):
         began = monotonic()
         await until(lambda: notes.starts == 3)
@@ -260,8 +260,8 @@ time.sleep({then})
 
 @scene
 async def test_what_is_being_finished_has_all_the_time_it_takes_while_it_gets_on(monkeypatch):
-    monkeypatch.setattr(supervisor, "ENDS_WITHIN", 0.2)
-    monkeypatch.setattr(supervisor, "FINISHES_WITHIN", 2.0)
+    monkeypatch.setattr(supervisor, "END_TIMEOUT", 0.2)
+    monkeypatch.setattr(supervisor, "FINISH_TIMEOUT", 2.0)
     async with child(FINISHES.format(beats=6, then=0)) as (recorder, notes):
         await until(lambda: notes.lines)
         notes.finishes = True
@@ -272,7 +272,7 @@ async def test_what_is_being_finished_has_all_the_time_it_takes_while_it_gets_on
 
 @scene
 async def test_what_cannot_be_finished_is_ended_and_said(monkeypatch):
-    monkeypatch.setattr(supervisor, "FINISHES_WITHIN", 1.0)
+    monkeypatch.setattr(supervisor, "FINISH_TIMEOUT", 1.0)
     async with child(FINISHES.format(beats=1, then=600)) as (recorder, notes):
         await until(lambda: notes.lines)
         notes.finishes, pid = True, recorder.pid
@@ -283,7 +283,7 @@ async def test_what_cannot_be_finished_is_ended_and_said(monkeypatch):
 
 @scene
 async def test_an_end_is_not_put_off_by_talking_if_there_is_nothing_to_finish(monkeypatch):
-    monkeypatch.setattr(supervisor, "ENDS_WITHIN", 0.5)
+    monkeypatch.setattr(supervisor, "END_TIMEOUT", 0.5)
     async with child(FINISHES.format(beats=600, then=0)) as (talker, notes):
         await until(lambda: notes.lines)
 
@@ -297,13 +297,13 @@ FAILS = "import sys; print('up', flush=True); raise ValueError('a preset of nons
 async def test_a_child_that_fails_in_the_same_way_at_every_start_is_left_alone_until_someone_asks():
     async with child(FAILS) as (failing, notes):
         await until(lambda: notes.ends and notes.ends[-1][1])
-        assert notes.starts == restarts.ALIKE
-        assert failing.hopeless
+        assert notes.starts == restarts.MAX_SAME_FAILURES
+        assert failing.always_fails
         assert "fails in the same way at every start: ValueError: ('a preset of nonsense at'" in notes.ends[-1][0]
 
         failing.restart([sys.executable, "-c", TALK])
         await until(lambda: "hello" in notes.lines)
-        assert not failing.hopeless
+        assert not failing.always_fails
 
 
 @scene
@@ -313,9 +313,9 @@ async def test_a_child_that_has_worked_is_tried_again_for_ever():
         await until(lambda: notes.starts == 1)
         await until(lambda: notes.ends)
         notes.worked = False
-        await until(lambda: notes.starts > restarts.ALIKE + 1)
+        await until(lambda: notes.starts > restarts.MAX_SAME_FAILURES + 1)
 
-        assert not failing.hopeless
+        assert not failing.always_fails
 
 
 CROWDED = """

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from bridge.adapters.base import SURVEYS, Device, survey
+from bridge.adapters.base import DEVICE_LISTS, Device, list_devices
 from bridge.adapters.camera_names import CAPABILITY, Node, nodes
 from bridge.cli.commands import main
 from bridge.diagnosis import devices
@@ -24,7 +24,7 @@ def test_every_kind_is_listed_with_what_to_type_or_why_not(capsys):
         found = {kind["name"]: kind for kind in json.loads(capsys.readouterr().out)}
         main(["devices"])
 
-    assert list(found) == list(SURVEYS)
+    assert list(found) == list(DEVICE_LISTS)
     assert [f"ring:{ring.name}", "160x96"] in found["ring"]["devices"]
     assert all(kind["fix"] for kind in found.values() if kind["problem"])
     assert f"ring:{ring.name}" in capsys.readouterr().out
@@ -33,7 +33,7 @@ def test_every_kind_is_listed_with_what_to_type_or_why_not(capsys):
 def test_a_ring_left_behind_by_a_program_that_ended_is_listed_as_such():
     with RingWriter.create(ring_name(), 160, 96) as ring:
         ring._words[5] = 2**22 + 1  # a process id that no system gives
-        listed = survey("ring")
+        listed = list_devices("ring")
         ring._words[5] = ring._owner
 
     assert Device(f"ring:{ring.name}", "160x96, left behind by a program that ended") in listed
@@ -43,20 +43,20 @@ def test_a_ring_left_behind_by_a_program_that_ended_is_listed_as_such():
 def test_senders_of_other_programs_are_listed_by_the_name_one_types(monkeypatch, kind, double):
     double.install(monkeypatch)
     with another_program(kind, name="Scene, 2") as program:
-        assert program.uri in [device.uri for device in survey(kind)]
+        assert program.uri in [device.uri for device in list_devices(kind)]
 
 
 def test_a_spout_sender_that_crashed_is_listed_as_such_and_its_name_can_be_used_again(monkeypatch):
     spoutgl.install(monkeypatch)
     spoutgl.senders["old"] = None
 
-    assert survey("spout") == [Device("spout:old", "no longer answers")]
+    assert list_devices("spout") == [Device("spout:old", "no longer answers")]
 
 
 @pytest.mark.extra("ndi")
 def test_ndi_sources_are_listed_with_their_computers(ndi_here):
     with another_program("ndi") as program:
-        listed = survey("ndi")
+        listed = list_devices("ndi")
 
     assert any(f"({program.name})" in device.uri for device in listed)
 
@@ -71,7 +71,7 @@ def test_ndi_sources_are_listed_with_their_computers(ndi_here):
     ],
 )
 def test_a_driver_that_crashes_or_hangs_takes_only_its_own_line_along(monkeypatch, code, problem):
-    monkeypatch.setattr(devices, "PATIENCE", 2.0)
+    monkeypatch.setattr(devices, "ANSWER_TIMEOUT", 2.0)
     monkeypatch.setattr(devices, "python", lambda *_: [sys.executable, "-c", code])
 
     (kind,) = devices.look(["spout"])
@@ -119,13 +119,16 @@ def video_nodes(monkeypatch, tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Video4Linux")
 def test_only_what_can_film_is_a_camera(video_nodes):
-    assert survey("camera") == [Device("camera:0", "Webcam"), Device("camera:10", "cannot be asked: Permission denied")]
+    assert list_devices("camera") == [
+        Device("camera:0", "Webcam"),
+        Device("camera:10", "cannot be asked: Permission denied"),
+    ]
 
 
 @pytest.mark.extra("virtualcam")
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Video4Linux")
 def test_only_a_loopback_is_a_virtual_camera(video_nodes):
-    assert survey("virtualcam") == [Device(f"virtualcam:{video_nodes / 'video9'}", "latentcast")]
+    assert list_devices("virtualcam") == [Device(f"virtualcam:{video_nodes / 'video9'}", "latentcast")]
 
 
 def test_the_answer_of_a_driver_has_the_size_the_kernel_says():

@@ -8,7 +8,7 @@ import pytest
 from bridge.adapters.base import EXTRAS, Device
 from bridge.cli.commands import main
 from bridge.diagnosis import devices, doctor
-from bridge.obs.place import ObsPlace
+from bridge.obs.address import ObsAddress
 from bridge.options import RunOptions
 from bridge.run.app import _make_ring
 from engine.preset import load_preset
@@ -17,9 +17,9 @@ from tests.bridge.obs.speaker import Speaker
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch):
+def generous_timeouts(monkeypatch):
     """More than people have, since the machine may be busy."""
-    monkeypatch.setattr(doctor, "PATIENCE", 900.0)
+    monkeypatch.setattr(doctor, "LOAD_TIMEOUT", 900.0)
 
 
 @pytest.fixture
@@ -58,22 +58,17 @@ def test_it_looks_at_everything_a_run_needs_and_says_what_to_do(options):
     assert all("\n" not in check.fix for check in checks)
 
 
-@pytest.mark.extra("obs")
 def test_what_the_remote_control_of_obs_needs_is_said(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
-    assert doctor._obs().fix == "pip install 'latentcast[obs]'"
-
-    monkeypatch.setattr(doctor, "find_spec", lambda name: name)
-    monkeypatch.setattr(doctor, "find_place", lambda: ObsPlace(enabled=False))
+    monkeypatch.setattr(doctor, "find_address", lambda: ObsAddress(enabled=False))
     assert "tick Enable WebSocket server" in doctor._obs().fix
 
     with Speaker() as obs:
-        place = ObsPlace(port=obs.port)
-        monkeypatch.setattr(doctor, "find_place", lambda: place)
+        address = ObsAddress(port=obs.port)
+        monkeypatch.setattr(doctor, "find_address", lambda: address)
         assert doctor._obs() == ("obs", "ok", f"OBS 29.0.2 answers at 127.0.0.1:{obs.port}", "")
 
     away = doctor._obs()
-    assert (away.level, away.found) == ("note", f"OBS at 127.0.0.1:{place.port} does not answer")
+    assert (away.level, away.found) == ("note", f"OBS at 127.0.0.1:{address.port} does not answer")
     assert away.fix.startswith("start OBS")
 
 
@@ -86,7 +81,7 @@ def test_an_output_says_whether_it_can_be_used_and_what_to_do_if_not(monkeypatch
 
     assert (ndi.level, ndi.found) == ("ok", "can be used; ndi:VM (Stage)")
     assert (virtualcam.level, virtualcam.found, virtualcam.fix) == ("note", lacking.problem, lacking.fix)
-    assert (spout.level, spout.found) == ("ok", "can be used; no sender just now")
+    assert (spout.level, spout.found) == ("ok", "can be used; no sender found")
 
 
 def test_a_taken_port_is_a_failure_that_names_the_option(options):
@@ -124,7 +119,7 @@ def test_a_port_whose_last_run_has_just_ended_is_free(options):
 def test_weights_that_were_never_fetched_come_with_their_own_advice(monkeypatch, tmp_path):
     monkeypatch.setenv("LATENTCAST_MODELS", str(tmp_path))
     roomy = "import engine.measure\nengine.measure.free_bytes = lambda _device: 2**50\n"
-    monkeypatch.setattr(doctor, "ENGINE", roomy + doctor.ENGINE)
+    monkeypatch.setattr(doctor, "LOAD_PROGRAM", roomy + doctor.LOAD_PROGRAM)
 
     check = doctor._model("wan-1.3b")
 
@@ -134,7 +129,7 @@ def test_weights_that_were_never_fetched_come_with_their_own_advice(monkeypatch,
 
 
 def test_a_model_that_does_not_load_is_said_in_one_line(monkeypatch):
-    monkeypatch.setattr(doctor, "ENGINE", "raise RuntimeError('weights are damaged')")
+    monkeypatch.setattr(doctor, "LOAD_PROGRAM", "raise RuntimeError('weights are damaged')")
 
     check = doctor._model("tiny")
 
@@ -145,8 +140,8 @@ def test_a_model_that_does_not_load_is_said_in_one_line(monkeypatch):
 
 @pytest.mark.process
 def test_a_model_that_takes_too_long_is_no_riddle(monkeypatch):
-    monkeypatch.setattr(doctor, "PATIENCE", 0.5)
-    monkeypatch.setattr(doctor, "ENGINE", "import time\ntime.sleep(60)\n")
+    monkeypatch.setattr(doctor, "LOAD_TIMEOUT", 0.5)
+    monkeypatch.setattr(doctor, "LOAD_PROGRAM", "import time\ntime.sleep(60)\n")
 
     assert doctor._model("tiny").found.startswith("tiny does not load: not within")
 
@@ -154,7 +149,7 @@ def test_a_model_that_takes_too_long_is_no_riddle(monkeypatch):
 @pytest.mark.process
 def test_a_model_too_large_for_this_machine_is_said_before_it_is_loaded(monkeypatch):
     full = "import engine.measure\nengine.measure.free_bytes = lambda _device: 2**20\n"
-    monkeypatch.setattr(doctor, "ROOM", full + doctor.ROOM)
+    monkeypatch.setattr(doctor, "MEMORY_PROGRAM", full + doctor.MEMORY_PROGRAM)
 
     check = doctor._room(RunOptions(preset="tiny"))
 
@@ -167,8 +162,8 @@ def test_a_model_too_large_for_this_machine_is_said_before_it_is_loaded(monkeypa
 @pytest.mark.process
 def test_a_model_too_large_is_said_once_and_one_that_fits_at_the_asked_size_is_loaded_at_it(options, monkeypatch):
     full = "import engine.measure\nengine.measure.free_bytes = lambda _device: 2**20\n"
-    monkeypatch.setattr(doctor, "ROOM", full + doctor.ROOM)
-    monkeypatch.setattr(doctor, "ENGINE", "import sys\nsys.exit('it was loaded at ' + ' '.join(sys.argv[2:]))")
+    monkeypatch.setattr(doctor, "MEMORY_PROGRAM", full + doctor.MEMORY_PROGRAM)
+    monkeypatch.setattr(doctor, "LOAD_PROGRAM", "import sys\nsys.exit('it was loaded at ' + ' '.join(sys.argv[2:]))")
 
     large = [check for check in doctor.examine(options) if check.level == "fail"]
     small = doctor._model("tiny", (64, 32))
@@ -178,10 +173,10 @@ def test_a_model_too_large_is_said_once_and_one_that_fits_at_the_asked_size_is_l
 
 
 def test_a_broken_torch_is_a_failure_and_not_a_crash(monkeypatch):
-    monkeypatch.setattr(doctor, "TORCH", "import os; os.abort()")
+    monkeypatch.setattr(doctor, "TORCH_PROGRAM", "import os; os.abort()")
     assert doctor._torch().level == "fail"
 
-    monkeypatch.setattr(doctor, "TORCH", "print('hello')")
+    monkeypatch.setattr(doctor, "TORCH_PROGRAM", "print('hello')")
     assert doctor._torch().level == "fail"
 
 

@@ -116,8 +116,8 @@ def test_what_a_program_in_between_does_is_found_and_the_exit_code_says_so(capsy
 
 
 def test_when_nothing_comes_back_it_says_so_and_does_not_wait_for_ever(capsys, monkeypatch):
-    monkeypatch.setattr(selftest, "APPEARS_WITHIN", 0.5)
-    monkeypatch.setattr(selftest_process, "hold", selftest_process.outcome)
+    monkeypatch.setattr(selftest, "FIRST_PICTURE_TIMEOUT", 0.5)
+    monkeypatch.setattr(selftest_process, "run_apart", selftest_process.run_here)
     with RingWriter.create(ring_name(), 160, 96) as still:
         assert main(["selftest", f"ring:{still.name}", f"ring:{ring_name()}", "--json"]) == 1
 
@@ -146,9 +146,9 @@ def test_what_cannot_be_tested_is_one_sentence_and_a_next_step(capsys, arguments
 
 
 def test_our_own_sender_that_does_not_appear_is_told_from_somebody_elses(monkeypatch):
-    monkeypatch.setattr(selftest, "FOUND_WITHIN", 0.5)
+    monkeypatch.setattr(selftest, "FIND_TIMEOUT", 0.5)
     monkeypatch.setattr(selftest, "partner", lambda sink, device: "ring:lc-ta-nobody")
-    monkeypatch.setitem(selftest.UNSEEN, "ring", "say where it is")
+    monkeypatch.setitem(selftest.NOT_FOUND_HINTS, "ring", "say where it is")
 
     with pytest.raises(BridgeError, match="sends, and is not found on this machine: there is no ring named") as error:
         selftest.play(selftest.Loop("", f"ring:{ring_name()}"))
@@ -156,8 +156,8 @@ def test_our_own_sender_that_does_not_appear_is_told_from_somebody_elses(monkeyp
 
 
 def test_a_ring_that_never_appears_is_said(capsys, monkeypatch):
-    monkeypatch.setattr(selftest, "FOUND_WITHIN", 0.5)
-    monkeypatch.setattr(selftest_process, "hold", selftest_process.outcome)
+    monkeypatch.setattr(selftest, "FIND_TIMEOUT", 0.5)
+    monkeypatch.setattr(selftest_process, "run_apart", selftest_process.run_here)
 
     assert main(["selftest", "ring:lc-ta-nobody", f"ring:{ring_name()}"]) == 2
     assert "no ring named lc-ta-nobody" in capsys.readouterr().err
@@ -168,13 +168,13 @@ def test_a_ring_that_never_appears_is_said(capsys, monkeypatch):
     [
         ("import os; os.abort()", ["a library crashed in the test of ndi", "try again", "'latentcast[ndi]'"]),
         ("print('a library says hello')", ["a library crashed in the test of ndi (code 0)"]),
-        ("import time; time.sleep(60)", ["the test of ndi hangs", "other programs"]),
+        ("import time; time.sleep(60)", ["the test of ndi did not finish in time", "other programs"]),
     ],
 )
 def test_a_driver_that_crashes_or_hangs_is_one_sentence_and_a_next_step(capsys, monkeypatch, code, words):
     monkeypatch.setattr(selftest_process, "python", lambda *_: [sys.executable, "-c", code])
-    for patience in ("OPENS_WITHIN", "FOUND_WITHIN", "APPEARS_WITHIN", "MARGIN"):
-        monkeypatch.setattr(selftest_process, patience, 1.0)
+    for limit in ("OPEN_TIMEOUT", "FIND_TIMEOUT", "FIRST_PICTURE_TIMEOUT", "FINISH_TIMEOUT", "MARGIN"):
+        monkeypatch.setattr(selftest_process, limit, 1.0)
 
     assert main(["selftest", "ndi", "--duration", "0.1"]) == 2
 

@@ -139,7 +139,7 @@ def test_no_picture_and_another_picture_are_told_apart():
     (other,) = judge(LOOP, Seen([(np.full((360, 640, 3), 200, np.uint8), 0.0)]))
 
     assert nothing.found == "none came back"
-    assert other.found == "something else than the card came back"
+    assert other.found == "another picture came back, not the card"
     (obs,) = judge(Loop("obs", "obs"), Seen())
     assert nothing.fix
     assert "latentcast obs setup --program" in obs.fix

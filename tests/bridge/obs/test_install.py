@@ -82,7 +82,7 @@ def test_a_system_on_which_it_is_not_built_says_where_to_read_on(tmp_path, monke
 
 
 def test_a_build_that_does_not_end_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    monkeypatch.setattr(module, "BUILD_TIMEOUT", 0.1)
 
     with pytest.raises(CannotInstall, match="did not finish"):
         module._run([sys.executable, "-c", "import time; time.sleep(60)"])

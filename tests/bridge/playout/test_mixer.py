@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bridge.playout.mixer import HOLD, SILENCE, Mixer
+from bridge.playout.mixer import ENGINE_TIMEOUT, INPUT_TIMEOUT, Mixer
 from engine.frame import Frame
 from engine.params import Params
 
@@ -170,7 +170,7 @@ def test_a_dead_engine_leaves_its_last_picture_for_a_second_and_then_the_camera(
 
     kinds = [shown.kind for shown in show.shown[start:]]
     held = kinds.index("dry")
-    assert held * PERIOD == pytest.approx(HOLD, abs=0.25)
+    assert held * PERIOD == pytest.approx(ENGINE_TIMEOUT, abs=0.25)
     assert set(kinds[:held]) == {"wet"}
     assert set(kinds[held:]) == {"dry"}
 
@@ -194,7 +194,7 @@ def test_controls_work_with_the_engine_dead(show):
 def test_without_camera_and_engine_the_last_picture_stands_and_then_a_slate(show):
     show.camera = False
 
-    assert show.go(SILENCE - 0.5).kind == "dry"
+    assert show.go(INPUT_TIMEOUT - 0.5).kind == "dry"
     assert show.go(1.0).kind == "slate"
 
 

@@ -155,7 +155,7 @@ def test_a_tick_that_fails_is_said_once_and_pictures_go_on(stage, monkeypatch, c
 
 
 @pytest.mark.parametrize(
-    ("kind", "wishes", "told"),
+    ("kind", "controls", "expected"),
     [
         ("wet", {}, "effect"),
         ("dry", {}, "input"),
@@ -168,5 +168,5 @@ def test_a_tick_that_fails_is_said_once_and_pictures_go_on(stage, monkeypatch, c
         ("slate", {"privacy": True}, "slate"),
     ],
 )
-def test_who_has_a_better_picture_of_the_input_is_told_when_it_may_show_that(kind, wishes, told):
-    assert ring_kind(kind, Params().set_all(wishes)) == told
+def test_who_has_a_better_picture_of_the_input_is_told_when_it_may_show_that(kind, controls, expected):
+    assert ring_kind(kind, Params().set_all(controls)) == expected

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge.rings.layout import ALIGN, COUNT, HEADER, MAGIC
+from bridge.rings.layout import COUNT, FIRST, HEADER, MAGIC
 from bridge.rings.ring import RingReader, RingWriter
 from engine.frame import Frame
 
@@ -121,7 +121,7 @@ def test_at_whatever_instant_one_looks_every_picture_that_is_counted_and_still_t
     def look():
         count = words[COUNT]
         there = range(max(0, count - writer.slots + 1), count)
-        seen.append(all(words[(ALIGN + n % writer.slots * stride) // 8] == 2 * n + 2 for n in there))
+        seen.append(all(words[(FIRST + n % writer.slots * stride) // 8] == 2 * n + 2 for n in there))
 
     words, stride = writer._words, -(-(64 + 6 * 10 * 4) // 64) * 64
     writer._words = Witness(writer._words, look)

@@ -12,7 +12,7 @@ from bridge.process.protocol import DEADLINE
 from engine.clock import monotonic
 from engine.preset import load_preset
 from engine.weights import locate
-from tests.bridge.running import FPS, LIGHT, PATIENCE, Running, alive, until
+from tests.bridge.running import FPS, LIGHT, TIMEOUT, Running, alive, until
 
 DARK = 255 - LIGHT  # what the engine of paper makes of it
 TRAINED = locate(load_preset("tiny").dit.weights).is_file()
@@ -203,7 +203,7 @@ def test_a_second_ctrl_c_ends_the_wait_for_a_recording_and_what_is_left_of_it_is
 def test_it_ends_by_itself_after_its_duration(start):
     run = start("--duration", "1.5")
 
-    assert run.process.wait(PATIENCE) == 0
+    assert run.process.wait(TIMEOUT) == 0
     assert run.left_over() == []
 
 
@@ -212,7 +212,7 @@ def test_a_second_run_does_not_take_the_output_of_the_first(start):
     first.state("streaming")
     second = start("--ring", first.out)
 
-    assert second.process.wait(PATIENCE) == 2
+    assert second.process.wait(TIMEOUT) == 2
     assert f"ring {first.out} belongs to process {first.process.pid}" in second.process.stderr.read()
     first.state("streaming")
 
@@ -232,7 +232,7 @@ def test_a_second_run_does_not_take_the_output_of_the_first(start):
 )
 def test_what_cannot_be_started_is_said_in_one_sentence_and_nothing_is_left(start, options, says):
     run = start(*options)
-    said, errors = run.process.communicate(timeout=PATIENCE)
+    said, errors = run.process.communicate(timeout=TIMEOUT)
 
     assert run.process.returncode == 2
     assert says in errors
@@ -243,7 +243,7 @@ def test_what_cannot_be_started_is_said_in_one_sentence_and_nothing_is_left(star
 def test_a_port_in_use_is_said_before_anything_is_left(start):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         run = start("--web-port", str(taken.getsockname()[1]))
-        _, errors = run.process.communicate(timeout=PATIENCE)
+        _, errors = run.process.communicate(timeout=TIMEOUT)
 
     assert run.process.returncode == 2
     assert "in use" in errors

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.process
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch):
+def generous_timeouts(monkeypatch):
     """More than people have, since the machine may be busy."""
-    monkeypatch.setattr("bridge.run.input.OPENS_WITHIN", 60.0)
+    monkeypatch.setattr("bridge.run.input.OPEN_TIMEOUT", 60.0)
 
 
 def scene(work):
@@ -75,7 +75,7 @@ def test_what_does_not_open_is_said_and_the_input_stays_what_it_was(uri):
         return monotonic() - began
 
     seconds, _ = scene(work)
-    assert seconds < 50, "it does not take the patience one has with a camera"
+    assert seconds < 50, "it does not take the timeout of a camera"
 
 
 def test_when_what_there_was_before_is_gone_too_both_are_said_and_there_is_no_input(tmp_path):

@@ -1,13 +1,10 @@
 """Following an OBS that makes no sense. tests/obs has the real one."""
 
-import pytest
-
 from bridge.control.control import EngineStatus
-from bridge.obs.place import ObsPlace
+from bridge.obs.address import ObsAddress
 from bridge.surfaces.obs_scenes import ObsSurface
 from tests.bridge.obs.speaker import Speaker
 
-pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
 CURRENT = "GetCurrentProgramScene"
 
 
@@ -15,8 +12,8 @@ def test_nonsense_is_one_sentence_and_obs_is_followed_again_when_it_talks_sense(
     errors, said = [], {CURRENT: {"scene": 7}}
     desk.control.watch(lambda event: errors.append(event.data["reason"]) if event.kind == "error" else None)
     with Speaker(said=said) as there:
-        place = ObsPlace(port=there.port)
-        desk.start(ObsSurface(desk.control, lambda: place, {"Break": {"prompt": "ink"}}))
+        address = ObsAddress(port=there.port)
+        desk.start(ObsSurface(desk.control, lambda: address, {"Break": {"prompt": "ink"}}))
         desk.until(lambda: there.asked.count(CURRENT) >= 3)
         there.said(CURRENT, {"currentProgramSceneName": "Break"})
         desk.until(lambda: desk.control.params.prompt == "ink")
@@ -28,7 +25,7 @@ def test_nonsense_is_one_sentence_and_obs_is_followed_again_when_it_talks_sense(
 def test_a_scene_with_a_preset_of_the_users_own_does_not_start_the_engine_again(desk, tmp_path):
     own = tmp_path / "stage.toml"
     own.write_text('extends = "tiny"\n')
-    surface = ObsSurface(desk.control, ObsPlace, {})
+    surface = ObsSurface(desk.control, ObsAddress, {})
     for running, asked in (("stage", [("preset", "tiny")]), ("tiny", [("preset", str(own))])):
         desk.performed.clear()
         desk.call(desk.control.publish, engine=EngineStatus(preset=running))

@@ -1,6 +1,7 @@
 """`latentcast download` with the hub's own library against a hub on loopback."""
 
 import hashlib
+import inspect
 import io
 import os
 import signal
@@ -384,7 +385,7 @@ def test_a_full_disk_is_noticed_before(taehv, hub, place, monkeypatch, tmp_path)
 
     offer = Offer("some/large", "", 1000, "0" * 64)
     part = download.Part(load_preset("wan-1.3b").dit.source, tmp_path / "x", "dit")
-    errand = download.Errand(part, offer, tmp_path / "arrival")
+    errand = download.Transfer(part, offer, tmp_path / "arrival")
     monkeypatch.setattr("bridge.weights.download.shutil.disk_usage", lambda _folder: type("Full", (), {"free": 1999}))
 
     with pytest.raises(HubError, match="1999 bytes|2.0 kB free"):
@@ -405,6 +406,19 @@ def test_the_embedded_model_needs_no_download(hub, place):
 
     assert code == 2
     assert "its weights came with latentcast" in said
+
+
+def test_the_hubs_library_still_has_what_a_download_goes_on_with():
+    """The tests above would fail as well, but not say why."""
+    from huggingface_hub import file_download
+
+    broken = "huggingface_hub changed its internal file_download.http_get: change _transfer in bridge/weights/hub.py"
+    http_get = getattr(file_download, "http_get", None)
+    assert http_get, broken
+    try:
+        inspect.signature(http_get).bind("url", io.BytesIO(), resume_size=0, headers={}, expected_size=1)
+    except TypeError as error:
+        pytest.fail(f"{broken} ({error})")
 
 
 def test_room_is_needed_for_a_file_and_what_becomes_of_it():

@@ -1,7 +1,7 @@
 import pytest
 
 from bridge.process.protocol import DEADLINE
-from bridge.worker.chunk_limit import SETTING_UP, ChunkLimit
+from bridge.worker.chunk_limit import SETUP_TIMEOUT, ChunkLimit
 from engine.params import Params
 
 ONE = Params(steps=1)
@@ -41,7 +41,7 @@ def test_what_is_compiled_anew_has_the_time_of_a_warm_up_until_a_chunk_was_made_
 
     changed = ONE.set("noise", 0.5).set(control, value)
     limit.expect(changed)
-    assert limit.seconds(changed.revision - 1) == SETTING_UP
+    assert limit.seconds(changed.revision - 1) == SETUP_TIMEOUT
     assert limit.seconds(changed.revision) == DEADLINE
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from bridge.worker.fallback import Fitted, Way
+from bridge.worker.fallback import FallbackRun, ScaledSession
 from bridge.worker.main import RealEngine
 from engine.frame import Frame
-from engine.measure import Counting
+from engine.measure import AllocationCounter
 from engine.memory import TooLarge
 from engine.preset import load_preset
 from engine.session import open_session
@@ -21,7 +21,7 @@ TINY = load_preset("tiny")
 
 def most_taken(preset):
     """Bytes of tensors that a session of a preset takes at its worst moment, weights included."""
-    with Counting("cpu") as count:
+    with AllocationCounter("cpu") as count:
         session = open_session(preset)
         grey = np.full((preset.height, preset.width, 3), 128, np.uint8)
         for index in range(4 * preset.chunk.later):
@@ -76,25 +76,25 @@ def test_weights_that_do_not_fit_are_not_made_to_fit_by_smaller_pictures(monkeyp
 
 def test_a_way_steps_down_and_holds_the_controls_it_is_given():
     pipe, voice = typed()
-    way = Way(TINY, pipe)
-    way.check(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
+    fallback = FallbackRun(TINY, pipe)
+    fallback.check(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
 
-    way.step_down()
-    assert (way.preset.width, way.preset.height) == (240, 144)
+    fallback.step_down()
+    assert (fallback.preset.width, fallback.preset.height) == (240, 144)
     while True:
         try:
-            way.step_down()
+            fallback.step_down()
         except TooLarge as error:
             assert "out of memory (CUDA out of memory" in str(error)
             break
 
-    assert (way.preset.limits.rows, way.preset.limits.steps) == (0, 1)
+    assert (fallback.preset.limits.rows, fallback.preset.limits.steps) == (0, 1)
     assert voice.getvalue().count("from now on") == 2, voice.getvalue()
 
 
 def test_another_error_is_not_taken_for_a_lack_of_memory():
     with pytest.raises(RuntimeError, match="shapes"):
-        Way(TINY, typed()[0]).check(RuntimeError("shapes do not match"))
+        FallbackRun(TINY, typed()[0]).check(RuntimeError("shapes do not match"))
 
 
 class Echo:
@@ -112,7 +112,7 @@ class Echo:
 
 def test_pictures_are_scaled_on_their_way_in_and_out():
     inner = Echo()
-    session = Fitted(inner, (240, 144), (320, 192))
+    session = ScaledSession(inner, (240, 144), (320, 192))
 
     session.push(Frame(np.full((192, 320, 3), 90, np.uint8), 1.5, 7))
     (picture,) = session.step()

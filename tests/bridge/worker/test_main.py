@@ -21,7 +21,7 @@ from engine.clock import monotonic
 from engine.frame import Frame
 from engine.params import Params
 from engine.preset import load_preset
-from tests.bridge.child_processes import PATIENCE
+from tests.bridge.child_processes import TIMEOUT
 
 ROOT = Path(__file__).parents[3]
 
@@ -155,7 +155,7 @@ def typed(*lines):
     return pipe, voice
 
 
-def eventually(look, within=PATIENCE):
+def eventually(look, within=TIMEOUT):
     deadline = monotonic() + within
     while not (found := look()) and monotonic() < deadline:
         time.sleep(0.005)
@@ -240,7 +240,7 @@ class Engine:
 
     def close(self):
         self.process.kill()
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         for end in (self.process.stdin, self.process.stdout, self.process.stderr):
             end.close()
         for ring in (self.pictures, self.inbox, self.outbox):
@@ -269,14 +269,14 @@ def test_the_process_loads_warms_streams_and_ends_with_its_stdin(engine):
     engine.tell(params={"prompt": "negative", "revision": 5})
     engine.feed(range(4))
     report = engine.hear(Report)
-    frames = [engine.pictures.next(PATIENCE) for _ in range(4)]
+    frames = [engine.pictures.next(TIMEOUT) for _ in range(4)]
     engine.process.stdin.close()
 
     assert list(dict.fromkeys(stage.stage for stage in stages)) == ["loading", "warming", "streaming"]
     assert stages[-1] == Stage("streaming", "paper", "tiny")
     assert (report.revision, report.frame) == (5, 0)
     assert [(f.index, f.pixels[0, 0, 0]) for f in frames] == [(i, 255 - 10 * i) for i in range(4)]
-    assert engine.process.wait(PATIENCE) == 0
+    assert engine.process.wait(TIMEOUT) == 0
 
 
 @pytest.mark.process
@@ -303,7 +303,7 @@ def test_a_hung_process_ends_by_itself_when_the_bridge_is_gone(engine):
     eventually(lambda: "it hangs" in engine.process.stderr.readline())
     engine.process.stdin.close()
 
-    assert engine.process.wait(PATIENCE) == 1
+    assert engine.process.wait(TIMEOUT) == 1
 
 
 @pytest.mark.process
@@ -323,7 +323,7 @@ def test_what_cannot_work_is_said_in_one_sentence_and_not_tried_again(engine, op
 
     assert says in failure.error
     assert failure.hint
-    assert engine.process.wait(PATIENCE) == 2
+    assert engine.process.wait(TIMEOUT) == 2
     assert "Traceback" not in engine.process.stderr.read()
 
 
@@ -336,7 +336,7 @@ def test_a_crash_is_told_with_its_reason_and_may_be_tried_again(engine):
     lines = [decode(line) for line in engine.process.stdout]
 
     assert "ZeroDivisionError" in lines[-1].error
-    assert engine.process.wait(PATIENCE) == 1
+    assert engine.process.wait(TIMEOUT) == 1
 
 
 def test_warming_up_fills_the_window_where_kernels_are_compiled_and_says_how_far_it_is():

@@ -10,7 +10,7 @@ from torch import nn
 
 from engine.accel import framewise
 from engine.accel.apply import accelerate
-from engine.measure import _coding as coding
+from engine.measure import _codec_bytes as coding
 from engine.models.build import make_codec
 from engine.models.wan_vae import WanVae
 from engine.preset import AccelSpec, load_preset

@@ -10,7 +10,7 @@ import torch
 from engine.accel import attention, compile, fp8
 from engine.accel.apply import accelerate, call_shape, graphed, with_codec
 from engine.accel.cudagraph import GraphedCodec
-from engine.accel.precision import HalfCodec
+from engine.accel.precision import Bfloat16Codec
 from engine.errors import BadPreset, DeviceUnavailable
 from engine.models.build import Models, build, make_denoiser
 from engine.models.causal_dit import Attention, CausalDiT
@@ -59,7 +59,7 @@ def test_the_call_that_attention_is_tried_at_is_that_of_a_full_window(name):
 
     rows, queries, keys = call_shape(preset)
 
-    tokens = preset.width * preset.height // preset.unit**2
+    tokens = preset.tokens
     assert (rows, keys) == ({"wan-1.3b": 2, "wan-1.3b-t2v": 1, "tiny": 1}[name], preset.window.slots * tokens)
     assert queries == tokens * (3 if name == "wan-1.3b-t2v" else 1)
 
@@ -67,7 +67,7 @@ def test_the_call_that_attention_is_tried_at_is_that_of_a_full_window(name):
 @pytest.mark.parametrize("name", list(attention.kernels(CPU, torch.bfloat16)))
 @pytest.mark.parametrize("masked", [False, True])
 def test_every_kernel_sees_what_exact_attention_sees(name, masked, monkeypatch):
-    monkeypatch.setattr(attention, "PIECE", 2)
+    monkeypatch.setattr(attention, "QUERY_BLOCK", 2)
     torch.manual_seed(1)
     q, k, v = (torch.randn(2, 3, length, 16) for length in (5, 12, 12))
     mask = torch.arange(12)[None, None, None] < torch.tensor([12, 7])[:, None, None, None] if masked else None
@@ -85,9 +85,9 @@ def test_two_products_see_as_exactly_as_half_precision_allows_however_sharp_the_
     torch.manual_seed(1)
     q, k = (sharp * torch.randn(1, 2, length, 64) for length in (80, 512))
     q, k, v = (part.bfloat16() for part in (q, k, torch.randn(1, 2, 512, 64)))
-    exact = attention.torch_own(q.double(), k.double(), v.double(), attn_mask=None)
+    exact = attention.sdpa(q.double(), k.double(), v.double(), attn_mask=None)
 
-    seen = attention.products(q, k, v, attn_mask=None)
+    seen = attention.blocked_matmul(q, k, v, attn_mask=None)
 
     assert (seen.double() - exact).norm() / exact.norm() < 0.01
 
@@ -106,9 +106,9 @@ def test_auto_takes_the_fastest_and_leaves_out_what_fails():
         raise RuntimeError("no kernel image for this card")
 
     def slow(q, k, v, *, attn_mask):
-        return [attention.torch_own(q, k, v, attn_mask=attn_mask) for _ in range(200)][0]
+        return [attention.sdpa(q, k, v, attn_mask=attn_mask) for _ in range(200)][0]
 
-    known = {"broken": broken, "slow": slow, "quick": attention.torch_own}
+    known = {"broken": broken, "slow": slow, "quick": attention.sdpa}
 
     assert attention.fastest(known, model, (1, 8, 48)) == "quick"
 
@@ -136,7 +136,7 @@ def test_an_attention_or_a_compiler_that_is_not_here_is_said_with_those_that_are
 def test_a_codec_in_half_precision_is_fifty_decibels_from_the_exact_one():
     preset = load_preset("tiny")
     plain = build(preset, CPU, torch.float32)
-    half = replace(plain, codec=HalfCodec(copy.deepcopy(plain.codec).to(torch.bfloat16)))
+    half = replace(plain, codec=Bfloat16Codec(copy.deepcopy(plain.codec).to(torch.bfloat16)))
     frames = film(8, size=(preset.width, preset.height))
     films = []
 
@@ -280,7 +280,7 @@ def test_what_was_recorded_of_a_stream_is_gone_with_the_first_chunk_of_a_smaller
 
 @pytest.mark.parametrize("accel", [{}, {"half_codec": True}, {"channels_last": True}], ids=str)
 def test_another_codec_is_made_as_fast_as_the_one_before_and_the_same_one_is_kept(accel, monkeypatch):
-    monkeypatch.setattr("engine.accel.apply.half_is_faster", lambda: True)
+    monkeypatch.setattr("engine.accel.apply.bfloat16_is_faster", lambda: True)
     monkeypatch.setattr("engine.models.build.load_weights", lambda module, *_: module.to_empty(device="cpu"))
     preset = replace(PRESET, accel=AccelSpec(**accel))
     models = accelerate(small_models(), preset)
@@ -294,7 +294,7 @@ def test_another_codec_is_made_as_fast_as_the_one_before_and_the_same_one_is_kep
 
 
 def test_another_codec_is_recorded_as_the_one_before_was(monkeypatch):
-    monkeypatch.setattr("engine.accel.apply.replays", lambda *_: True)  # as on a GPU
+    monkeypatch.setattr("engine.accel.apply.uses_graphs", lambda *_: True)  # as on a GPU
     monkeypatch.setattr("engine.models.build.load_weights", lambda module, *_: module.to_empty(device="cpu"))
     preset = replace(PRESET, accel=AccelSpec(graphs=True))
     models = accelerate(small_models(), preset)
@@ -442,7 +442,7 @@ def test_the_kernels_that_were_chosen_serve_every_attention():
 
     attention.apply(model, "torch", (1, 8, 48))
 
-    assert {module.kernel for module in model.modules() if isinstance(module, Attention)} == {attention.torch_own}
+    assert {module.kernel for module in model.modules() if isinstance(module, Attention)} == {attention.sdpa}
 
 
 def test_the_wan_codec_is_the_same_with_its_weights_laid_out_otherwise():

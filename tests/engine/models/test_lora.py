@@ -13,7 +13,7 @@ from torch import nn
 from engine.errors import BadParam, BadWeights
 from engine.loras import parse_loras
 from engine.models.build import make_denoiser
-from engine.models.lora import LoraRack
+from engine.models.lora import LoraSet
 from engine.models.lora_file import read_lora
 from engine.preset import load_preset
 from engine.session import Session
@@ -204,7 +204,7 @@ def test_a_strength_moves_live_and_no_picture_is_lost(models, folder):
 def test_the_stream_plays_on_while_a_file_is_read(models, folder, monkeypatch):
     write_lora(folder / "a.safetensors", models.denoiser)
     go, read = Event(), models.loras.read
-    monkeypatch.setattr(LoraRack, "read", lambda rack, name: go.wait(10) and read(name))
+    monkeypatch.setattr(LoraSet, "read", lambda loras, name: go.wait(10) and read(name))
     with ThreadPoolExecutor(2) as aside:
         session, frames = Session(models, PRESET, submit=aside.submit), film(40)
         for frame in frames:
@@ -224,7 +224,7 @@ def test_from_one_lora_to_the_next_the_plain_model_is_never_seen(models, folder,
     for seed, name in enumerate("ab"):
         write_lora(folder / f"{name}.safetensors", models.denoiser, seed=seed)
     go, read, on = Event(), models.loras.read, []
-    monkeypatch.setattr(LoraRack, "read", lambda rack, name: (name == "a" or go.wait(10)) and read(name))
+    monkeypatch.setattr(LoraSet, "read", lambda loras, name: (name == "a" or go.wait(10)) and read(name))
     with ThreadPoolExecutor(2) as aside:
         session = Session(models, PRESET, submit=aside.submit)
         session.update(lora("a:1"))
@@ -246,7 +246,7 @@ def test_while_another_is_read_the_strength_of_one_that_stays_moves_at_once(mode
     for seed, name in enumerate("ab"):
         write_lora(folder / f"{name}.safetensors", models.denoiser, seed=seed)
     go, read = Event(), models.loras.read
-    monkeypatch.setattr(LoraRack, "read", lambda rack, name: (name == "a" or go.wait(10)) and read(name))
+    monkeypatch.setattr(LoraSet, "read", lambda loras, name: (name == "a" or go.wait(10)) and read(name))
     with ThreadPoolExecutor(2) as aside:
         session, on = Session(models, PRESET, submit=aside.submit), {}
         session.update(lora("a:1"))
@@ -303,7 +303,7 @@ def test_while_its_own_is_read_a_session_does_not_show_that_of_another(models, f
     for seed, name in enumerate("abc"):
         write_lora(folder / f"{name}.safetensors", models.denoiser, seed=seed)
     go, read, on = Event(), models.loras.read, []
-    monkeypatch.setattr(LoraRack, "read", lambda rack, name: (name != "c" or go.wait(10)) and read(name))
+    monkeypatch.setattr(LoraSet, "read", lambda loras, name: (name != "c" or go.wait(10)) and read(name))
     with ThreadPoolExecutor(2) as aside:
         one, other = Session(models, PRESET), Session(models, PRESET, submit=aside.submit)
         one.update(lora("a:0.5"))
@@ -383,7 +383,7 @@ def test_one_put_there_after_it_was_missed_is_read_when_it_is_named_again(models
 def test_a_lora_counts_as_applied_once_its_file_is_read(models, folder, monkeypatch):
     write_lora(folder / "a.safetensors", models.denoiser)
     go, read = Event(), models.loras.read
-    monkeypatch.setattr(LoraRack, "read", lambda rack, name: go.wait(10) and read(name))
+    monkeypatch.setattr(LoraSet, "read", lambda loras, name: go.wait(10) and read(name))
     with ThreadPoolExecutor(1) as aside:
         session, applied = Session(models, PRESET, submit=aside.submit), {}
         for frame in film(40):

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from engine.errors import BadPreset, BadWeights
-from engine.measure import measure, size_of
+from engine.measure import memory_estimate, size_of
 from engine.models.build import build_denoiser, make_denoiser
 from engine.models.causal_dit import CausalDiT
 from engine.preset import DitSpec, load_preset
@@ -113,8 +113,8 @@ class InTwo(torch.nn.Module):
             part.eval().requires_grad_(False)
         self.parts = torch.nn.ModuleList(parts)
 
-    def context(self, embedding, least=0):
-        return [each for part in self.parts for each in part.context(embedding, least)]
+    def context(self, embedding, min_tokens=0):
+        return [each for part in self.parts for each in part.context(embedding, min_tokens)]
 
     def forward(self, latents, timesteps, memory, context):
         wire = self.parts[0](latents, timesteps, memory, context[: self._cut])
@@ -233,7 +233,7 @@ def test_a_denoiser_of_an_unknown_kind_is_refused_with_those_that_are_known():
 def test_the_parts_of_a_large_model_take_what_the_whole_takes_and_what_they_share_twice():
     pytest.importorskip("transformers")
     preset = load_preset("wan-1.3b")
-    whole, *parts = (measure(preset, torch.bfloat16, 2, layers) for layers in (None, range(15), range(15, 30)))
+    whole, *parts = (memory_estimate(preset, torch.bfloat16, 2, layers) for layers in (None, range(15), range(15, 30)))
     first, last = (make_denoiser(preset.dit, layers) for layers in (range(1), range(29, 30)))
     shared = {key: value for key, value in first.state_dict().items() if key in last.state_dict()}
 

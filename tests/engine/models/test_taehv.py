@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine.models.causal import Past, run
+from engine.models.causal import CausalState, run
 from engine.models.taehv import Taehv
 from engine.preset import CodecSpec
 
@@ -44,14 +44,14 @@ def in_pieces(run, whole, lengths):
 
 @pytest.mark.golden
 def test_a_whole_clip_is_encoded_as_the_reference_does(codec, recorded):
-    latents = run(codec.encoder, recorded["enc_in"][0], Past(None))
+    latents = run(codec.encoder, recorded["enc_in"][0], CausalState(None))
 
     torch.testing.assert_close(latents[None], recorded["enc_out"], **CLOSE)
 
 
 @pytest.mark.golden
 def test_a_whole_clip_is_decoded_as_the_reference_does(codec, recorded):
-    pictures = run(codec.decoder, recorded["z"][0], Past(None))
+    pictures = run(codec.decoder, recorded["z"][0], CausalState(None))
 
     torch.testing.assert_close(pictures[None], recorded["decode_video_raw_unit_range"], **CLOSE)
 

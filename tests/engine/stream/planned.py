@@ -28,7 +28,7 @@ class PlannedBatch:
 
     def note_stale_sink(self):
         if self._spec.refresh > -1 and self.batches[-1].rows[0].visible == self._spec.slots:
-            self.planner.renewal.note_likeness(self._cache.similarity().tolist())
+            self.planner.renewal.note_similarity(self._cache.similarity().tolist())
 
     def renew_sinks(self):
         self.planner.renew_sinks()

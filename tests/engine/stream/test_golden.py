@@ -88,13 +88,13 @@ def test_motion_sets_noise_and_timestep_as_the_reference_does(name, dtype):
     for call, end in enumerate(range(9, 42, 4)):
         noise = policy.next(motion(clip[end - 4 : end], clip[end - 5]).item(), noise)
         assert noise == pytest.approx(table[f"noise.{name}.scale"][call].item(), abs=1e-4)
-        assert first_timestep(noise, lead=100) == table[f"noise.{name}.step"][call]
+        assert first_timestep(noise, timestep_offset=100) == table[f"noise.{name}.step"][call]
 
 
 def test_every_noise_has_the_references_timestep():
     table = golden("scheduler_noise")
 
-    told = [first_timestep(scale, lead=100) for scale in table["noise.table.scale"].tolist()]
+    told = [first_timestep(scale, timestep_offset=100) for scale in table["noise.table.scale"].tolist()]
 
     assert told == [max(step, 0) for step in table["noise.table.step"].tolist()]
 

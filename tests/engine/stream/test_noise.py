@@ -37,8 +37,8 @@ def test_refuses_noise_beyond_one():
 
 
 def test_the_model_is_told_a_timestep_below_the_noise():
-    assert first_timestep(0.8, lead=100) == 700
-    assert first_timestep(0.05, lead=100) == 0
+    assert first_timestep(0.8, timestep_offset=100) == 700
+    assert first_timestep(0.05, timestep_offset=100) == 0
 
 
 def test_the_same_seed_draws_the_same_noise_and_the_next_draw_differs():

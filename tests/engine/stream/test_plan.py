@@ -146,7 +146,7 @@ def test_sinks_slide_once_the_newest_frame_is_farther_than_their_distance():
 def test_a_renewed_sink_begins_anew_and_the_others_slide_on():
     planner, params = Planner(PRESET), PARAMS.set_all({"steps": 1})
 
-    works = [planner.next(params, seen(n, likeness=(0.99, 0.9, 0.99) if n == 10 else ())) for n in range(13)]
+    works = [planner.next(params, seen(n, similarity=(0.99, 0.9, 0.99) if n == 10 else ())) for n in range(13)]
 
     assert works[10].batch.rows[0].slots == (1,)
     assert [work.batch.rows[0].drift for work in works[10:]] == [(4, 0, 4), (5, 0, 5), (6, 0, 6)]
@@ -156,7 +156,7 @@ def test_each_row_counts_its_own_sinks():
     """A chunk that renews a sink does so in row 0 now, and in row 1 a call later."""
     planner, params = Planner(PRESET), PARAMS.set_all({"steps": 2, "rows": 2})
 
-    works = [planner.next(params, seen(n, likeness=(0.9, 0.99, 0.99) if n == 10 else ())) for n in range(12)]
+    works = [planner.next(params, seen(n, similarity=(0.9, 0.99, 0.99) if n == 10 else ())) for n in range(12)]
 
     assert [[row.drift[0] for row in work.batch.rows] for work in works[9:]] == [[3, 2], [0, 3], [0, 0]]
 
@@ -193,7 +193,7 @@ def test_sinks_wait_from_the_moment_a_prompt_is_aimed_at():
 
     for number in range(8):
         planner.next(params, seen(number))
-    aimed = planner.next(params, seen(8, prompt=NEON, likeness=(0.1, 0.9, 0.9)))
+    aimed = planner.next(params, seen(8, prompt=NEON, similarity=(0.1, 0.9, 0.9)))
 
     assert aimed.prompt == INK
     assert aimed.batch.rows[0].slots[0] >= PRESET.window.sinks

@@ -8,14 +8,14 @@ import torch
 
 from engine.errors import BadWeights
 from engine.stream.fade import PromptFader
-from engine.stream.prompts import PromptBook, PromptRequest, run_now
+from engine.stream.prompts import EmbeddingCache, PromptRequest, run_now
 
 
 class Track:
     """A prompt's way from wanted to told, as a session and its planner take it."""
 
-    def __init__(self, book, spare):
-        self._book, self._request, self._fader = book, PromptRequest(book, spare), PromptFader()
+    def __init__(self, embeddings, spare):
+        self._embeddings, self._request, self._fader = embeddings, PromptRequest(embeddings, spare), PromptFader()
         self.take_problem, self.told, self._seconds = self._request.take_problem, (), 0.0
 
     @property
@@ -24,11 +24,11 @@ class Track:
 
     @property
     def now(self):
-        return self._book.look_up(self.told, wait=True)
+        return self._embeddings.look_up(self.told, wait=True)
 
-    def aim(self, blend, seconds):
+    def want(self, blend, seconds):
         self._seconds = seconds
-        self._request.aim(blend)
+        self._request.want(blend)
 
     def at(self, time):
         """The embedding if it is another than last time."""
@@ -50,13 +50,13 @@ class SlowEncoder:
 def test_a_stream_waits_for_its_first_prompt_and_no_other():
     encoder = SlowEncoder()
     with ThreadPoolExecutor(1) as aside:
-        track = Track(PromptBook(encoder, aside.submit), (("a", 1.0),))
-        track.aim((("ab", 1.0),), 0.0)
+        track = Track(EmbeddingCache(encoder, aside.submit), (("a", 1.0),))
+        track.want((("ab", 1.0),), 0.0)
         Timer(0.1, encoder.go.set).start()
         assert track.at(0.0).item() == 2.0
 
         encoder.go.clear()
-        track.aim((("abcd", 1.0),), 0.0)
+        track.want((("abcd", 1.0),), 0.0)
         assert track.at(1.0) is None
         assert track.waiting, "the old prompt plays on"
         encoder.go.set()
@@ -72,16 +72,16 @@ def test_a_blend_of_more_prompts_than_the_book_has_pages_is_encoded_once_and_arr
         asked.append(work)
         return run_now(work)
 
-    book = PromptBook(encoder, submit, pages=2)
+    embeddings = EmbeddingCache(encoder, submit, capacity=2)
     blend = tuple((text, 0.25) for text in ("a", "bb", "ccc", "dddd"))
 
-    assert book.look_up(blend, wait=False).item() == 2.5
-    assert book.look_up(blend, wait=False).item() == 2.5
+    assert embeddings.look_up(blend, wait=False).item() == 2.5
+    assert embeddings.look_up(blend, wait=False).item() == 2.5
     assert len(asked) == 4
     for text in ("e", "dddd", "e"):
-        book.look_up(((text, 1.0),), wait=True)
+        embeddings.look_up(((text, 1.0),), wait=True)
     assert len(asked) == 5, "the newest two are kept"
-    book.look_up((("ccc", 1.0),), wait=True)
+    embeddings.look_up((("ccc", 1.0),), wait=True)
     assert len(asked) == 6, "and no others"
 
 
@@ -107,16 +107,16 @@ def test_a_prompt_encoded_on_another_thread_is_whole_before_any_stream_reads_it(
     encoder = OnDevice()
     encoder.go.set()
     with ThreadPoolExecutor(1) as aside:
-        track = Track(PromptBook(encoder, aside.submit), (("a", 1.0),))
-        track.aim((("ab", 0.5), ("abcd", 0.5)), 0.0)
+        track = Track(EmbeddingCache(encoder, aside.submit), (("a", 1.0),))
+        track.want((("ab", 0.5), ("abcd", 0.5)), 0.0)
 
         assert track.at(0.0).item() == 3.0
 
 
 def test_a_blend_is_made_on_the_device_that_denoises():
-    book = PromptBook(Fussy(), device="meta")
+    embeddings = EmbeddingCache(Fussy(), device="meta")
 
-    assert book.look_up((("a", 0.5), ("ab", 0.5)), wait=True).is_meta
+    assert embeddings.look_up((("a", 0.5), ("ab", 0.5)), wait=True).is_meta
 
 
 class Fussy:
@@ -130,11 +130,11 @@ class Fussy:
 
 def test_a_prompt_that_cannot_be_encoded_is_said_once_and_the_old_one_stays():
     with ThreadPoolExecutor(1) as aside:
-        track = Track(PromptBook(Fussy(), aside.submit), (("spare", 1.0),))
-        track.aim((("ab", 1.0),), 0.0)
+        track = Track(EmbeddingCache(Fussy(), aside.submit), (("spare", 1.0),))
+        track.want((("ab", 1.0),), 0.0)
         assert track.at(0.0).item() == 2.0
 
-        track.aim((("ghost", 0.5), ("abcd", 0.5)), 0.0)
+        track.want((("ghost", 0.5), ("abcd", 0.5)), 0.0)
         assert track.at(1.0) is None
         aside.submit(int).result()  # what was submitted before has been done
         track.at(1.1)
@@ -145,14 +145,14 @@ def test_a_prompt_that_cannot_be_encoded_is_said_once_and_the_old_one_stays():
         assert "ghost" in problem and "no such token" in problem
         assert track.take_problem() == ""
 
-        track.aim((("abcd", 1.0),), 0.0)
+        track.want((("abcd", 1.0),), 0.0)
         assert track.at(2.0).item() == 4.0
 
 
 def test_a_stream_that_begins_with_such_a_prompt_begins_with_the_presets_own():
     with ThreadPoolExecutor(1) as aside:
-        track = Track(PromptBook(Fussy(), aside.submit), (("spare", 1.0),))
-        track.aim((("ghost", 1.0),), 0.0)
+        track = Track(EmbeddingCache(Fussy(), aside.submit), (("spare", 1.0),))
+        track.want((("ghost", 1.0),), 0.0)
 
         assert track.at(0.0).item() == 5.0
         assert "ghost" in track.take_problem()
@@ -165,8 +165,8 @@ class Broken:
 
 def test_an_encoder_that_can_do_nothing_ends_the_stream_with_its_own_words():
     with ThreadPoolExecutor(1) as aside:
-        track = Track(PromptBook(Broken(), aside.submit), (("spare", 1.0),))
-        track.aim((("ab", 1.0),), 0.0)
+        track = Track(EmbeddingCache(Broken(), aside.submit), (("spare", 1.0),))
+        track.want((("ab", 1.0),), 0.0)
 
         with pytest.raises(BadWeights, match="the tokenizer is missing"):
             track.at(0.0)

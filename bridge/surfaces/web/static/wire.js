@@ -1,6 +1,6 @@
 // Everything that crosses the network: requests, the newest value of each control, events, pictures.
 
-const ANSWERS_WITHIN = 10000; // ms
+const ANSWER_TIMEOUT = 10000; // ms
 const QUIET = 10000; // ms without a word after which whoever promised to speak is taken to be gone
 const SLEPT = 4000; // ms; the same when somebody looks at the page again
 
@@ -9,7 +9,7 @@ export async function request(method, path, body) {
     method,
     headers: body === undefined ? {} : { "content-type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),
-    signal: AbortSignal.timeout(ANSWERS_WITHIN), // a phone that slept may wait for what never comes
+    signal: AbortSignal.timeout(ANSWER_TIMEOUT), // a phone that slept may wait for what never comes
   }).catch(() => { throw new Error("the bridge does not answer; is `latentcast run` still running?"); });
   const data = await answer.json().catch(() => ({ error: answer.statusText }));
   if (!answer.ok) throw new Error([data.error, data.hint].filter(Boolean).join("; "));

@@ -24,8 +24,8 @@ SOON = 0.5  # seconds, in place of EXCHANGE
 
 @pytest.fixture
 def hasty(monkeypatch):
-    monkeypatch.setattr(server, "EXCHANGE", SOON)
-    monkeypatch.setattr(server, "STALLED", SOON)
+    monkeypatch.setattr(server, "ANSWER_TIMEOUT", SOON)
+    monkeypatch.setattr(server, "READ_TIMEOUT", SOON)
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_who_listens_and_who_goes_on_asking_is_not_cut(hasty, web):
 
 
 def test_however_many_are_connected_and_silent_a_page_is_served(desk, web, call):
-    web._server.most = 8
+    web._server.max_connections = 8
     silent = [call() for _ in range(40)]
 
     assert is_answered(web)
@@ -148,7 +148,7 @@ def test_however_many_are_connected_and_silent_a_page_is_served(desk, web, call)
 
 
 def test_when_all_are_listening_the_next_is_refused_and_it_is_said_once(desk, web, call, caplog):
-    web._server.most = 3
+    web._server.max_connections = 3
     with ExitStack() as pages:
         for _ in range(3):
             pages.enter_context(listen(web)).recv(timeout=30)
@@ -169,7 +169,7 @@ def test_connections_take_a_part_of_the_descriptors_there_are():
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
-        assert server.most_connections() == 64
+        assert server.max_connections() == 64
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 

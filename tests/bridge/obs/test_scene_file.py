@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from bridge.cli.commands import main
-from bridge.obs import scenes as module
+from bridge.obs import scene_file as module
 from bridge.options import read_config
 
 pytestmark = pytest.mark.extra("obs")

@@ -1,4 +1,4 @@
-"""A text encoder that does not live beside the denoiser: it is large, and a prompt needs it for a second."""
+"""A text encoder that is not kept beside the denoiser: it is large, and a prompt needs it for a second."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 from engine.models.interfaces import TextEncoder
 
 
-class TextElsewhere:
-    """Implements `TextEncoder` with one that `load` brings and that computes where it likes.
+class OnDemandTextEncoder:
+    """Implements `TextEncoder` with the one that `load` returns when a prompt comes, on whatever device that is.
 
-    keep: whether it stays after the prompt is encoded; mapped weights take no memory of their own, others do.
+    keep: whether it stays loaded after the prompt is encoded; mapped weights take no memory of their own, others do.
     """
 
     def __init__(self, load: Callable[[], TextEncoder], keep: bool, device: torch.device, dtype: torch.dtype) -> None:

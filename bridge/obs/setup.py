@@ -1,9 +1,8 @@
 """
 `latentcast obs setup` and `remove`: what a stock OBS needs to have our pictures in it, and nothing that is not ours.
 
-What we made, and what a setting was before, is remembered inside OBS: in the settings of our own source, under OURS, as
-JSON, since OBS drops what is null. OBS keeps keys it does not know, so that the memory travels with the scene
-collection it is about.
+What we made, and what a setting was before, is stored inside OBS: as JSON in the settings of our own source, under
+MEMORY_KEY, since OBS drops null values. OBS keeps keys it does not know, so this stays with the scene collection.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from engine.clock import monotonic
 SCENE = "Latentcast"
 PICTURE = "Latentcast picture"
 STATE = "Latentcast state"
-OURS = "latentcast"  # key of our memory in the settings of PICTURE
-MEDIA = "ffmpeg_source"
-TEXTS = ("text_gdiplus_v3", "text_gdiplus_v2", "text_ft2_source_v2")  # kinds of text, by preference
-GONE_WITHIN = 5.0  # seconds
+MEMORY_KEY = "latentcast"  # key of our memory in the settings of PICTURE
+MEDIA_KIND = "ffmpeg_source"
+TEXT_KINDS = ("text_gdiplus_v3", "text_gdiplus_v2", "text_ft2_source_v2")  # kinds of text, by preference
+REMOVE_TIMEOUT = 5.0  # seconds
 OTHER_COLOURS = ("RGB", "BGRA", "601", "2100PQ", "2100HLG")  # not the 4:2:0 in BT.709 that `--in obs` takes for granted
 MISSING, TAKEN = 600, 601  # what OBS answers about something that does not exist, and about a name that does
 
@@ -36,7 +35,7 @@ class NotOurs(BridgeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SetupOptions:
     """What to set up.
 
     scene: name of the scene that shows our picture.   port: where `--out obs` listens.
@@ -56,7 +55,7 @@ class Wanted:
             raise BridgeError("a scene needs a name", f"leave out --scene, and it is called {SCENE!r}")
 
 
-def set_up(obs: ObsClient, wanted: Wanted) -> list[str]:
+def set_up(obs: ObsClient, wanted: SetupOptions) -> list[str]:
     """Make what is missing and set what differs; one sentence for each thing done or found. Doing it twice is fine.
 
     Raises NotOurs, ObsRefused or ObsAway.
@@ -84,7 +83,7 @@ def remove(obs: ObsClient) -> list[str]:
     said = []
     if "was" in memory:
         _restore(obs, memory)
-        said.append("The record settings are as they were; restart OBS so that it takes note.")
+        said.append("The record settings are as before; restart OBS to apply them.")
     for name in (STATE, PICTURE):
         if _made_by_us(obs, name):
             _remove_input(obs, name)
@@ -128,11 +127,11 @@ def _scene(obs: ObsClient, name: str, memory: dict[str, Any]) -> str:
     return f"Made the scene {name!r}."
 
 
-def _picture(obs: ObsClient, wanted: Wanted, memory: dict[str, Any]) -> str:
+def _picture(obs: ObsClient, wanted: SetupOptions, memory: dict[str, Any]) -> str:
     settings = media_settings(wanted.port)
     if PICTURE not in _inputs(obs):
-        made = {"sceneName": wanted.scene, "inputName": PICTURE, "inputKind": MEDIA}
-        made_one = obs.ask("CreateInput", **made, inputSettings={**settings, OURS: json.dumps(memory)})
+        made = {"sceneName": wanted.scene, "inputName": PICTURE, "inputKind": MEDIA_KIND}
+        made_one = obs.ask("CreateInput", **made, inputSettings={**settings, MEMORY_KEY: json.dumps(memory)})
         _fit(obs, wanted.scene, made_one.number("sceneItemId"))
         return f"Made the Media source {PICTURE!r} in it, which plays what `--out obs` sends to port {wanted.port}."
     now = _settings(obs, PICTURE)
@@ -177,12 +176,12 @@ def _state(obs: ObsClient, scene: str) -> str:
     if STATE in _inputs(obs):
         return f"The text {STATE!r} is there."
     kinds = obs.ask("GetInputKindList").texts("inputKinds")
-    kind = next((kind for kind in TEXTS if kind in kinds), None)
+    kind = next((kind for kind in TEXT_KINDS if kind in kinds), None)
     if kind is None:
         raise BridgeError("this OBS has no text source", "leave out --state")
-    settings = {"text": "latentcast is not running", OURS: "{}"}
+    settings = {"text": "latentcast is not running", MEMORY_KEY: "{}"}
     obs.ask("CreateInput", sceneName=scene, inputName=STATE, inputKind=kind, inputSettings=settings)
-    return f"Made the text {STATE!r}, which says how a run with `--obs-text {STATE!r}` stands."
+    return f"Made the text {STATE!r}, which shows the state of a run with `--obs-text {STATE!r}`."
 
 
 def _note_program(obs: ObsClient, port: int, memory: dict[str, Any]) -> None:
@@ -218,7 +217,9 @@ def _colours(obs: ObsClient) -> list[str]:
     odd = [f"{name} {value}" for name, value in chosen.items() if value in OTHER_COLOURS]
     if not odd:
         return []
-    return [f"Colours will be off with OBS's {' and '.join(odd)}: choose NV12 and Rec. 709 in its Settings, Advanced."]
+    return [
+        f"Colours will be wrong with OBS's {' and '.join(odd)}: choose NV12 and Rec. 709 in its Settings, Advanced."
+    ]
 
 
 def program_settings(port: int) -> dict[str, str]:
@@ -246,7 +247,7 @@ def program_settings(port: int) -> dict[str, str]:
 
 
 def _made_by_us(obs: ObsClient, name: str) -> bool:
-    return name in _inputs(obs) and OURS in _settings(obs, name)
+    return name in _inputs(obs) and MEMORY_KEY in _settings(obs, name)
 
 
 def _remove_input(obs: ObsClient, name: str) -> None:
@@ -255,11 +256,11 @@ def _remove_input(obs: ObsClient, name: str) -> None:
     First from each scene, since OBS would only do that once the scene is shown.
     """
     for scene in _scenes(obs):
-        deadline = monotonic() + GONE_WITHIN
+        deadline = monotonic() + REMOVE_TIMEOUT
         while (item := _item(obs, scene, name)) is not None and monotonic() < deadline:
             obs.ask("RemoveSceneItem", sceneName=scene, sceneItemId=item)
     _ask_if_there(obs, "RemoveInput", inputName=name)  # a source that is in no scene any more may have gone by itself
-    deadline = monotonic() + GONE_WITHIN
+    deadline = monotonic() + REMOVE_TIMEOUT
     while name in _inputs(obs) and monotonic() < deadline:
         time.sleep(0.05)
 
@@ -290,9 +291,9 @@ def _memory(obs: ObsClient) -> dict[str, Any]:
     if kind is None:
         return {}
     settings = _settings(obs, PICTURE)
-    if kind != MEDIA or OURS not in settings:
+    if kind != MEDIA_KIND or MEMORY_KEY not in settings:
         raise NotOurs(f"OBS has a source {PICTURE!r} that latentcast did not make", "rename that one in OBS")
-    return _recall(settings[OURS])
+    return _recall(settings[MEMORY_KEY])
 
 
 def _recall(noted: Any) -> dict[str, Any]:
@@ -310,7 +311,7 @@ def _recall(noted: Any) -> dict[str, Any]:
 
 
 def _remember(obs: ObsClient, memory: Mapping[str, Any]) -> None:
-    obs.ask("SetInputSettings", inputName=PICTURE, inputSettings={OURS: json.dumps(memory)})
+    obs.ask("SetInputSettings", inputName=PICTURE, inputSettings={MEMORY_KEY: json.dumps(memory)})
 
 
 def _fit(obs: ObsClient, scene: str, item: int) -> None:
@@ -337,7 +338,7 @@ def _ask_if_there(obs: ObsClient, request: str, **data: Any) -> Answer:
     except ObsRefused as error:
         if error.code != MISSING:
             raise
-        return Answer(obs.place, {})
+        return Answer(obs.address, {})
 
 
 def _remove_scene(obs: ObsClient, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Which LoRAs a stream wants: files are read aside while it plays on, and put on between two chunks."""
+"""The LoRAs a stream wants: files are read on another thread while it plays, and attached between two chunks."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from concurrent.futures import Future
 
 from engine.errors import EngineError
 from engine.loras import Loras
-from engine.models.lora import LoraRack
+from engine.models.lora import LoraSet
 from engine.models.lora_file import LowRank, lora_path
 
 Pairs = dict[str, LowRank]
 Submit = Callable[[Callable[[], Pairs]], "Future[Pairs]"]
 
 
-class LoraTrack:
-    """One stream's wishes for the rack of its model."""
+class LoraLoader:
+    """Reads the LoRAs that one stream wants, and attaches them to its model."""
 
-    def __init__(self, rack: LoraRack, submit: Submit) -> None:
-        self._rack, self._submit = rack, submit
+    def __init__(self, loras: LoraSet, submit: Submit) -> None:
+        self._model_loras, self._submit = loras, submit
         self._wanted: dict[str, float] = {}
-        self._on: dict[str, float] = {}  # of this stream; the rack may have another's
+        self._on: dict[str, float] = {}  # by this stream; the model may have those of another
         self._files: dict[str, Future[Pairs]] = {}
-        self._refused: dict[str, int] = {}  # names, and when their files were last written
+        self._refused: dict[str, int] = {}  # names, and the modification time of their files
         self._problem = ""
 
     @property
@@ -31,21 +31,21 @@ class LoraTrack:
         return not all(file.done() for file in self._files.values())
 
     @property
-    def mended(self) -> bool:
-        """Whether a file that could not be used is another one by now: then it is worth to `aim` again."""
+    def files_changed(self) -> bool:
+        """Whether a file that could not be used has changed since: then `want` again."""
         return any(_written(name) != when for name, when in self._refused.items())
 
-    def aim(self, loras: Loras) -> None:
+    def want(self, loras: Loras) -> None:
         """Want these, and no others, from now on."""
         self._wanted, self._refused = dict(loras), {}
         self._files = {name: self._files.get(name) or self._read(name) for name in self._on | self._wanted}
 
     def settle(self, wait: bool) -> Loras:
-        """What is to be on from the next chunk on: what is wanted, all at once and once all of it is read.
+        """The LoRAs for the next chunk: those that are wanted, as soon as all of them are read.
 
-        Until then what is on stays on, so that one look goes over into the next without the plain model between them;
-        its strengths follow at once. wait: for the files that are on their way. One that cannot be read is no longer
-        wanted, and `take_problem` says why; if nothing else is wanted, what is on stays.
+        Until then those in use stay, so that the plain model is never seen between two looks; their strengths follow at
+        once. wait: for files that are being read. A file that cannot be read is no longer wanted, and `take_problem`
+        says why; if nothing else is wanted, those in use stay.
         """
         here = {name: file for name, file in self._files.items() if wait or file.done()}
         for name, file in here.items():
@@ -54,7 +54,7 @@ class LoraTrack:
                 self._refused[name] = _written(name)
                 del self._wanted[name], self._files[name]
         if self._refused and not self._wanted:
-            pass  # nothing that was asked for can be used: what is on stays
+            pass  # nothing that is wanted can be used: those in use stay
         elif all(name in here for name in self._wanted):
             self._on = dict(self._wanted)
             self._files = {name: self._files[name] for name in self._on}
@@ -62,17 +62,17 @@ class LoraTrack:
             self._on = {name: self._wanted.get(name, strength) for name, strength in self._on.items()}
         return tuple(sorted(self._on.items()))
 
-    def put_on(self, loras: Loras) -> bool:
-        """Make these the ones on the model, reading those that are not read yet; whether that changed the model."""
-        on, before = dict(loras), self._rack.attached
+    def attach(self, loras: Loras) -> bool:
+        """Attach exactly these to the model, reading those that are not read yet; True if that changed the model."""
+        on, before = dict(loras), self._model_loras.attached
         if on == before:
             return False
         new = {name: self._files.get(name) or self._read(name) for name in on if name not in before}
-        self._rack.set(on, {name: file.result() for name, file in new.items()})
+        self._model_loras.apply(on, {name: file.result() for name, file in new.items()})
         return True
 
     def _read(self, name: str) -> Future[Pairs]:
-        return self._submit(lambda: self._rack.read(name))
+        return self._submit(lambda: self._model_loras.read(name))
 
     def take_problem(self) -> str:
         """One sentence on what failed since the last call, or nothing."""

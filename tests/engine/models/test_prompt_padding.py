@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention as attend
 
 from engine.models.causal_dit import CausalDiT
-from engine.models.words import STEP, count_words, extra_scores, kept_length, weigh
+from engine.models.prompt_padding import LENGTH_STEP, attend_weighted, kept_length, padding_scores, unpadded_length
 from tests.engine.accel.tape import Tape
 from tests.engine.small import PRESET
 
@@ -30,39 +30,42 @@ def dit():
 
 @pytest.mark.parametrize("words", [0, 1, 20, 31, 32, 100, 480, 511, 512])
 def test_a_prompts_words_are_counted_and_it_is_kept_no_longer_than_it_has_to_be(words):
-    counted = count_words(prompt(words))
+    counted = unpadded_length(prompt(words))
     kept = kept_length(counted, LENGTH, 0)
 
     assert counted == min(words, LENGTH - 1)  # the last one is always like itself
-    assert kept % STEP == 0 and words < kept <= words + STEP or kept == LENGTH
+    assert kept % LENGTH_STEP == 0 and words < kept <= words + LENGTH_STEP or kept == LENGTH
 
 
 def test_a_blend_is_as_long_as_its_longest_part_and_rows_that_differ_are_all_words():
-    assert count_words((prompt(7) + prompt(90, seed=1)) / 2) == 90
-    assert count_words(torch.cat([prompt(7), prompt(40, seed=1)])) == 40
+    assert unpadded_length((prompt(7) + prompt(90, seed=1)) / 2) == 90
+    assert unpadded_length(torch.cat([prompt(7), prompt(40, seed=1)])) == 40
 
 
 @pytest.mark.parametrize("words", [0, 20, 32, 100, 300])
-@pytest.mark.parametrize("least", [0, 128])
-def test_what_is_read_of_a_prompt_is_what_all_its_tokens_say(dit, words, least):
+@pytest.mark.parametrize("min_tokens", [0, 128])
+def test_what_is_read_of_a_prompt_is_what_all_its_tokens_say(dit, words, min_tokens):
     attention, text = dit.blocks[0].cross_attn, dit.text_embedding(prompt(words))
     query = attention.query(torch.randn(2, 12, DIT.dim)).view(1, 24, DIT.heads, -1)
 
-    keys, values, extra = dit.context(prompt(words), least)[0]
+    keys, values, extra = dit.context(prompt(words), min_tokens)[0]
 
-    assert least <= keys.shape[2] == len(extra) < LENGTH
+    assert min_tokens <= keys.shape[2] == len(extra) < LENGTH
     torch.testing.assert_close(
-        weigh(query, keys, values, extra), attention.attend(query, *attention.words(text)), atol=2e-6, rtol=1e-5
+        attend_weighted(query, keys, values, extra),
+        attention.attend(query, *attention.text_key_value(text)),
+        atol=2e-6,
+        rtol=1e-5,
     )
 
 
 def test_in_bfloat16_too(dit):
     attention = dit.blocks[0].cross_attn
     query = attention.query(torch.randn(1, 24, DIT.dim))
-    exact = attention.attend(query, *attention.words(dit.text_embedding(prompt(20))))
+    exact = attention.attend(query, *attention.text_key_value(dit.text_embedding(prompt(20))))
 
     keys, values, extra = dit.context(prompt(20))[0]
-    got = weigh(query.bfloat16(), keys.bfloat16(), values.bfloat16(), extra)
+    got = attend_weighted(query.bfloat16(), keys.bfloat16(), values.bfloat16(), extra)
 
     assert got.dtype == torch.bfloat16
     assert (got - exact).norm() / exact.norm() < 0.01
@@ -74,10 +77,10 @@ def test_in_bfloat16_a_sharp_look_is_no_further_off_than_that_of_torchs_own_kern
     for part in (keys, values):
         part[:, :, 100:] = part[:, :, 100:101]
     half = [part.bfloat16() for part in (query.transpose(1, 2), keys, values)]
-    extra = extra_scores(100, 128, LENGTH, torch.device("cpu"))
+    extra = padding_scores(100, 128, LENGTH, torch.device("cpu"))
 
     exact, own = (attend(*parts).transpose(1, 2).flatten(2) for parts in ([part.float() for part in half], half))
-    got = weigh(half[0].transpose(1, 2), half[1][:, :, :128], half[2][:, :, :128], extra)
+    got = attend_weighted(half[0].transpose(1, 2), half[1][:, :, :128], half[2][:, :, :128], extra)
 
     assert (got - exact).norm() < 1.5 * (own - exact).norm()
 
@@ -87,7 +90,7 @@ def test_a_prompt_of_words_only_is_read_as_it_is(dit):
 
 
 def test_what_stands_for_many_weighs_as_much_as_they():
-    extra = extra_scores(20, 32, LENGTH, torch.device("cpu"))
+    extra = padding_scores(20, 32, LENGTH, torch.device("cpu"))
 
     assert extra[:20].eq(0).all()
     assert extra[20:].exp().sum().item() == pytest.approx(LENGTH - 20)
@@ -95,9 +98,9 @@ def test_what_stands_for_many_weighs_as_much_as_they():
 
 def test_a_shorter_prompt_needs_no_new_graph(dit):
     from engine.accel.cudagraph import GraphedDenoiser
-    from engine.models.lora import LoraRack
+    from engine.models.lora import LoraSet
 
-    graphed = GraphedDenoiser(dit, LoraRack(dit, torch.device("cpu"), torch.float32), Tape())
+    graphed = GraphedDenoiser(dit, LoraSet(dit, torch.device("cpu"), torch.float32), Tape())
 
     lengths = [graphed.context(prompt(words))[0][0].shape[2] for words in (20, 100, 20, 40)]
 

@@ -1,4 +1,4 @@
-"""On CUDA, three kinds of work on streams of their own, so that chunks overlap, and numbers that come back late."""
+"""One CUDA stream for each stage, so that chunks overlap, and asynchronous copies to the host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Readback:
-    """A tensor on its way to the host. Only `get` waits, and only for this one: not for what was launched later."""
+    """An asynchronous copy of a tensor to the host. `get` waits for this copy, not for work that was launched later."""
 
     def __init__(self, there: Tensor) -> None:
         self._host, self._event = there, None
@@ -27,16 +27,16 @@ class Readback:
         return self._host.cpu()
 
 
-class Lanes:
-    """Encode, denoise and decode each have a stream when on: a chunk goes through them in order, and while one chunk is
-    decoded the next is denoised. Switched off, or on another device, everything runs one after the other as it is.
+class CudaStreams:
+    """When on, encode, denoise and decode have a stream each: a chunk passes through them in order, and while it is
+    decoded the next one is denoised. When off, or on another device, everything runs in order on the current stream.
     """
 
     def __init__(self, device: torch.device, on: bool) -> None:
         self.on = on
         stages = ("encode", "denoise", "decode") if on and device.type == "cuda" else ()
         self._streams = {stage: torch.cuda.Stream(device) for stage in stages}  # type: ignore[no-untyped-call]
-        self._latest: torch.cuda.Stream | None = None  # where what comes next was made
+        self._latest: torch.cuda.Stream | None = None  # the stream of the stage before
 
     @contextmanager
     def enter(self, stage: str, *inputs: Tensor) -> Iterator[None]:
@@ -49,7 +49,7 @@ class Lanes:
         if inputs and self._latest is not None:
             stream.wait_stream(self._latest)
         for part in inputs:
-            part.record_stream(stream)  # its memory is not given away before this stream has read it
+            part.record_stream(stream)  # its memory is not reused before this stream has read it
         self._latest = stream
         with torch.cuda.stream(stream):
             yield

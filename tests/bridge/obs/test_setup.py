@@ -7,21 +7,31 @@ import pytest
 
 from bridge.cli.commands import main
 from bridge.errors import BridgeError
-from bridge.obs import stock
+from bridge.obs import setup
+from bridge.obs.address import PASSWORD, ObsAddress
 from bridge.obs.client import ObsClient
-from bridge.obs.errors import ObsForeign
-from bridge.obs.place import PASSWORD, ObsPlace
-from bridge.obs.stock import MEDIA, OURS, PICTURE, STATE, TEXTS, Wanted, hangs, remove, set_up, wake
+from bridge.obs.errors import NotObs
+from bridge.obs.setup import (
+    MEDIA_KIND,
+    MEMORY_KEY,
+    PICTURE,
+    STATE,
+    TEXT_KINDS,
+    SetupOptions,
+    hangs,
+    remove,
+    set_up,
+    wake,
+)
 from tests.bridge.obs.speaker import Speaker
 
-pytest.importorskip("obswebsocket", reason="pip install 'latentcast[obs]'")
 MEMORY = {"made_scene": "Latentcast", "was": {"Mine/Output/Mode": "Simple", "Mine/AdvOut/FFURL": None}}
-OURSELVES = [{"inputName": PICTURE, "inputKind": MEDIA}, {"inputName": STATE, "inputKind": TEXTS[0]}]
+OURSELVES = [{"inputName": PICTURE, "inputKind": MEDIA_KIND}, {"inputName": STATE, "inputKind": TEXT_KINDS[0]}]
 SENSE = {
     "GetInputList": {"inputs": []},
-    "GetInputSettings": {"inputSettings": {OURS: json.dumps(MEMORY)}},
+    "GetInputSettings": {"inputSettings": {MEMORY_KEY: json.dumps(MEMORY)}},
     "GetSceneList": {"scenes": [{"sceneName": "Mine"}]},
-    "GetInputKindList": {"inputKinds": list(TEXTS)},
+    "GetInputKindList": {"inputKinds": list(TEXT_KINDS)},
     "GetRecordStatus": {"outputActive": False},
     "GetStreamStatus": {"outputActive": False},
     "GetProfileList": {"currentProfileName": "Mine", "profiles": ["Mine"]},
@@ -34,14 +44,14 @@ SENSE = {
     "GetMediaInputStatus": {"mediaState": "OBS_MEDIA_STATE_PLAYING", "mediaCursor": 0},
 }
 NONSENSE = (7, 1.5, "x", None, True, [7], [[]], [{}], {}, {"a": [1]})
-DEEDS = (lambda obs: set_up(obs, Wanted(program=True, state=True)), remove, hangs, wake)
+DEEDS = (lambda obs: set_up(obs, SetupOptions(program=True, state=True)), remove, hangs, wake)
 ANYTHING = [(request, key) for request, answer in SENSE.items() for key in answer]
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(stock, "GONE_WITHIN", 0.005)
-    monkeypatch.setattr(stock, "time", SimpleNamespace(sleep=lambda seconds: None))
+    monkeypatch.setattr(setup, "REMOVE_TIMEOUT", 0.005)
+    monkeypatch.setattr(setup, "time", SimpleNamespace(sleep=lambda seconds: None))
 
 
 @pytest.mark.parametrize(("request_", "key"), ANYTHING)
@@ -49,7 +59,7 @@ def test_whatever_obs_answers_is_done_or_said_in_one_sentence(request_, key):
     answers = [{**SENSE[request_], key: nonsense} for nonsense in NONSENSE]
     if isinstance(rows := SENSE[request_][key], list) and rows and isinstance(rows[0], dict):
         answers += [{key: [{**rows[0], name: nonsense}]} for name in rows[0] for nonsense in NONSENSE]
-    with Speaker(said=SENSE) as there, ObsClient(ObsPlace(port=there.port)) as obs:
+    with Speaker(said=SENSE) as there, ObsClient(ObsAddress(port=there.port)) as obs:
         for answer in answers:
             for inputs in ([], OURSELVES):
                 there.said("GetInputList", {"inputs": inputs})
@@ -58,7 +68,7 @@ def test_whatever_obs_answers_is_done_or_said_in_one_sentence(request_, key):
                     try:
                         deed(obs)
                     except BridgeError as error:
-                        assert error.hint or isinstance(error, ObsForeign), str(error)
+                        assert error.hint or isinstance(error, NotObs), str(error)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +78,9 @@ def test_whatever_obs_answers_is_done_or_said_in_one_sentence(request_, key):
 )
 @pytest.mark.parametrize("deed", [DEEDS[0], remove])
 def test_a_memory_in_obs_that_was_damaged_is_said_with_a_next_step_and_nothing_is_changed(noted, deed):
-    said = {**SENSE, "GetInputList": {"inputs": OURSELVES}, "GetInputSettings": {"inputSettings": {OURS: noted}}}
+    said = {**SENSE, "GetInputList": {"inputs": OURSELVES}, "GetInputSettings": {"inputSettings": {MEMORY_KEY: noted}}}
     damaged = Speaker(said=said)
-    with damaged as there, ObsClient(ObsPlace(port=there.port)) as obs, pytest.raises(BridgeError) as error:
+    with damaged as there, ObsClient(ObsAddress(port=there.port)) as obs, pytest.raises(BridgeError) as error:
         deed(obs)
 
     assert "cannot be read" in str(error.value)
@@ -81,9 +91,9 @@ def test_a_memory_in_obs_that_was_damaged_is_said_with_a_next_step_and_nothing_i
 def test_record_settings_changed_in_two_profiles_are_given_back_in_each_and_a_profile_that_was_deleted_is_no_obstacle():
     was = {"One/Output/Mode": "Simple", "Two/Output/Mode": "Simple", "Gone/Output/Mode": "Simple"}
     answers = {**SENSE, "GetInputList": {"inputs": OURSELVES}}
-    answers["GetInputSettings"] = {"inputSettings": {OURS: json.dumps({"was": was})}}
+    answers["GetInputSettings"] = {"inputSettings": {MEMORY_KEY: json.dumps({"was": was})}}
     answers["GetProfileList"] = {"currentProfileName": "Two", "profiles": ["One", "Two"]}
-    with Speaker(said=answers) as there, ObsClient(ObsPlace(port=there.port)) as obs:
+    with Speaker(said=answers) as there, ObsClient(ObsAddress(port=there.port)) as obs:
         with pytest.raises(BridgeError, match="profile 'One'") as error:
             remove(obs)
         assert "choose the profile 'One'" in error.value.hint
@@ -92,9 +102,9 @@ def test_record_settings_changed_in_two_profiles_are_given_back_in_each_and_a_pr
 
         there.said("GetInputSettings", {"inputSettings": kept})
         there.said("GetProfileList", {"currentProfileName": "One", "profiles": ["One", "Two"]})
-        assert any("as they were" in sentence for sentence in remove(obs))
+        assert any("as before" in sentence for sentence in remove(obs))
 
-    assert json.loads(kept[OURS]) == {"was": {"One/Output/Mode": "Simple"}}
+    assert json.loads(kept[MEMORY_KEY]) == {"was": {"One/Output/Mode": "Simple"}}
     assert [name for name, _ in there.questions].count("SetProfileParameter") == 2
 
 

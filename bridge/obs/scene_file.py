@@ -28,7 +28,7 @@ def map_scene(path: Path, scene: str, changes: Mapping[str, Any]) -> Mapping[str
         tables[scene] = _tomlkit().item(dict(checked))
         _write(path, document, {**known, scene: checked})
     except ValueError as error:  # `scenes = {...}` takes no tables
-        raise _set_in_its_ways(path) from error
+        raise _unsupported_form(path) from error
     return checked
 
 
@@ -78,12 +78,12 @@ def _check(written: Path, path: Path, scenes: Mapping[str, Any]) -> None:
     try:
         right = read_config(written).scenes == scenes
     except EngineError as error:
-        raise _set_in_its_ways(path) from error
+        raise _unsupported_form(path) from error
     if not right:
-        raise _set_in_its_ways(path)
+        raise _unsupported_form(path)
 
 
-def _set_in_its_ways(path: Path) -> BadOption:
+def _unsupported_form(path: Path) -> BadOption:
     sentence = f"{path} writes its scenes in a form that this command cannot change"
     return BadOption(sentence, 'give each scene a table of its own there, such as [scenes."Break"], and try again')
 

@@ -1,4 +1,4 @@
-"""Where OBS's remote control listens and what its password is, as OBS's own files have it. No password is shown."""
+"""Host, port and password of OBS's WebSocket server, read from OBS's own files. A password is never printed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ PASSWORD = "LATENTCAST_OBS_PASSWORD"  # name of an environment variable, which w
 
 
 @dataclass(frozen=True, slots=True)
-class ObsPlace:
-    """Where to knock. `enabled`: False if OBS's own file says that its server is off."""
+class ObsAddress:
+    """Host, port and password of OBS's WebSocket server. `enabled`: False if OBS's own file says that it is off."""
 
     host: str = "127.0.0.1"
     port: int = PORT
@@ -25,16 +25,16 @@ class ObsPlace:
     enabled: bool = True
 
 
-def find_place(host: str = "127.0.0.1", port: int = 0) -> ObsPlace:
+def find_address(host: str = "127.0.0.1", port: int = 0) -> ObsAddress:
     """What is known of the OBS at `host` and `port`; port 0 is the one in OBS's own files, else PORT.
 
     OBS is asked nothing, so this is quick, and worth asking anew before each attempt: people change passwords.
     """
-    known = [place for folder in config_folders() for place in _read(folder)]
-    fitting = [place for place in known if port in (0, place.port)] or [ObsPlace(port=port or PORT)]
-    best = next((place for place in fitting if place.enabled), fitting[0])
+    known = [address for folder in config_folders() for address in _read(folder)]
+    fitting = [address for address in known if port in (0, address.port)] or [ObsAddress(port=port or PORT)]
+    best = next((address for address in fitting if address.enabled), fitting[0])
     password = os.environ.get(PASSWORD, best.password)
-    return ObsPlace(host, best.port, password, best.enabled or host not in ("127.0.0.1", "localhost", "::1"))
+    return ObsAddress(host, best.port, password, best.enabled or host not in ("127.0.0.1", "localhost", "::1"))
 
 
 def config_folders() -> Iterator[Path]:
@@ -51,12 +51,12 @@ def config_folders() -> Iterator[Path]:
     yield home / "snap" / "obs-studio" / "current" / ".config" / "obs-studio"
 
 
-def _read(folder: Path) -> Iterator[ObsPlace]:
+def _read(folder: Path) -> Iterator[ObsAddress]:
     """OBS 30 has moved its remote control's settings from global.ini, which older ones read, to a file of their own."""
     for read, name in ((_read_json, "plugin_config/obs-websocket/config.json"), (_read_ini, "global.ini")):
         try:
             text = (folder / name).read_text("utf-8-sig")
-            yield _place(read(text))
+            yield _address(read(text))
             return
         except (OSError, ValueError, KeyError, TypeError, configparser.Error):
             continue  # not there, or half written: people are then asked, or the next file is
@@ -81,9 +81,9 @@ def _read_ini(text: str) -> Mapping[str, Any]:
     }
 
 
-def _place(table: Mapping[str, Any]) -> ObsPlace:
+def _address(table: Mapping[str, Any]) -> ObsAddress:
     password = str(table.get("server_password", "")) if table.get("auth_required", True) else ""
     port = int(table.get("server_port", PORT))
     if not 0 < port < 65536:
         raise ValueError("no port")
-    return ObsPlace("", port, password, bool(table["server_enabled"]))
+    return ObsAddress("", port, password, bool(table["server_enabled"]))
