@@ -174,9 +174,8 @@ class Listener(WebSocketsSansIOProtocol):
 
     async def send(self, message: Any) -> None:
         await super().send(message)
-        if (
-            self.close_sent
-        ):  # uvicorn logs an error for every client that is refused by a response, as without the token
+        # uvicorn logs an error for every client that is refused by a response, as without the token
+        if self.close_sent:
             self.handshake_complete = True
 
     def send_receive_event_to_app(self) -> None:
