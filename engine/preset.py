@@ -362,6 +362,9 @@ def _build(kind: type[Any], table: Mapping[str, Any], where: str) -> Any:
         raise BadPreset(f"{where}: a key is missing", f"one of: {', '.join(missing)}") from error
 
 
+TOML_KINDS = {str: "text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
+
+
 def _value(hint: Any, value: Any, where: str) -> Any:
     if is_dataclass(hint) and isinstance(value, dict):
         return _build(hint, value, where)  # type: ignore[arg-type]
@@ -372,7 +375,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if hint is float and type(value) is int and abs(value) < 2**53:
         return float(value)
     if type(value) is not hint:
-        raise BadPreset(f"{where} cannot be {value!r:.80}", f"it is {getattr(hint, '__name__', hint)}")
+        raise BadPreset(f"{where} cannot be {value!r:.80}", f"give {TOML_KINDS.get(hint, 'a list or a table')}")
     return value
 
 

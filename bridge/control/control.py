@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from engine.errors import EngineError
-from engine.params import CONTROLS, Params
+from engine.params import CONTROLS, KINDS, Params
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ class ControlState:
             raise BadAction(f"there is no action named {action!r:.80}", f"known: {', '.join(ACTIONS)}")
         takes = ACTIONS[action].takes
         if len(arguments) != len(takes) or not all(isinstance(a, t) for a, t in zip(arguments, takes, strict=True)):
-            wanted = ", ".join(kind.__name__ for kind in takes) or "nothing"
+            wanted = ", ".join(KINDS[kind] for kind in takes) or "nothing"
             raise BadAction(f"{action} takes {wanted}", ACTIONS[action].help)
         self._perform(action, arguments)
 

@@ -54,6 +54,24 @@ def test_a_file_that_describes_nothing_runnable_is_refused(tmp_path, line, word)
 
 
 @pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("fps = 'fast'", "give a number"),
+        ("[dit]\nheads = [4]", "give a whole number"),
+        ("[accel]\ngraphs = 1", "give true or false"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_with_the_kind_to_give(tmp_path, line, hint):
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "tiny"\n' + line)
+
+    with pytest.raises(BadPreset) as error:
+        load_preset(str(path))
+
+    assert error.value.hint == hint
+
+
+@pytest.mark.parametrize(
     ("section", "line"),
     [
         ("", "fps = 0"),

@@ -15,6 +15,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import h11
 import uvicorn
@@ -170,6 +171,12 @@ class Listener(WebSocketsSansIOProtocol):
             self.deadline = now + ANSWER_TIMEOUT
         if now > self.deadline:
             self.transport.abort()
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        # uvicorn logs an error for every client that is refused by a response, as without the token
+        if self.close_sent:
+            self.handshake_complete = True
 
     def send_receive_event_to_app(self) -> None:
         self.frames = []

@@ -81,11 +81,13 @@ def test_without_the_token_nothing_is_done(desk, http, method, path):
 
 
 @pytest.mark.parametrize("path", ["/ws", "/ws/in", "/ws/out", "/ws/in?token=wrong", "/ws/secret"])
-def test_without_the_token_nobody_listens(web, path):
+def test_without_the_token_nobody_listens_and_the_log_stays_empty(desk, web, path, caplog):
     with pytest.raises(InvalidStatus) as error, listen(web, path):
         pass
 
     assert error.value.response.status_code == 401
+    desk.wait(web.stop())  # what a connection leaves in the log is there by now
+    assert caplog.text == ""
 
 
 def test_a_browser_without_the_token_is_told_where_to_find_it(http):

@@ -162,8 +162,8 @@ def test_actions_are_posted(desk, http):
     "name, body, word",
     [
         ("explode", {"arguments": []}, "explode"),
-        ("preset", {"arguments": []}, "preset takes str"),
-        ("record", {"arguments": ["yes"]}, "record takes bool"),
+        ("preset", {"arguments": []}, "preset takes text"),
+        ("record", {"arguments": ["yes"]}, "record takes a switch"),
         ("preset", {"arguments": "tiny"}, "list"),
         ("input", {"arguments": ["broken"]}, "broken cannot be had"),
     ],
