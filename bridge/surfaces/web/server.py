@@ -20,6 +20,7 @@ from typing import Any
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from bridge.errors import BridgeError
@@ -173,6 +174,9 @@ class Listener(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     async def send(self, message: Any) -> None:
+        await self.writable.wait()
+        if self.close_sent:  # uvicorn logs an error for what is sent to a client that it has cut for nonsense
+            raise ClientDisconnected
         await super().send(message)
         # uvicorn logs an error for every client that is refused by a response, as without the token
         if self.close_sent:

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from uvicorn.protocols.utils import ClientDisconnected
 from websockets.sync.client import connect
 
 from bridge.errors import BridgeError
@@ -263,6 +264,20 @@ def test_nonsense_on_a_websocket_leaves_no_traceback(desk, web, call, caplog, pa
         client.close()
 
     assert_quiet(desk, web, caplog)
+
+
+def test_news_for_a_client_that_was_cut_for_nonsense_are_no_fault_of_ours(desk, web, call):
+    """They were on their way when it was cut; uvicorn would log a traceback for them."""
+    client = call(upgrade("/ws"))
+    assert b" 101 " in client.recv(65536)
+    (connection,) = [one for one in web._server.server_state.connections if hasattr(one, "queue")]
+
+    async def news_after_nonsense():
+        connection.data_received(b"\x81\x82\0\0\0\0\xff\xfe")
+        await connection.send({"type": "websocket.send", "text": "news"})
+
+    with pytest.raises(ClientDisconnected):
+        desk.wait(news_after_nonsense())
 
 
 def assert_quiet(desk, web, caplog):
