@@ -273,7 +273,7 @@ def test_news_for_a_client_that_was_cut_for_nonsense_are_no_fault_of_ours(desk, 
     (connection,) = [one for one in web._server.server_state.connections if hasattr(one, "queue")]
 
     async def news_after_nonsense():
-        connection.data_received(b"\x81\x82\0\0\0\0\xff\xfe")
+        connection.data_received(b"\x83\x80\0\0\0\0")  # there is no such frame
         await connection.send({"type": "websocket.send", "text": "news"})
 
     with pytest.raises(ClientDisconnected):
