@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-import bridge
+import bridge.run
 from bridge.cli.commands import main
 from bridge.cli.printing import progress
 from bridge.control.control import ControlState, EngineStatus
@@ -39,7 +39,7 @@ def started(monkeypatch):
     app = ModuleType("bridge.run.app")
     app.run = lambda options: runs.append(options) or 0
     monkeypatch.setitem(sys.modules, "bridge.run.app", app)
-    monkeypatch.setattr(bridge, "app", app, raising=False)
+    monkeypatch.setattr(bridge.run, "app", app, raising=False)
     return runs
 
 
