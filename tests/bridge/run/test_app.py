@@ -178,7 +178,7 @@ def test_the_end_waits_for_a_recording_that_takes_long_and_says_so(start, tmp_pa
 
     (film,) = tmp_path.iterdir()
     assert film.suffix == ".mp4"
-    assert f"finishing {film.name}; Ctrl-C again ends that at once" in run.said[0]
+    assert f"finishing {film.name}; Ctrl-C again stops at once" in run.said[0]
 
 
 def test_a_second_ctrl_c_ends_the_wait_for_a_recording_and_what_is_left_of_it_is_said(start, tmp_path, monkeypatch):

@@ -332,7 +332,7 @@ def test_what_a_killed_conversion_left_is_cleared_away(taehv, hub, place):
 
 
 def test_a_disk_that_cannot_be_locked_or_written_is_one_sentence(tmp_path, monkeypatch):
-    from bridge.weights.download import _alone
+    from bridge.weights.download import _locked
     from bridge.weights.hub import HubError
     from bridge.weights.progress import Bar
 
@@ -341,7 +341,7 @@ def test_a_disk_that_cannot_be_locked_or_written_is_one_sentence(tmp_path, monke
             raise error
 
         monkeypatch.setattr("filelock.FileLock.acquire", acquire)
-        return _alone(tmp_path, Bar())
+        return _locked(tmp_path, Bar())
 
     with pytest.raises(HubError, match="cannot be written: a stale handle"), refusing(OSError("a stale handle")):
         pass
@@ -381,9 +381,9 @@ def test_a_cache_without_links_does_not_pass_a_files_name_off_as_its_digest(taeh
 
 def test_a_full_disk_is_noticed_before(taehv, hub, place, monkeypatch, tmp_path):
     from bridge.weights import download
-    from bridge.weights.hub import HubError, Offer
+    from bridge.weights.hub import HubError, RemoteFile
 
-    offer = Offer("some/large", "", 1000, "0" * 64)
+    offer = RemoteFile("some/large", "", 1000, "0" * 64)
     part = download.Part(load_preset("wan-1.3b").dit.source, tmp_path / "x", "dit")
     errand = download.Transfer(part, offer, tmp_path / "arrival")
     monkeypatch.setattr("bridge.weights.download.shutil.disk_usage", lambda _folder: type("Full", (), {"free": 1999}))
