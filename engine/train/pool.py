@@ -62,8 +62,7 @@ class Pool(Generic[Example]):
         coming = self._coming.pop(index, None)
         if coming is not None and coming.done() and coming.exception() is None:
             return coming.result()
-        if coming is not None:
-            coming.cancel()
+        # one that is late is not cancelled: Python's pool hangs if a process of it dies while a cancelled one waits
         return self._make(self._random(index))
 
     def _random(self, index: int) -> np.random.Generator:
